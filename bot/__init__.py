@@ -1,0 +1,1 @@
+"""The process and its edges: command line, settings, Slack, delivery, the clock on the wall."""

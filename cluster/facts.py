@@ -1,0 +1,326 @@
+"""What machines said, as frozen values. Every reading carries the time it was read (seconds since the epoch, UTC).
+
+A reading is `Read` or `Unread`: a gate that needs an unread one answers *unknown*. Nothing here has a default that
+could stand in for an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Read(Generic[T]):
+    value: T
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """No answer, and why, in a sentence a person can act on."""
+
+    why: str
+    at: float
+
+
+Reading = Read[T] | Unread
+
+
+class Topic(StrEnum):
+    """What can be asked of a cluster. A gate names the topics it reads; a survey reads only those that are asked."""
+
+    MEMBERSHIP = "membership"  # corosync: votes, quorum, who is online
+    GUESTS = "guests"  # every VM and container, where and in which state
+    HA = "ha"  # manager, maintenance modes, armed or not
+    CAPACITY = "capacity"  # memory of each node
+    STORAGES = "storages"  # every storage on every node
+    TASKS = "tasks"  # running tasks on every node
+    BACKUPS = "backups"  # newest backups of the guests in `backups.critical`
+    MOVES = "moves"  # of each guest on the node: can it move, and where to
+    NODES = "nodes"  # the helper's word on every node
+    PACKAGES = "packages"  # what dist-upgrade would do on the node
+    GLUSTER = "gluster"  # every peer's view, read several times
+
+
+# ---- Proxmox VE --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    node: str
+    online: bool
+    votes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """From /cluster/status and `pvecm status`. `quorum` = votes needed. `config_version` = corosync.conf's."""
+
+    cluster: str
+    quorate: bool
+    members: tuple[Member, ...]
+    quorum: int
+    qdevice_votes: int
+    config_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """A VM ("qemu") or container ("lxc"). `memory` in bytes, as configured. `ha`: HA state, "" if not under HA."""
+
+    id: int
+    name: str
+    kind: str
+    node: str
+    status: str
+    memory: int
+    ha: str = ""
+    lock: str = ""
+    template: bool = False
+
+    @property
+    def running(self) -> bool:
+        return self.status == "running"
+
+
+@dataclass(frozen=True, slots=True)
+class Ha:
+    """`maintenance`: nodes for which maintenance mode is requested or reached. `modes`: node -> LRM mode."""
+
+    manager: str
+    maintenance: frozenset[str]
+    modes: Mapping[str, str]
+    armed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """Bytes of memory of a node."""
+
+    node: str
+    memory: int
+
+
+@dataclass(frozen=True, slots=True)
+class StorageRow:
+    node: str
+    storage: str
+    kind: str
+    enabled: bool
+    active: bool
+    shared: bool
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """A running task. `kind`: vzdump, qmigrate, hamigrate, startall ... `guest`: its id as text, may be empty."""
+
+    upid: str
+    node: str
+    kind: str
+    guest: str
+    user: str
+    started: float
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """`verified`: None where nobody verifies (vzdump), else what the backup server found. `size` in bytes."""
+
+    guest: int
+    storage: str
+    made_at: float
+    size: int
+    verified: bool | None = None
+    protected: bool = False
+    volid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """PVE's own answer to "can this guest migrate?". `why_not`: node -> reason, in PVE's words."""
+
+    guest: int
+    allowed: tuple[str, ...]
+    why_not: Mapping[str, str]
+    local_disks: tuple[str, ...] = ()
+    local_devices: tuple[str, ...] = ()
+
+
+# ---- the node helper's word ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """`roundsman-helper status`. `uptime` in seconds of the node's own clock; `checksum` of the helper's own file.
+
+    `kernel` runs now, `boot_kernel` would be booted next (pins respected). `services`: unit -> active state.
+    """
+
+    node: str
+    checksum: str
+    boot_id: str
+    uptime: float
+    kernel: str
+    boot_kernel: str
+    services: Mapping[str, str]
+    corosync_version: int
+    dpkg_broken: str = ""
+    apt_busy: str = ""
+    clock: float = 0.0
+    gluster_mounts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    name: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class PackagePlan:
+    """What `apt-get -s dist-upgrade` would do; `checksum` binds an approval to it. `new_kernel`: what it brings, or ""."""
+
+    checksum: str
+    upgrades: tuple[Package, ...]
+    removes: tuple[str, ...]
+    new_kernel: str = ""
+    restarts_gluster: bool = False
+
+    @property
+    def empty(self) -> bool:
+        return not self.upgrades and not self.removes
+
+
+# ---- GlusterFS ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """`state` 3 = in cluster. `connected` is what counts: a disconnected peer still says "Peer in Cluster"."""
+
+    uuid: str
+    host: str
+    connected: bool
+    state: int
+
+
+@dataclass(frozen=True, slots=True)
+class Brick:
+    name: str  # "pve1:/srv/brick", as volume info has it
+    host_uuid: str
+    arbiter: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """One volume of `volume info`. Bricks in order: each `replica` consecutive ones are one replica set."""
+
+    name: str
+    kind: str
+    started: bool
+    replica: int
+    arbiters: int
+    bricks: tuple[Brick, ...]
+    options: Mapping[str, str] = field(default_factory=dict)
+    disperse: int = 0
+    redundancy: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BrickHeal:
+    """One brick's row of `heal info summary`. None where the answer has no number: never read it as 0."""
+
+    brick: str
+    host_uuid: str
+    status: str
+    pending: int | None
+    split_brain: int | None
+    possibly_healing: int | None
+    total: int | None
+
+    @property
+    def healed(self) -> bool:
+        return self.status == "Connected" and self.total == 0 and not self.pending and self.split_brain == 0
+
+
+@dataclass(frozen=True, slots=True)
+class BrickProcess:
+    """One row of `volume status`: a brick, or a self-heal daemon (`daemon`)."""
+
+    name: str
+    host_uuid: str
+    online: bool
+    daemon: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeStatus:
+    volume: str
+    rows: tuple[BrickProcess, ...]
+    tasks: tuple[str, ...] = ()  # rebalance, replace-brick ... that are in progress
+
+
+@dataclass(frozen=True, slots=True)
+class PeerView:
+    """What one peer's glusterd says. `heal`: volume -> the answers of consecutive reads, oldest first."""
+
+    node: str
+    uuid: str
+    pool: Reading[tuple[Peer, ...]]
+    volumes: Reading[tuple[Volume, ...]]
+    heal: Mapping[str, tuple[Reading[tuple[BrickHeal, ...]], ...]]
+    status: Mapping[str, Reading[VolumeStatus]]
+
+
+@dataclass(frozen=True, slots=True)
+class Gluster:
+    """All peers' views. `reads` = how many consecutive heal reads were asked of each peer, `gap` seconds apart."""
+
+    views: tuple[PeerView, ...]
+    reads: int
+    gap: float
+    entries: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # brick -> names of entries, bounded
+
+
+@dataclass(frozen=True, slots=True)
+class HealProgress:
+    """The cheap question, asked on one node: brick -> entries to go, None where no number came."""
+
+    asked: str
+    pending: Mapping[str, int | None]
+    split_brain: int
+    down: tuple[str, ...] = ()
+
+    @property
+    def healed(self) -> bool:
+        return bool(self.pending) and not self.down and all(n == 0 for n in self.pending.values())
+
+
+# ---- a survey ----------------------------------------------------------------------------------------------------
+
+NOT_ASKED = Unread("not asked for", 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Machines:
+    """One survey of a cluster: every topic that was asked, read or unread."""
+
+    membership: Reading[Membership] = NOT_ASKED
+    guests: Reading[tuple[Guest, ...]] = NOT_ASKED
+    ha: Reading[Ha] = NOT_ASKED
+    capacity: Reading[tuple[Capacity, ...]] = NOT_ASKED
+    storages: Reading[tuple[StorageRow, ...]] = NOT_ASKED
+    tasks: Reading[tuple[TaskRow, ...]] = NOT_ASKED
+    backups: Reading[tuple[Backup, ...]] = NOT_ASKED
+    moves: Reading[tuple[Move, ...]] = NOT_ASKED
+    nodes: Mapping[str, Reading[NodeStatus]] = field(default_factory=dict)
+    packages: Reading[PackagePlan] = NOT_ASKED
+    gluster: Reading[Gluster] = NOT_ASKED

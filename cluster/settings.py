@@ -1,0 +1,114 @@
+"""What a person writes about a cluster: nodes, ways to log in, storage, guests. Part of the one settings file."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def seconds(text: object) -> float:
+    """ "30m" -> 1800.0. A bare number is refused: nobody can tell seconds from minutes at night."""
+    if isinstance(text, float):  # already parsed: defaults and copies
+        return text
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd])\s*", str(text))
+    if not match:
+        raise ValueError(
+            f'{text!r} is not a duration; write a number with its unit, such as "30s", "15m", "4h" or "2d"'
+        )
+    return float(match[1]) * _UNITS[match[2]]
+
+
+Duration = Annotated[float, BeforeValidator(seconds)]
+
+
+class Section(BaseModel):
+    """Base of every section of the settings: unknown keys are refused, nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+class NodeSettings(Section):
+    address: str = Field(description="host name or IP by which the bot reaches the node")
+    host_key: str = Field(
+        description='its SSH host key, as in known_hosts: "ssh-ed25519 AAAA..."; pinned, never guessed'
+    )
+    ssh_port: int = 22
+    api_port: int = 8006
+    fingerprint: str = Field("", description="SHA-256 fingerprint of its API certificate, instead of a CA file")
+
+
+class ApiSettings(Section):
+    token_id: str = Field(description='API token, such as "roundsman@pve!bot"')
+    token: SecretStr = Field(SecretStr(""), description="its secret; from the environment ROUNDSMAN_PVE_TOKEN[_NAME]")
+    ca_file: str = Field("", description="CA of the cluster: a copy of /etc/pve/pve-root-ca.pem")
+    timeout: Duration = Field(40.0, description="of one request; PVE's own proxy gives up at 30 s and says why")
+
+
+class SshSettings(Section):
+    user: str = Field("roundsman", description="login on the nodes")
+    key_file: str = Field(description="private key of the bot")
+    helper: str = Field("sudo -n /usr/local/sbin/roundsman-helper", description="how the login runs the node helper")
+    timeout: Duration = Field(60.0, description="of one short command, connect included")
+
+
+class GlusterSettings(Section):
+    volumes: tuple[str, ...] = Field((), description="volumes that must be healed; empty = every volume of the pool")
+    nodes: tuple[str, ...] = Field((), description="nodes that are peers of the pool; empty = every node")
+    enabled: bool = Field(True, description="false only if this cluster has no Gluster at all")
+    reads: int = Field(3, ge=2, description="consecutive reads that must all say healed")
+    gap: Duration = Field(5.0, description="between two of them")
+    timeout: Duration = Field(
+        130.0, description="of one heal query: volume status may hang for 120 s after a power cut"
+    )
+    mount_prefix: str = Field("/mnt/pve", description="where the volumes are mounted as storages")
+
+
+class GuestGroup(Section):
+    name: str
+    guests: tuple[int, ...] = Field(min_length=1)
+    keep_running: int = Field(1, ge=1, description="how many members must run at any time")
+
+
+class BackupSettings(Section):
+    critical: tuple[int, ...] = Field(
+        (), description="guests that need a fresh backup before a run; groups' members always"
+    )
+    max_age: Duration = Field(172800.0, description="older backups do not count")
+    on_gluster: tuple[str, ...] = Field(
+        (), description="storages that lie on the volume itself: backups there do not count"
+    )
+
+
+class Window(Section):
+    """When a run may touch a node: days and hours in a named time zone; may cross midnight."""
+
+    days: tuple[str, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+    start: str = "00:00"
+    end: str = "24:00"
+    zone: str = "UTC"
+
+
+class ClusterSettings(Section):
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")
+    channel: str = Field(description="Slack channel id (C...) where runs of this cluster live")
+    nodes: dict[str, NodeSettings] = Field(min_length=1)
+    api: ApiSettings
+    ssh: SshSettings
+    gluster: GlusterSettings = GlusterSettings()
+    groups: tuple[GuestGroup, ...] = ()
+    backups: BackupSettings = BackupSettings()
+    windows: tuple[Window, ...] = Field((), description="maintenance windows; none = at any time")
+    memory_reserve_mib: int = Field(
+        2048, ge=0, description="left free on every node that takes guests, for the host itself"
+    )
+    cannot_move: str = Field(
+        "refuse",
+        pattern="^(refuse|shutdown)$",
+        description="guests that cannot migrate: refuse the node, or shut them down for the reboot",
+    )
+    shutdown_timeout: Duration = Field(180.0, description="for a guest to shut down")
+    vital_packages: tuple[str, ...] = ("proxmox-ve", "pve-manager", "pve-qemu-kvm", "qemu-server", "glusterfs-server")

@@ -1,0 +1,121 @@
+"""What a gate gets to see and what it may answer. A gate reaches for nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from cluster.facts import Machines, Reading, Topic
+from cluster.settings import ClusterSettings
+
+
+class GatePhase(StrEnum):
+    """The moments of a run at which gates are asked. Every gate names those it applies to."""
+
+    PREFLIGHT = "preflight"  # before a run starts, for each of its nodes
+    ASK = "ask"  # before a person is asked for this node
+    MAINTENANCE = "maintenance"  # before maintenance mode goes on
+    UPGRADE = "upgrade"  # before dist-upgrade; the node is drained
+    REBOOT = "reboot"  # right before the reboot
+    HEALED = "healed"  # after the node is back, before maintenance mode goes off and the next node is taken
+    WATCH = "watch"  # the hours after the last node
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """`note`: what a person should know although it passed ("ONE copy left while pve2 is down"), or ""."""
+
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """`reason`: fact with numbers, one sentence. `hint`: what ends it, with the exact command where there is one."""
+
+    reason: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    reason: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    hint: str = ""
+
+
+Verdict = Passed | Blocked | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class OwnChanges:
+    """What this run changed itself and has not put back: it does not block the run's own gates."""
+
+    maintenance: frozenset[str] = frozenset()  # nodes
+    stopped: frozenset[int] = frozenset()  # guests
+    down: frozenset[str] = frozenset()  # nodes that we are rebooting right now
+    tasks: frozenset[str] = frozenset()  # UPIDs
+    packages_installed: bool = False  # on the node under the knife, so "nothing to upgrade" is what is expected
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalSeen:
+    """What Slack said of the reactions when it was asked just now.
+
+    `holders`: approvers (may-approve already judged) whose mark stands; `rejecters` likewise. `bound`: the digest the
+    approval was given on; `present`: the digest of what would be done now, and `changed` says in words what differs.
+    """
+
+    holders: tuple[str, ...]
+    rejecters: tuple[str, ...]
+    needed: int
+    expires_at: float
+    bound: str
+    present: str
+    changed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A frozen snapshot, collected by workflows/ for one node and one moment."""
+
+    settings: ClusterSettings
+    machines: Machines
+    own: OwnChanges = OwnChanges()
+    approval: Reading[ApprovalSeen] | None = None
+    """None: no approval has been asked yet in this phase."""
+    helper_checksum: str = ""
+    """What the helper's file must hash to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One gate file defines one of these as GATE. `max_age`: seconds its evidence may be old.
+
+    `check(world, node, phase, now)`; `node` is the one that would be taken.
+    """
+
+    name: str
+    doc: str
+    phases: frozenset[GatePhase]
+    reads: frozenset[Topic]
+    max_age: float
+    overridable: bool
+    check: Callable[[World, str, GatePhase, float], Verdict]
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """A gate's verdict with its name and time, ready to be shown and kept. `overridden_by`: who, why; or ""."""
+
+    gate: str
+    verdict: Verdict
+    at: float
+    overridden_by: str = ""
+
+    @property
+    def open(self) -> bool:
+        return isinstance(self.verdict, Passed) or bool(self.overridden_by)

@@ -1,0 +1,59 @@
+"""What a command is made of: parse -> typed value -> handler -> reply. Parsing never touches the world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from store.api import Store
+from workflows.settings import ManagedCluster
+from workflows.site import Chat
+
+
+class Wrong(Exception):
+    """What was typed cannot be done; str() says what to type instead. Loses nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """A command as a person typed it. `source` is unique per typing (Slack's trigger id), so that twice is once."""
+
+    slash: str
+    text: str
+    by: str
+    channel: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What a handler works with."""
+
+    clusters: Mapping[str, ManagedCluster]
+    store: Store
+    chat: Chat
+    now: float
+    link: Callable[[str, str], str]
+    """(channel, ts) -> address of that message, "" if unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer to the one who typed; Slack's mrkdwn. `public`: shown to the channel."""
+
+    text: str
+    public: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One file in commands/ defines one (or a few that belong together) as COMMANDS.
+
+    `words`: what follows the slash command ("pause"; "" = none). `usage`: one line; `doc`: one sentence for the help.
+    """
+
+    slash: str
+    words: str
+    usage: str
+    doc: str
+    handle: Callable[[Desk, Typed, list[str]], Reply]

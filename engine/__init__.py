@@ -1,0 +1,1 @@
+"""How a workflow survives: the port `Run` and the journal behind it. Knows no node and no Slack."""

@@ -1,0 +1,242 @@
+"""What is kept, and the one interface to it, with two implementations: SQL (SQLite; PostgreSQL later) and memory.
+
+All times are seconds since the epoch, UTC, and always given by the caller. `Plain` values are JSON. Every method is one
+transaction. Any failure raises StoreError: the process then ends with a clear last word, it never goes on in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+Plain = Any  # JSON; the engine's port has the exact type, this layer may not import it
+
+
+class StoreError(Exception):
+    """The database could not be read or written (disk full, read-only, locked for too long)."""
+
+
+class SecondProcess(Exception):
+    """Another process already holds this database; the sentence says which file and which pid."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run. `state`: "active" until finished, then "done". `parked` is what its present wait says of itself."""
+
+    id: str
+    workflow: str
+    cluster: str
+    args: Mapping[str, Plain]
+    state: str
+    created_at: float
+    created_by: str
+    wake_at: float
+    poked: bool = False
+    parked: Mapping[str, Plain] | None = None  # key, why, who, seen, detail, since, deadline, looked_at
+    result: Plain = None
+    finished_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One journal entry. kind: "intent" (about to act), "wait" (since and deadline), "result" (done)."""
+
+    key: str
+    kind: str
+    value: Plain
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """One message to deliver once. (run_id, key) is unique. `message` is engine.port.Saying as a plain dict.
+
+    `channel` and `ts` are set when it was delivered; `tried_at` before each try, so that a try which a crash cut off is
+    looked up by its metadata (`run_id` and `key`) before it is repeated. `rendered` is the hash of what is shown now,
+    for messages that are kept up to date.
+    """
+
+    id: int
+    run_id: str
+    key: str
+    message: Mapping[str, Plain]
+    created_at: float
+    next_at: float = 0.0
+    tried_at: float | None = None
+    tries: int = 0
+    delivered_at: float | None = None
+    channel: str = ""
+    ts: str = ""
+    error: str = ""
+    rendered: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRow:
+    """What a person ordered: verb "pause", "resume", "abort", "skip", "retry", "override". Never deleted.
+
+    `about`: the node of a skip, the hold key that a retry answers, "GATE NODE" of an override.
+    `source` makes it idempotent (Slack may deliver twice): a second row with the same source is not written.
+    """
+
+    id: int
+    run_id: str
+    verb: str
+    about: str
+    reason: str
+    by: str
+    at: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class VoteRow:
+    """A reaction on an approval request, as first seen. `mark`: "approve" or "reject"; `given` False: taken back."""
+
+    run_id: str
+    key: str
+    user: str
+    mark: str
+    given: bool
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRow:
+    """A slash command as received. state: "saved", "done", "void" (landed too late, or refused)."""
+
+    id: str
+    text: str
+    slash: str
+    user: str
+    channel: str
+    response_url: str
+    at: float
+    state: str = "saved"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One line of what happened, who did it and on which evidence; append-only."""
+
+    at: float
+    run_id: str
+    cluster: str
+    who: str
+    what: str
+    detail: Mapping[str, Plain] = field(default_factory=dict)
+
+
+class Store(Protocol):
+    """See the module's docstring. Lists come in the order in which their rows were written."""
+
+    # runs ------------------------------------------------------------------------------------------------------
+    def start_run(self, row: RunRow) -> bool:
+        """Insert; False if a run of that id exists already (so starting twice is harmless)."""
+        ...
+
+    def run(self, run_id: str) -> RunRow | None: ...
+
+    def runs(self, *, cluster: str = "", state: str = "", limit: int = 100) -> list[RunRow]:
+        """Newest first."""
+        ...
+
+    def due(self, now: float) -> list[str]:
+        """Ids of active runs that are poked or whose wake_at has come, oldest wake_at first."""
+        ...
+
+    def next_wake(self) -> float | None:
+        """When the next active run is due, 0.0 if one is poked; None if there is none."""
+        ...
+
+    def poke(self, run_id: str) -> None:
+        """Make an active run due at once. Survives a pass that is going on: see park()."""
+        ...
+
+    def unpoke(self, run_id: str) -> None:
+        """Taken at the start of a pass, before anything is read: later pokes make the run due again."""
+        ...
+
+    def park(self, run_id: str, parked: Mapping[str, Plain], wake_at: float) -> None:
+        """End of a pass. A poke that came since unpoke() stays, so the run is due at once."""
+        ...
+
+    def finish(self, run_id: str, result: Plain, at: float) -> None: ...
+
+    def again(self, run_id: str, args: Mapping[str, Plain], at: float) -> None:
+        """Journal emptied, arguments set, due at once, in one transaction. Outbox, orders, votes and audit stay."""
+        ...
+
+    # journal ---------------------------------------------------------------------------------------------------
+    def entries(self, run_id: str) -> list[Entry]: ...
+
+    def write(self, run_id: str, entry: Entry, say: Mapping[str, Plain] | None = None) -> None:
+        """Add a journal entry and, in the same transaction, its outbox message (key = entry.key). An entry of the same
+        key and kind that exists already is an error (StoreError): the journal is never rewritten."""
+        ...
+
+    # outbox ----------------------------------------------------------------------------------------------------
+    def put_out(self, run_id: str, key: str, message: Mapping[str, Plain], at: float) -> bool:
+        """A message outside of any journal (answers to people). False if that key exists already."""
+        ...
+
+    def undelivered(self, now: float) -> list[OutboxRow]:
+        """Not delivered and next_at has come, oldest first."""
+        ...
+
+    def outbox(self, run_id: str) -> list[OutboxRow]: ...
+
+    def outbox_row(self, run_id: str, key: str) -> OutboxRow | None: ...
+
+    def posted(self, channel: str, ts: str) -> OutboxRow | None:
+        """The message that stands at this place in Slack, if it is ours."""
+        ...
+
+    def trying(self, row_id: int, at: float) -> None: ...
+
+    def delivered(self, row_id: int, at: float, channel: str, ts: str) -> None: ...
+
+    def not_delivered(self, row_id: int, error: str, next_at: float) -> None: ...
+
+    def rendered(self, row_id: int, digest: str) -> None: ...
+
+    # people ----------------------------------------------------------------------------------------------------
+    def order(self, row: OrderRow) -> bool:
+        """Write an order (its id is given by the store) and poke its run; False if its source was seen before."""
+        ...
+
+    def orders(self, run_id: str) -> list[OrderRow]: ...
+
+    def vote(self, row: VoteRow) -> bool:
+        """Write a vote and poke its run; False (and nothing written) if it changes nothing: the user's last vote with
+        this mark has the same `given` already."""
+        ...
+
+    def votes(self, run_id: str, key: str) -> list[VoteRow]: ...
+
+    def save_command(self, row: CommandRow) -> bool:
+        """False if the id was saved before (Slack delivered twice)."""
+        ...
+
+    def settle_command(self, command_id: str, state: str) -> None: ...
+
+    def commands(self, state: str) -> list[CommandRow]: ...
+
+    def first_sight(self, event_id: str, at: float) -> bool:
+        """True the first time this event id is seen; remembered for at least an hour."""
+        ...
+
+    # audit, housekeeping ---------------------------------------------------------------------------------------
+    def audit(self, row: AuditRow) -> None: ...
+
+    def audits(self, *, run_id: str = "", cluster: str = "", limit: int = 200) -> Sequence[AuditRow]:
+        """Newest first."""
+        ...
+
+    def tidy(self, before: float) -> int:
+        """Drop event ids and settled commands older than `before`; the number of rows dropped."""
+        ...
+
+    def close(self) -> None: ...

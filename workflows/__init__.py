@@ -1,0 +1,1 @@
+"""What happens over hours, each a plain function over `Run`; approvals; every sentence the bot says."""
