@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
 
-Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
-"""What a journal can hold: JSON, nothing else."""
+Plain = Any
+"""What a journal can hold: JSON, nothing else. (A recursive type would be invariant in every list and say less.)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,22 @@ class Saying:
     to: str = ""
     about: str = ""
     detail: Mapping[str, Plain] = field(default_factory=dict)
+
+    def plain(self) -> dict[str, Plain]:
+        """As the outbox keeps it."""
+        return {
+            "kind": self.kind,
+            "text": self.text,
+            "mention": list(self.mention),
+            "to": self.to,
+            "about": self.about,
+            "detail": dict(self.detail),
+        }
+
+    @classmethod
+    def of(cls, message: Mapping[str, Any]) -> Saying:
+        """Back from the outbox."""
+        return cls(**{**message, "mention": tuple(message["mention"])})
 
 
 @dataclass(frozen=True, slots=True)

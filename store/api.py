@@ -17,6 +17,10 @@ class StoreError(Exception):
     """The database could not be read or written (disk full, read-only, locked for too long)."""
 
 
+class KeyTaken(StoreError):
+    """An entry or message of this key stands there already, and it is never rewritten. Nothing was written."""
+
+
 class SecondProcess(Exception):
     """Another process already holds this database; the sentence says which file and which pid."""
 
@@ -41,7 +45,8 @@ class RunRow:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One journal entry. kind: "intent" (about to act), "wait" (since and deadline), "result" (done)."""
+    """One journal entry. kind: "intent" (about to act), "wait" (since and deadline), "result" (done), "fault" (the
+    workflow's own body broke here, and a page said so)."""
 
     key: str
     kind: str
@@ -174,7 +179,7 @@ class Store(Protocol):
 
     def write(self, run_id: str, entry: Entry, say: Mapping[str, Plain] | None = None) -> None:
         """Add a journal entry and, in the same transaction, its outbox message (key = entry.key). An entry of the same
-        key and kind that exists already is an error (StoreError): the journal is never rewritten."""
+        key and kind, or a message of that key, is an error (KeyTaken): neither is ever rewritten."""
         ...
 
     # outbox ----------------------------------------------------------------------------------------------------

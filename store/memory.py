@@ -1,0 +1,271 @@
+"""The store in memory, for tests and the simulator: dicts and lists, fast enough for hundreds of nights a second.
+
+It keeps what it is given without copying. `check_plain=True` (tests) copies through JSON instead and refuses what a
+database would give back differently.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from threading import RLock
+from typing import Any
+
+from store.api import (
+    AuditRow,
+    CommandRow,
+    Entry,
+    KeyTaken,
+    OrderRow,
+    OutboxRow,
+    Plain,
+    RunRow,
+    StoreError,
+    VoteRow,
+)
+from store.plain import exact
+
+
+class MemoryStore:
+    """See store.api.Store. One lock guards it all, so that many threads may use it as they use the database."""
+
+    def __init__(self, check_plain: bool = False) -> None:
+        self._keep: Callable[[Any], Any] = exact if check_plain else _as_given
+        self._lock = RLock()
+        self._runs: dict[str, RunRow] = {}
+        self._active: dict[str, RunRow] = {}  # the same rows again: what is due is asked all the time
+        self._journal: dict[str, list[Entry]] = {}
+        self._written: dict[str, set[tuple[str, str]]] = {}
+        self._outbox: list[OutboxRow] = []  # a row's id is its place here, from 1
+        self._outbox_of: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        self._pending: dict[int, None] = {}
+        self._posted: dict[tuple[str, str], int] = {}
+        self._orders: defaultdict[str, list[OrderRow]] = defaultdict(list)
+        self._sources: set[str] = set()
+        self._votes: defaultdict[tuple[str, str], list[VoteRow]] = defaultdict(list)
+        self._commands: dict[str, CommandRow] = {}
+        self._events: dict[str, float] = {}
+        self._audits: list[AuditRow] = []
+
+    # runs ------------------------------------------------------------------------------------------------------
+    def start_run(self, row: RunRow) -> bool:
+        with self._lock:
+            if row.id in self._runs:
+                return False
+            self._set(replace(row, args=self._keep(row.args), parked=self._keep(row.parked)))
+            self._journal[row.id], self._written[row.id] = [], set()
+            return True
+
+    def run(self, run_id: str) -> RunRow | None:
+        return self._runs.get(run_id)
+
+    def runs(self, *, cluster: str = "", state: str = "", limit: int = 100) -> list[RunRow]:
+        with self._lock:
+            newest_first = list(self._runs.values())[::-1]
+        newest_first.sort(key=lambda row: row.created_at, reverse=True)  # stable: of one moment, the last written first
+        chosen = [row for row in newest_first if cluster in ("", row.cluster) and state in ("", row.state)]
+        return chosen[:limit]
+
+    def due(self, now: float) -> list[str]:
+        with self._lock:
+            due = [row for row in self._active.values() if row.poked or row.wake_at <= now]
+        return [row.id for row in sorted(due, key=lambda row: row.wake_at)]
+
+    def next_wake(self) -> float | None:
+        with self._lock:
+            return min((0.0 if row.poked else row.wake_at for row in self._active.values()), default=None)
+
+    def poke(self, run_id: str) -> None:
+        self._mark(run_id, poked=True)
+
+    def unpoke(self, run_id: str) -> None:
+        self._mark(run_id, poked=False)
+
+    def park(self, run_id: str, parked: Mapping[str, Plain], wake_at: float) -> None:
+        with self._lock:
+            self._set(replace(self._going(run_id), parked=self._keep(parked), wake_at=wake_at))
+
+    def finish(self, run_id: str, result: Plain, at: float) -> None:
+        with self._lock:
+            row, result = self._going(run_id), self._keep(result)
+            self._set(replace(row, state="done", parked=None, poked=False, result=result, finished_at=at))
+
+    def again(self, run_id: str, args: Mapping[str, Plain], at: float) -> None:
+        with self._lock:
+            self._set(replace(self._going(run_id), args=self._keep(args), parked=None, wake_at=at))
+            self._journal[run_id], self._written[run_id] = [], set()
+
+    # journal ---------------------------------------------------------------------------------------------------
+    def entries(self, run_id: str) -> list[Entry]:
+        return list(self._journal.get(run_id, ()))
+
+    def write(self, run_id: str, entry: Entry, say: Mapping[str, Plain] | None = None) -> None:
+        with self._lock:
+            written = self._written.get(run_id)
+            if written is None:
+                raise StoreError(f"there is no run '{run_id}' to write '{entry.key}' for")
+            place = (entry.key, entry.kind)
+            if place in written or (say is not None and entry.key in self._outbox_of[run_id]):
+                raise KeyTaken(f"run '{run_id}' has an entry or a message '{entry.key}' already")
+            if self._keep is exact:
+                entry = replace(entry, value=exact(entry.value))
+            if say is not None:
+                self._put(run_id, entry.key, say, entry.at)
+            written.add(place)
+            self._journal[run_id].append(entry)
+
+    # outbox ----------------------------------------------------------------------------------------------------
+    def put_out(self, run_id: str, key: str, message: Mapping[str, Plain], at: float) -> bool:
+        with self._lock:
+            if key in self._outbox_of[run_id]:
+                return False
+            self._put(run_id, key, message, at)
+            return True
+
+    def undelivered(self, now: float) -> list[OutboxRow]:
+        with self._lock:
+            pending = [self._outbox[row_id - 1] for row_id in self._pending]
+        return [row for row in pending if row.next_at <= now]
+
+    def outbox(self, run_id: str) -> list[OutboxRow]:
+        with self._lock:
+            return [self._outbox[row_id - 1] for row_id in self._outbox_of[run_id].values()]
+
+    def outbox_row(self, run_id: str, key: str) -> OutboxRow | None:
+        with self._lock:
+            return self._message(self._outbox_of[run_id].get(key))
+
+    def posted(self, channel: str, ts: str) -> OutboxRow | None:
+        with self._lock:
+            return self._message(self._posted.get((channel, ts)))
+
+    def trying(self, row_id: int, at: float) -> None:
+        with self._lock:
+            row = self._sent(row_id)
+            self._outbox[row_id - 1] = replace(row, tried_at=at, tries=row.tries + 1)
+
+    def delivered(self, row_id: int, at: float, channel: str, ts: str) -> None:
+        with self._lock:
+            row = self._sent(row_id)
+            self._outbox[row_id - 1] = replace(row, delivered_at=at, channel=channel, ts=ts, error="")
+            self._posted[channel, ts] = row_id
+            self._pending.pop(row_id, None)
+
+    def not_delivered(self, row_id: int, error: str, next_at: float) -> None:
+        with self._lock:
+            self._outbox[row_id - 1] = replace(self._sent(row_id), error=error, next_at=next_at)
+
+    def rendered(self, row_id: int, digest: str) -> None:
+        with self._lock:
+            self._outbox[row_id - 1] = replace(self._sent(row_id), rendered=digest)
+
+    # people ----------------------------------------------------------------------------------------------------
+    def order(self, row: OrderRow) -> bool:
+        with self._lock:
+            if row.source in self._sources:
+                return False
+            self._sources.add(row.source)
+            self._orders[row.run_id].append(replace(row, id=len(self._sources)))
+            self.poke(row.run_id)
+            return True
+
+    def orders(self, run_id: str) -> list[OrderRow]:
+        with self._lock:
+            return list(self._orders[run_id])
+
+    def vote(self, row: VoteRow) -> bool:
+        with self._lock:
+            votes = self._votes[row.run_id, row.key]
+            same = [vote.given for vote in votes if (vote.user, vote.mark) == (row.user, row.mark)]
+            if same and same[-1] == row.given:
+                return False
+            votes.append(row)
+            self.poke(row.run_id)
+            return True
+
+    def votes(self, run_id: str, key: str) -> list[VoteRow]:
+        with self._lock:
+            return list(self._votes[run_id, key])
+
+    def save_command(self, row: CommandRow) -> bool:
+        with self._lock:
+            return self._commands.setdefault(row.id, row) is row
+
+    def settle_command(self, command_id: str, state: str) -> None:
+        with self._lock:
+            if command_id not in self._commands:
+                raise StoreError(f"there is no command '{command_id}' to settle")
+            self._commands[command_id] = replace(self._commands[command_id], state=state)
+
+    def commands(self, state: str) -> list[CommandRow]:
+        with self._lock:
+            return [row for row in self._commands.values() if row.state == state]
+
+    def first_sight(self, event_id: str, at: float) -> bool:
+        with self._lock:
+            first = event_id not in self._events
+            self._events.setdefault(event_id, at)
+            return first
+
+    # audit, housekeeping ---------------------------------------------------------------------------------------
+    def audit(self, row: AuditRow) -> None:
+        with self._lock:
+            self._audits.append(replace(row, detail=self._keep(row.detail)))
+
+    def audits(self, *, run_id: str = "", cluster: str = "", limit: int = 200) -> list[AuditRow]:
+        with self._lock:
+            newest_first = self._audits[::-1]
+        chosen = [row for row in newest_first if run_id in ("", row.run_id) and cluster in ("", row.cluster)]
+        return chosen[:limit]
+
+    def tidy(self, before: float) -> int:
+        with self._lock:
+            events = [event for event, at in self._events.items() if at < before]
+            settled = [row.id for row in self._commands.values() if row.state != "saved" and row.at < before]
+            for event in events:
+                del self._events[event]
+            for command_id in settled:
+                del self._commands[command_id]
+            return len(events) + len(settled)
+
+    def close(self) -> None:
+        """Nothing to close: what it kept stays readable, as a database file would."""
+
+    # ----------------------------------------------------------------------------------------------------------
+    def _set(self, row: RunRow) -> None:
+        self._runs[row.id] = row
+        if row.state == "active":
+            self._active[row.id] = row
+        else:
+            self._active.pop(row.id, None)
+
+    def _mark(self, run_id: str, poked: bool) -> None:
+        with self._lock:
+            row = self._active.get(run_id)
+            if row is not None and row.poked != poked:
+                self._set(replace(row, poked=poked))
+
+    def _going(self, run_id: str) -> RunRow:
+        row = self._active.get(run_id)
+        if row is None:
+            raise StoreError(f"there is no active run '{run_id}'")
+        return row
+
+    def _put(self, run_id: str, key: str, message: Mapping[str, Plain], at: float) -> None:
+        row_id = len(self._outbox) + 1
+        self._outbox.append(OutboxRow(row_id, run_id, key, self._keep(message), at))
+        self._outbox_of[run_id][key] = row_id
+        self._pending[row_id] = None
+
+    def _sent(self, row_id: int) -> OutboxRow:
+        if not 1 <= row_id <= len(self._outbox):
+            raise StoreError(f"there is no message {row_id} in the outbox")
+        return self._outbox[row_id - 1]
+
+    def _message(self, row_id: int | None) -> OutboxRow | None:
+        return None if row_id is None else self._outbox[row_id - 1]
+
+
+def _as_given(value: Any) -> Any:
+    return value

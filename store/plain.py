@@ -1,0 +1,19 @@
+"""Plain values, as every table keeps them: JSON. One way to write them, so that both stores refuse the same."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+def dumps(value: Any) -> str:
+    """Raises TypeError or ValueError when it is not JSON (NaN is not)."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def exact(value: Any) -> Any:
+    """A copy, as it would come back from a database; TypeError if that differs (tuples, keys that are no strings)."""
+    back = json.loads(dumps(value))
+    if back != value:
+        raise TypeError(f"not plain: {value!r} would come back as {back!r}")
+    return back
