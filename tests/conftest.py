@@ -1,0 +1,70 @@
+"""What every test folder shares: which tests are left out of a quick run, and saying so."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+HEAVY = {
+    "lab": "need root and Debian's GlusterFS",
+    "chaos": "kill real processes and wait for them to come back",
+    "browser": "need Debian's chromium",
+    "postgres": "need a PostgreSQL server",
+    "slow": "take more than a few seconds",
+}
+"""Markers of the tests that only a full run takes, and why."""
+
+ALONE = ("lab", "chaos", "browser")
+"""Those that measure or kill: one after the other, in one worker, never beside each other."""
+
+_left_out: Counter[str] = Counter()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="run the heavy tests too: " + ", ".join(HEAVY))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the heavy tests out, unless they are asked for with --full or by name with -m."""
+    for item in items:
+        if any(item.get_closest_marker(name) for name in ALONE):
+            item.add_marker(pytest.mark.xdist_group("alone"))
+    if config.option.full or config.option.markexpr:
+        return
+    heavy = [item for item in items if _why_heavy(item)]
+    if heavy:
+        _left_out.update(_why_heavy(item) for item in heavy)
+        config.hook.pytest_deselected(items=heavy)
+        items[:] = [item for item in items if not _why_heavy(item)]
+
+
+def _why_heavy(item: pytest.Item) -> str:
+    return next((name for name in HEAVY if item.get_closest_marker(name)), "")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of xdist tells the process that prints what it left out."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["left_out"] = dict(_left_out)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object) -> None:
+    """Every worker collects everything: the numbers of one stand for all."""
+    _left_out.update(Counter(getattr(node, "workeroutput", {}).get("left_out", {})) - _left_out)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> Iterator[None]:
+    yield
+    for name, number in _left_out.items():
+        terminalreporter.write_line(
+            f"left out: {number} {name} tests, which {HEAVY[name]}; scripts/test --full runs them"
+        )
+    seed = getattr(config.option, "randomly_seed", None)
+    if terminalreporter.stats.get("failed") and seed is not None:
+        terminalreporter.write_line(f"the same order and luck again: scripts/test --randomly-seed={seed}")
