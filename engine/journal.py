@@ -77,7 +77,10 @@ class Rules:
     page: Callable[[RunRow, str], Saying] = plain_page
 
 
-def advance(store: Store, run_id: str, workflow: Workflow, clock: Clock, rules: Rules = Rules()) -> None:
+DEFAULT_RULES = Rules()
+
+
+def advance(store: Store, run_id: str, workflow: Workflow, clock: Clock, rules: Rules = DEFAULT_RULES) -> None:
     """One pass: on to the next wait, to the end, or to a new round. Raises StoreError; the process must then end."""
     store.unpoke(run_id)  # before anything is read: a later poke makes the run due again
     row = store.run(run_id)

@@ -1,0 +1,138 @@
+"""Takes the runs that are due and advances each: one thread that looks, a few that work.
+
+- A run is advanced by one thread at a time, whoever pokes it. A poke that comes meanwhile stays in its row (`unpoke`
+  is the first thing a pass does), and the end of every pass makes the thread look again: so none is lost.
+- A slow probe holds up its own run only.
+- A store error, or whatever else a pass did not foresee, ends the process after a last word. It never goes on in
+  memory: started again, every run goes on from its journal.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from threading import Condition, Event, Lock, Thread
+from typing import NoReturn
+
+from engine.journal import DEFAULT_RULES, Clock, Rules, advance
+from engine.port import Plain, Run, Workflow
+from store.api import RunRow, Store
+
+LOOK_S = 1.0  # at the latest; also how soon a row that another process wrote is seen
+WORKERS = 8
+
+log = logging.getLogger(__name__)
+
+
+class Runner:
+    """`last_word` is told what ended it, and the process exits with 1 when it returns or raises."""
+
+    def __init__(
+        self,
+        store: Store,
+        workflows: Mapping[str, Workflow],
+        clock: Clock,
+        last_word: Callable[[BaseException], None],
+        *,
+        rules: Rules = DEFAULT_RULES,
+        exit_process: Callable[[int], object] = os._exit,
+    ) -> None:
+        self._store, self._workflows, self._clock, self._rules = store, workflows, clock, rules
+        self._last_word, self._exit = last_word, exit_process
+        self._woken, self._stopping = Event(), Event()
+        self._going: set[str] = set()
+        self._spoken = Lock()  # taken by the first that ends the process, and kept
+        self._ended = Condition()  # guards _going; told whenever a pass ends
+        self._pool = ThreadPoolExecutor(WORKERS, "run")
+        self._looker = Thread(target=self._look, name="runner", daemon=True)
+
+    def begin(self) -> None:
+        """Begin to advance runs. Before this, read from Slack what people did while nobody listened."""
+        self._looker.start()
+
+    def start(self, row: RunRow) -> bool:
+        """Start a run; False if its id is taken (so starting twice is harmless)."""
+        started = self._store.start_run(row)
+        self.wake()
+        return started
+
+    def poke(self, run_id: str) -> None:
+        """Something happened that this run may wait for."""
+        self._store.poke(run_id)
+        self.wake()
+
+    def wake(self) -> None:
+        """Look at once: a row was written that pokes a run (an order, a vote)."""
+        self._woken.set()
+
+    def stop(self, patience: float = 10.0) -> bool:
+        """Begin no more passes, and wait `patience` seconds for those under way. False: some were still going on;
+        the process may end all the same, for a pass can be cut off anywhere."""
+        self._stopping.set()
+        self.wake()
+        if self._looker.is_alive():
+            self._looker.join(patience)
+        self._pool.shutdown(wait=False)
+        with self._ended:
+            return self._ended.wait_for(lambda: not self._going, patience)
+
+    # ----------------------------------------------------------------------------------------------------------
+    def _look(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                self._woken.clear()  # before looking, so that what comes meanwhile wakes again
+                self._hand_out()
+                self._woken.wait(self._rest())
+        except BaseException as error:  # noqa: BLE001 - a thread has nobody above it: the process ends
+            self._end(error)
+
+    def _hand_out(self) -> None:
+        for run_id in self._store.due(self._clock()):
+            with self._ended:
+                if run_id in self._going or self._stopping.is_set():
+                    continue
+                self._going.add(run_id)
+            self._pool.submit(self._pass, run_id)
+
+    def _rest(self) -> float:
+        """Until the next run is due. What is due now is under way already, and its end wakes us."""
+        next_wake = self._store.next_wake()
+        ahead = LOOK_S if next_wake is None else next_wake - self._clock()
+        return min(ahead, LOOK_S) if ahead > 0 else LOOK_S
+
+    def _pass(self, run_id: str) -> None:
+        try:
+            row = None if self._stopping.is_set() else self._store.run(run_id)
+            if row is not None:
+                advance(self._store, run_id, self._workflow(row.workflow), self._clock, self._rules)
+        except BaseException as error:  # noqa: BLE001 - a thread has nobody above it: the process ends
+            self._end(error)
+        finally:
+            with self._ended:
+                self._going.discard(run_id)
+                self._ended.notify_all()
+            self.wake()
+
+    def _workflow(self, name: str) -> Workflow:
+        return self._workflows.get(name) or _unknown(name)
+
+    def _end(self, error: BaseException) -> None:
+        self._stopping.set()
+        if not self._spoken.acquire(blocking=False):
+            return
+        log.critical("engine: ends here: %s", error, exc_info=error)
+        try:
+            self._last_word(error)
+        finally:
+            self._exit(1)
+
+
+def _unknown(name: str) -> Workflow:
+    """An older version was installed over a newer one: its runs stand still, with a page, until it is put back."""
+
+    def workflow(run: Run, args: Mapping[str, Plain]) -> NoReturn:
+        raise LookupError(f"this version of the bot knows no workflow '{name}' (run {run.id})")
+
+    return workflow

@@ -1,0 +1,1 @@
+"""One file a version. Never changed once released: a file of that version exists somewhere."""

@@ -1,0 +1,289 @@
+"""The store in a database, on SQLAlchemy Core: SQLite today, the same statements on PostgreSQL.
+
+Opened by store.opening. Many threads may use it; writers take turns on one lock of this process, so none ever meets
+"database is locked" because of another. Every failure of the database is raised as StoreError, in a sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from threading import Lock
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Connection, Engine, Select, Table, case, delete, func, insert, or_, select, update
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
+
+from store.api import (
+    AuditRow,
+    CommandRow,
+    Entry,
+    KeyTaken,
+    OrderRow,
+    OutboxRow,
+    Plain,
+    RunRow,
+    StoreError,
+    VoteRow,
+)
+from store.tables import audit, commands, events, journal, orders, outbox, runs, votes
+
+Row = TypeVar("Row", RunRow, Entry, OutboxRow, OrderRow, VoteRow, CommandRow, AuditRow)
+
+REMEDIES = {
+    "disk is full": "free some space on its disk",
+    "No space left": "free some space on its disk",
+    "readonly": "make file and folder writable for the user that runs roundsman",
+    "unable to open": "make file and folder readable and writable for the user that runs roundsman",
+    "locked": "find the other program that holds it (fuser names it) and end that one",
+    "malformed": "put back the last good copy of it",
+    "not a database": "put back the last good copy of it",
+}
+
+
+@contextmanager
+def in_a_sentence(verb: str, where: str) -> Iterator[None]:
+    """Failures of the database become StoreError; a value that is not JSON stays the TypeError that it is."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        if isinstance(error, StatementError) and not isinstance(error, DBAPIError) and error.orig is not None:
+            raise error.orig from None
+        raise StoreError(_sentence(verb, where, error)) from error
+
+
+def _sentence(verb: str, where: str, error: SQLAlchemyError) -> str:
+    # Only the driver's own words: SQLAlchemy's text holds the statement and what was to be written.
+    words = str(getattr(error, "orig", None) or error).strip()
+    remedy = next((remedy for sign, remedy in REMEDIES.items() if sign in words), "")
+    return f"cannot {verb} {where}: {words}" + (f"; {remedy}, then start again" if remedy else "")
+
+
+def _select(row: type[Row], table: Table) -> Select[Any]:
+    return select(*(table.c[field.name] for field in fields(row)))
+
+
+def _values(row: Row) -> dict[str, Any]:
+    return {field.name: getattr(row, field.name) for field in fields(row)}
+
+
+class SqlStore:
+    """See store.api.Store. `where` names the database in sentences; `release` is called when it is closed."""
+
+    def __init__(self, engine: Engine, where: str, release: Callable[[], None]) -> None:
+        self.engine, self._where, self._release = engine, where, release
+        self._writer = engine.execution_options(begin="BEGIN IMMEDIATE")
+        self._one_writer = Lock()
+
+    # runs ------------------------------------------------------------------------------------------------------
+    def start_run(self, row: RunRow) -> bool:
+        with self._writing() as connection:
+            return _add(connection, runs, _values(row), "id")
+
+    def run(self, run_id: str) -> RunRow | None:
+        return self._one(RunRow, _select(RunRow, runs).where(runs.c.id == run_id))
+
+    def runs(self, *, cluster: str = "", state: str = "", limit: int = 100) -> list[RunRow]:
+        chosen = _filtered(_select(RunRow, runs), runs, cluster=cluster, state=state)
+        return self._all(RunRow, chosen.order_by(runs.c.created_at.desc(), runs.c.number.desc()).limit(limit))
+
+    def due(self, now: float) -> list[str]:
+        due = select(runs.c.id).where(runs.c.state == "active", or_(runs.c.poked, runs.c.wake_at <= now))
+        with self._reading() as connection:
+            return list(connection.scalars(due.order_by(runs.c.wake_at, runs.c.number)))
+
+    def next_wake(self) -> float | None:
+        wake_at = func.min(case((runs.c.poked, 0.0), else_=runs.c.wake_at))
+        with self._reading() as connection:
+            next_wake: float | None = connection.scalar(select(wake_at).where(runs.c.state == "active"))
+            return next_wake
+
+    def poke(self, run_id: str) -> None:
+        with self._writing() as connection:
+            _poke(connection, run_id)
+
+    def unpoke(self, run_id: str) -> None:
+        with self._writing() as connection:
+            _poke(connection, run_id, poked=False)
+
+    def park(self, run_id: str, parked: Mapping[str, Plain], wake_at: float) -> None:
+        with self._writing() as connection:
+            _change_active(connection, run_id, parked=parked, wake_at=wake_at)
+
+    def finish(self, run_id: str, result: Plain, at: float) -> None:
+        with self._writing() as connection:
+            done = {"state": "done", "parked": None, "poked": False, "result": result, "finished_at": at}
+            _change_active(connection, run_id, **done)
+
+    def again(self, run_id: str, args: Mapping[str, Plain], at: float) -> None:
+        with self._writing() as connection:
+            _change_active(connection, run_id, args=args, parked=None, wake_at=at)
+            connection.execute(delete(journal).where(journal.c.run_id == run_id))
+
+    # journal ---------------------------------------------------------------------------------------------------
+    def entries(self, run_id: str) -> list[Entry]:
+        of_run = _select(Entry, journal).where(journal.c.run_id == run_id)
+        return self._all(Entry, of_run.order_by(journal.c.number))
+
+    def write(self, run_id: str, entry: Entry, say: Mapping[str, Plain] | None = None) -> None:
+        with self._writing() as connection:
+            new = _add(connection, journal, {"run_id": run_id, **_values(entry)}, "run_id", "key", "kind")
+            if say is not None:
+                new = new and _put(connection, run_id, entry.key, say, entry.at)
+            if not new:
+                raise KeyTaken(f"run '{run_id}' has an entry or a message '{entry.key}' already")
+
+    # outbox ----------------------------------------------------------------------------------------------------
+    def put_out(self, run_id: str, key: str, message: Mapping[str, Plain], at: float) -> bool:
+        with self._writing() as connection:
+            return _put(connection, run_id, key, message, at)
+
+    def undelivered(self, now: float) -> list[OutboxRow]:
+        waiting = _select(OutboxRow, outbox).where(outbox.c.delivered_at.is_(None), outbox.c.next_at <= now)
+        return self._all(OutboxRow, waiting.order_by(outbox.c.id))
+
+    def outbox(self, run_id: str) -> list[OutboxRow]:
+        return self._all(OutboxRow, _select(OutboxRow, outbox).where(outbox.c.run_id == run_id).order_by(outbox.c.id))
+
+    def outbox_row(self, run_id: str, key: str) -> OutboxRow | None:
+        same = (outbox.c.run_id == run_id, outbox.c.key == key)
+        return self._one(OutboxRow, _select(OutboxRow, outbox).where(*same))
+
+    def posted(self, channel: str, ts: str) -> OutboxRow | None:
+        there = (outbox.c.channel == channel, outbox.c.ts == ts)
+        return self._one(OutboxRow, _select(OutboxRow, outbox).where(*there).order_by(outbox.c.id.desc()).limit(1))
+
+    def trying(self, row_id: int, at: float) -> None:
+        self._change_message(row_id, tried_at=at, tries=outbox.c.tries + 1)
+
+    def delivered(self, row_id: int, at: float, channel: str, ts: str) -> None:
+        self._change_message(row_id, delivered_at=at, channel=channel, ts=ts, error="")
+
+    def not_delivered(self, row_id: int, error: str, next_at: float) -> None:
+        self._change_message(row_id, error=error, next_at=next_at)
+
+    def rendered(self, row_id: int, digest: str) -> None:
+        self._change_message(row_id, rendered=digest)
+
+    # people ----------------------------------------------------------------------------------------------------
+    def order(self, row: OrderRow) -> bool:
+        values = _values(row)
+        del values["id"]
+        with self._writing() as connection:
+            new = _add(connection, orders, values, "source")
+            if new:
+                _poke(connection, row.run_id)
+            return new
+
+    def orders(self, run_id: str) -> list[OrderRow]:
+        return self._all(OrderRow, _select(OrderRow, orders).where(orders.c.run_id == run_id).order_by(orders.c.id))
+
+    def vote(self, row: VoteRow) -> bool:
+        same = [votes.c[name] == getattr(row, name) for name in ("run_id", "key", "user", "mark")]
+        last = select(votes.c.given).where(*same).order_by(votes.c.number.desc()).limit(1)
+        with self._writing() as connection:
+            if connection.scalar(last) == row.given:
+                return False
+            connection.execute(insert(votes).values(_values(row)))
+            _poke(connection, row.run_id)
+            return True
+
+    def votes(self, run_id: str, key: str) -> list[VoteRow]:
+        cast_there = _select(VoteRow, votes).where(votes.c.run_id == run_id, votes.c.key == key)
+        return self._all(VoteRow, cast_there.order_by(votes.c.number))
+
+    def save_command(self, row: CommandRow) -> bool:
+        with self._writing() as connection:
+            return _add(connection, commands, _values(row), "id")
+
+    def settle_command(self, command_id: str, state: str) -> None:
+        with self._writing() as connection:
+            changed = connection.execute(update(commands).where(commands.c.id == command_id).values(state=state))
+            _believe(changed.rowcount, f"command '{command_id}' to settle")
+
+    def commands(self, state: str) -> list[CommandRow]:
+        chosen = _select(CommandRow, commands).where(commands.c.state == state)
+        return self._all(CommandRow, chosen.order_by(commands.c.number))
+
+    def first_sight(self, event_id: str, at: float) -> bool:
+        with self._writing() as connection:
+            return _add(connection, events, {"id": event_id, "at": at}, "id")
+
+    # audit, housekeeping ---------------------------------------------------------------------------------------
+    def audit(self, row: AuditRow) -> None:
+        with self._writing() as connection:
+            connection.execute(insert(audit).values(_values(row)))
+
+    def audits(self, *, run_id: str = "", cluster: str = "", limit: int = 200) -> list[AuditRow]:
+        chosen = _filtered(_select(AuditRow, audit), audit, run_id=run_id, cluster=cluster)
+        return self._all(AuditRow, chosen.order_by(audit.c.number.desc()).limit(limit))
+
+    def tidy(self, before: float) -> int:
+        settled = delete(commands).where(commands.c.state != "saved", commands.c.at < before)
+        with self._writing() as connection:
+            dropped = (delete(events).where(events.c.at < before), settled)
+            return sum(connection.execute(statement).rowcount for statement in dropped)
+
+    def close(self) -> None:
+        self.engine.dispose()
+        self._release()
+
+    # ----------------------------------------------------------------------------------------------------------
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with in_a_sentence("read", self._where), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with in_a_sentence("write", self._where), self._one_writer, self._writer.begin() as connection:
+            yield connection
+
+    def _all(self, row: type[Row], statement: Select[Any]) -> list[Row]:
+        with self._reading() as connection:
+            return [row(*found) for found in connection.execute(statement)]
+
+    def _one(self, row: type[Row], statement: Select[Any]) -> Row | None:
+        return next(iter(self._all(row, statement)), None)
+
+    def _change_message(self, row_id: int, **values: Any) -> None:
+        with self._writing() as connection:
+            changed = connection.execute(update(outbox).where(outbox.c.id == row_id).values(values))
+            _believe(changed.rowcount, f"message {row_id} in the outbox")
+
+
+def _add(connection: Connection, table: Table, values: Mapping[str, Any], *unique: str) -> bool:
+    """Insert, unless a row of the same `unique` columns is there. Writers take turns, so nothing comes in between."""
+    same: list[ColumnElement[bool]] = [table.c[name] == values[name] for name in unique]
+    if connection.scalar(select(func.count()).select_from(table).where(*same)):
+        return False
+    connection.execute(insert(table).values(values))
+    return True
+
+
+def _put(connection: Connection, run_id: str, key: str, message: Mapping[str, Plain], at: float) -> bool:
+    values = _values(OutboxRow(0, run_id, key, message, at))
+    del values["id"]
+    return _add(connection, outbox, values, "run_id", "key")
+
+
+def _poke(connection: Connection, run_id: str, poked: bool = True) -> None:
+    active = (runs.c.id == run_id, runs.c.state == "active")
+    connection.execute(update(runs).where(*active).values(poked=poked))
+
+
+def _change_active(connection: Connection, run_id: str, **values: Any) -> None:
+    active = (runs.c.id == run_id, runs.c.state == "active")
+    changed = connection.execute(update(runs).where(*active).values(values))
+    _believe(changed.rowcount, f"active run '{run_id}'")
+
+
+def _believe(rowcount: int, what: str) -> None:
+    if rowcount != 1:
+        raise StoreError(f"there is no {what}")
+
+
+def _filtered(statement: Select[Any], table: Table, **wanted: str) -> Select[Any]:
+    """Where each column equals what is wanted; "" wants anything."""
+    return statement.where(*(table.c[name] == value for name, value in wanted.items() if value))
