@@ -3,9 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from store.api import Entry, OrderRow, RunRow
+from workflows.orders import Order
+from workflows.phases import STATES, Phase, key_of, phase_of
+
+ORDER_KEY = "run.look.order.wait"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +56,95 @@ class RunPicture:
     overrides: tuple[str, ...] = ()
     outcome: str = ""
     dry_run: bool = False
+
+
+def picture(run: RunRow, entries: Sequence[Entry], given: Sequence[OrderRow] = ()) -> RunPicture:
+    """`given`: the run's orders, for its overrides."""
+    nodes = _nodes_of(run, entries)
+    wait = _wait_of(run)
+    result = run.result or {}
+    return RunPicture(
+        run_id=run.id,
+        cluster=run.cluster,
+        state=_state(run, wait),
+        started_at=run.created_at,
+        started_by=run.created_by,
+        finished_at=run.finished_at,
+        nodes=tuple(_node(node, entries, wait, run.state == "active") for node in nodes),
+        wait=wait,
+        left=tuple(_left(nodes, entries)),
+        overrides=tuple(f"{o.about}: {o.reason} (<@{o.by}>)" for o in given if o.verb == Order.OVERRIDE),
+        outcome=result.get("state", ""),
+        dry_run=bool(run.args.get("dry_run")),
+    )
+
+
+def _nodes_of(run: RunRow, entries: Sequence[Entry]) -> list[str]:
+    for entry in entries:
+        if entry.key == ORDER_KEY and entry.kind == "result" and entry.value and entry.value[0] == "saw":
+            return list(entry.value[1]["nodes"])
+    return list(run.args.get("nodes", []))
+
+
+def _wait_of(run: RunRow) -> Wait | None:
+    if run.state != "active" or not run.parked:
+        return None
+    p = run.parked
+    return Wait(
+        key=p["key"],
+        why=p["why"],
+        who=p["who"],
+        seen=p["seen"],
+        since=p["since"],
+        deadline=p["deadline"],
+        looked_at=p["looked_at"],
+        detail=p.get("detail") or {},
+    )
+
+
+def _state(run: RunRow, wait: Wait | None) -> str:
+    if run.state != "active":
+        return str((run.result or {}).get("state", "done"))
+    if wait is None:
+        return "running"
+    if ".hold" in wait.key:
+        return "holding"
+    if ".paused" in wait.key:
+        return "paused"
+    return "watching" if wait.key.startswith("watch.") else "running"
+
+
+def _node(node: str, entries: Sequence[Entry], wait: Wait | None, active: bool) -> NodePicture:
+    """The last phase that the journal knows of this node, since its first entry in a row."""
+    phase, since = None, None
+    for entry in entries:
+        if entry.key == node and entry.kind == "result":
+            return NodePicture(node, _ended(str(entry.value)), entry.at, str(entry.value))
+        found = phase_of(entry.key, node)
+        if found and found is not phase:
+            phase, since = found, entry.at
+    if phase is None or phase is Phase.PREFLIGHT:
+        return NodePicture(node, "waiting" if active else "not taken", None)
+    held = wait is not None and ".hold" in wait.key and wait.key.startswith(f"{node}.")
+    return NodePicture(node, "holding" if held else STATES[phase], since, wait.seen if held and wait else "")
+
+
+def _ended(outcome: str) -> str:
+    return outcome if outcome in ("skipped", "nothing to do") else "done"
+
+
+def _left(nodes: Sequence[str], entries: Sequence[Entry]) -> Iterator[str]:
+    """What this run changed and has not put back, by its results; the world is asked where it is put back."""
+    did = {
+        e.key.split("#")[0]
+        for e in entries
+        if e.kind == "result" and isinstance(e.value, list) and e.value[:1] == ["did"]
+    }
+    for node in nodes:
+        on = key_of(node, Phase.MAINTENANCE) in did
+        off = {key_of(node, Phase.RELEASE), key_of(node, Phase.PUT_BACK, "off")} & did
+        if on and not off:
+            yield f"{node} is in maintenance mode"
+        stopped = {k.split(".")[2] for k in did if k.startswith(f"{node}.{Phase.STOP}.") and k.endswith(".onboot")}
+        started = {k.split(".")[2] for k in did if k.startswith(f"{node}.{Phase.RETURN}.") and k.endswith(".start")}
+        yield from (f"guest {guest} is shut down" for guest in sorted(stopped - started))

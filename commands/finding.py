@@ -1,0 +1,77 @@
+"""What several commands ask first: which cluster, which run, and may this person do it."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from commands.api import Desk, Typed, Wrong
+from store.api import AuditRow, OrderRow, RunRow
+from workflows.orders import Order
+from workflows.picture import RunPicture, picture
+from workflows.roles import may_operate, may_override, mention
+from workflows.settings import ManagedCluster
+
+
+def cluster_in(desk: Desk, typed: Typed, words: list[str]) -> tuple[ManagedCluster, list[str]]:
+    """The cluster that was named (first or last word), else the channel's own; and the other words."""
+    for place in (0, -1):
+        if words and words[place] in desk.clusters:
+            rest = words[1:] if place == 0 else words[:-1]
+            return desk.clusters[words[place]], rest
+    own = [managed for managed in desk.clusters.values() if managed.channel == typed.channel]
+    if not own:
+        raise Wrong(f"this channel has no cluster of its own; name one: {', '.join(desk.clusters)}.")
+    return own[0], words
+
+
+def nothing_else(words: list[str], usage: str, known: list[str]) -> None:
+    if words:
+        raise Wrong(f'unknown argument "{words[0]}"{did_you_mean(words[0], known)}. Type `{usage}`.')
+
+
+def did_you_mean(word: str, known: list[str]) -> str:
+    close = get_close_matches(word, known, n=1, cutoff=0.5)
+    return f' (did you mean "{close[0]}"?)' if close else f" (known: {', '.join(known)})"
+
+
+def must_operate(desk: Desk, typed: Typed, managed: ManagedCluster, deed: str) -> None:
+    if not may_operate(typed.by, managed.people, desk.chat):
+        raise Wrong(f"only operators of *{managed.name}* may {deed}: {mention(managed.people.operators)}.")
+
+
+def must_approve(desk: Desk, typed: Typed, managed: ManagedCluster, deed: str) -> None:
+    if not may_override(typed.by, managed.people, desk.chat):
+        raise Wrong(f"only approvers of *{managed.name}* may {deed}: {mention(managed.people.approvers)}.")
+
+
+def seen(desk: Desk, run: RunRow) -> RunPicture:
+    return picture(run, desk.store.entries(run.id), desk.store.orders(run.id))
+
+
+def latest(desk: Desk, managed: ManagedCluster) -> RunRow:
+    """The active run, else the last one. Raises Wrong where there never was one."""
+    active = desk.store.runs(cluster=managed.name, state="active", limit=1)
+    runs = active or desk.store.runs(cluster=managed.name, limit=1)
+    if not runs:
+        raise Wrong(f"*{managed.name}* has had no run yet. `/upgrade cluster {managed.name}` starts one.")
+    return runs[0]
+
+
+def active(desk: Desk, managed: ManagedCluster) -> RunRow:
+    runs = desk.store.runs(cluster=managed.name, state="active", limit=1)
+    if not runs:
+        raise Wrong(f"no run of *{managed.name}* is active. `/upgrade cluster {managed.name}` starts one.")
+    return runs[0]
+
+
+def link_to(desk: Desk, run: RunRow) -> str:
+    board = desk.store.outbox_row(run.id, "board")
+    address = desk.link(board.channel, board.ts) if board and board.ts else ""
+    return f"<{address}|its thread>" if address else "its thread"
+
+
+def give(desk: Desk, typed: Typed, run: RunRow, verb: Order, about: str = "", reason: str = "") -> None:
+    """Write the order, and who gave it into the audit log; the same typing twice is once."""
+    if desk.store.order(OrderRow(0, run.id, verb, about, reason, typed.by, desk.now, typed.source)):
+        detail = {"about": about, "reason": reason}
+        desk.store.audit(AuditRow(desk.now, run.id, run.cluster, typed.by, str(verb), detail))

@@ -1,0 +1,253 @@
+"""Guests off a node and back: guest by guest, then the node is listed again, for task results lie (a `migrateall` ends
+OK with guests left, an HA migration is OK before anything moved)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cluster.api import Refused, TaskRef, Uncertain
+from cluster.facts import Capacity, Guest, Machines, Move, Read, Topic
+from cluster.settings import GuestGroup
+from engine.port import Look, Waiting
+from workflows import messages
+from workflows.approvals import listed
+from workflows.phases import Phase
+from workflows.wheel import Wheel
+
+SAID_OK_S = 180.0
+"""A guest that is still listed on its old node so long after its task said OK did not move."""
+MOST_ROUNDS = 200
+"""Listings of one node; guests that keep coming back end in a hold."""
+
+
+@dataclass(slots=True)
+class Journey:
+    """Which guests this run moved (guest -> target) or stopped (guest -> its onboot before) for the node."""
+
+    moved: dict[int, str] = field(default_factory=dict)
+    stopped: dict[int, bool] = field(default_factory=dict)
+
+
+def drain(w: Wheel, journey: Journey) -> None:
+    """List the node; move or stop one guest; list again; until none is left."""
+    for round_ in range(1, MOST_ROUNDS + 1):
+        left = w.read(Phase.DRAIN, lambda: next_guest(w), f"listing the guests of {w.node}")
+        if left["guest"] is None:
+            w.say(Phase.DRAIN, "", lambda: _drained(w, journey))
+            return
+        if left["how"] == "stop":
+            _stop(w, journey, left)
+        else:
+            _move(w, left, left["target"])
+            journey.moved[left["guest"]] = left["target"]
+        if round_ == MOST_ROUNDS:
+            w.hold(w.key(Phase.DRAIN), f"guests keep coming back to {w.node}")
+
+
+def _drained(w: Wheel, journey: Journey) -> Any:
+    moved = {str(guest): target for guest, target in journey.moved.items()}
+    return messages.drained(w.node, moved, sorted(journey.stopped))
+
+
+def next_guest(w: Wheel) -> Any:
+    """What to do next: {"guest": id or None, "how": "move" | "ha" | "stop", "name", "target"}, or Waiting."""
+    machines = w.site.cluster.survey(frozenset({Topic.GUESTS, Topic.MOVES, Topic.CAPACITY}), w.node)
+    if not isinstance(machines.guests, Read):
+        return Waiting(machines.guests.why)
+    here = [g for g in machines.guests.value if g.node == w.node and g.running and not g.template]
+    if not here:
+        return {"guest": None}
+    if not isinstance(machines.moves, Read):
+        return Waiting(machines.moves.why)
+    guest = min(here, key=lambda g: (not g.ha, g.id))
+    move = next((m for m in machines.moves.value if m.guest == guest.id), None)
+    if guest.ha:
+        return {"guest": guest.id, "how": "ha", "name": guest.name, "target": "another node, by HA"}
+    target = choose(machines, guest, move, w.site.managed.groups, w.own.down) if move else ""
+    if target:
+        return {"guest": guest.id, "how": "move", "name": guest.name, "target": target}
+    return {"guest": guest.id, "how": "stop", "name": guest.name, "target": ""}
+
+
+def choose(machines: Machines, guest: Guest, move: Move, groups: Sequence[GuestGroup], avoid: frozenset[str]) -> str:
+    """The node that takes this guest: allowed, no other member of its groups there if it can be helped, most memory
+    left. "" if there is none."""
+    if not isinstance(machines.guests, Read) or not isinstance(machines.capacity, Read):
+        return ""
+    free = _free(machines.capacity.value, machines.guests.value)
+    siblings = {i for group in groups if guest.id in group.guests for i in group.guests} - {guest.id}
+    crowded = {g.node for g in machines.guests.value if g.id in siblings and g.running}
+    fits = [n for n in move.allowed if n != guest.node and n not in avoid and free.get(n, 0) >= guest.memory]
+    return min(fits, key=lambda n: (n in crowded, -free[n], n), default="")
+
+
+def _free(capacity: Sequence[Capacity], guests: Sequence[Guest]) -> dict[str, int]:
+    used: dict[str, int] = {}
+    for guest in guests:
+        if guest.running:
+            used[guest.node] = used.get(guest.node, 0) + guest.memory
+    return {row.node: row.memory - used.get(row.node, 0) for row in capacity}
+
+
+# ---- one guest ---------------------------------------------------------------------------------------------------
+
+
+def _find(w: Wheel, guest_id: int) -> Guest:
+    for guest in w.site.cluster.guests():
+        if guest.id == guest_id:
+            return guest
+    raise Refused(f"guest {guest_id} is no longer listed in the cluster")
+
+
+def _move(w: Wheel, item: Mapping[str, Any], target: str) -> None:
+    """Start the migration (or leave it to HA), then believe the listing alone."""
+    guest_id, detail = item["guest"], str(item["guest"])
+    if item["how"] == "ha":
+        started = {"upid": ""}
+    else:
+        began = w.act(Phase.MOVE, lambda *_: w.site.clock(), f"{detail}.began")
+        started = w.act(Phase.MOVE, lambda _, again: _start_move(w, guest_id, target, again, began), detail)
+    w.say(Phase.MOVE, detail, lambda: messages.moving(w.node, guest_id, item["name"], target))
+    source = started.get("source", w.node)
+    ended = w.wait(
+        Phase.MOVE,
+        lambda at: _arrived(w, guest_id, source, started["upid"], at),
+        w.site.managed.limits.drain,
+        why=f"guest {guest_id} to leave {source}",
+        who="the migration, by ending",
+        detail=f"{detail}.end",
+    )
+    if ended != "arrived":
+        w.hold(w.key(Phase.MOVE, detail), f"guest {guest_id} did not move: {ended}")
+
+
+def _start_move(w: Wheel, guest_id: int, target: str, again: bool, began: float) -> dict[str, Any]:
+    guest = _find(w, guest_id)
+    if guest.node == target:
+        return {"upid": "", "source": "nowhere"}
+    kind = "qmigrate" if guest.kind == "qemu" else "vzmigrate"
+    if again and (running := w.site.cluster.find_task(kind, guest_id, began)):
+        return {"upid": running.upid, "source": guest.node}
+    try:
+        return {"upid": w.site.cluster.migrate(guest, target).upid, "source": guest.node}
+    except Uncertain:
+        found = w.site.cluster.find_task(kind, guest_id, began)
+        if found is None:
+            raise
+        return {"upid": found.upid, "source": guest.node}
+
+
+def _arrived(w: Wheel, guest_id: int, source: str, upid: str, at: Look) -> Any:
+    guest = _find(w, guest_id)
+    if guest.node != source and guest.running and guest.ha in ("", "started"):
+        return "arrived"
+    if not upid:
+        return Waiting(f"listed on {guest.node}, {guest.status}")
+    task = w.site.cluster.task(TaskRef(upid))
+    if task.running:
+        return Waiting("the migration is running")
+    if task.error:
+        return task.error
+    if at.now - at.since > SAID_OK_S:
+        return f"its task says OK, but it is listed on {guest.node}, {guest.status}"
+    return Waiting(f"its task says OK, it is still listed on {guest.node}")
+
+
+def _stop(w: Wheel, journey: Journey, item: Mapping[str, Any]) -> None:
+    """Shut a guest down for the reboot. Its onboot is journaled, then off: it must not start before the heal."""
+    if w.site.managed.cannot_move != "shutdown":
+        w.hold(w.key(Phase.STOP), f"guest {item['guest']} has nowhere to go", "move it by hand or set cannot_move")
+        return
+    guest_id, detail = item["guest"], str(item["guest"])
+    cluster = w.site.cluster
+    onboot = w.act(Phase.STOP, lambda *_: cluster.onboot(_find(w, guest_id)), f"{detail}.onboot")
+    journey.stopped.setdefault(guest_id, onboot)
+    w.owns(stopped=w.own.stopped | {guest_id})
+    if onboot:
+        w.act(Phase.STOP, lambda *_: cluster.set_onboot(_find(w, guest_id), False), f"{detail}.off")
+    w.act(Phase.STOP, lambda *_: _shut_down(w, guest_id), detail)
+    w.say(Phase.STOP, detail, lambda: messages.stopping(w.node, guest_id, item["name"]))
+    patience = w.site.managed.shutdown_timeout * 2
+    w.wait(
+        Phase.STOP,
+        lambda _: _status(w, guest_id, "stopped"),
+        patience,
+        why=f"guest {guest_id} to shut down",
+        who="the guest, by shutting down",
+        detail=f"{detail}.end",
+    )
+
+
+def _shut_down(w: Wheel, guest_id: int) -> str:
+    guest = _find(w, guest_id)
+    if not guest.running:
+        return ""
+    return w.site.cluster.shutdown(guest, int(w.site.managed.shutdown_timeout)).upid
+
+
+def _status(w: Wheel, guest_id: int, wanted: str) -> Any:
+    guest = _find(w, guest_id)
+    return wanted if guest.status == wanted else Waiting(f"it is {guest.status}")
+
+
+# ---- and back ----------------------------------------------------------------------------------------------------
+
+
+def start_again(w: Wheel, journey: Journey) -> None:
+    """What was shut down for the reboot is started after the heal, and its onboot is put back."""
+    for guest_id, onboot in journey.stopped.items():
+        detail = f"{guest_id}.start"
+        w.act(Phase.RETURN, lambda *_, g=guest_id: _start(w, g), detail)
+        if onboot:
+            w.act(
+                Phase.RETURN,
+                lambda *_, g=guest_id: w.site.cluster.set_onboot(_find(w, g), True),
+                f"{guest_id}.onboot",
+            )
+        w.wait(
+            Phase.RETURN,
+            lambda _, g=guest_id: _status(w, g, "running"),  # type: ignore[misc]
+            w.site.managed.limits.guests_back,
+            why=f"guest {guest_id} to run again",
+            who="the guest, by starting",
+            detail=f"{guest_id}.running",
+        )
+        w.owns(stopped=w.own.stopped - {guest_id})
+
+
+def _start(w: Wheel, guest_id: int) -> str:
+    guest = _find(w, guest_id)
+    return "" if guest.running else w.site.cluster.start(guest).upid
+
+
+def bring_back(w: Wheel, journey: Journey) -> None:
+    """Moved guests return to their node, one after the other, as the settings say. HA brings its own back."""
+    if w.site.managed.move_back:
+        for guest_id in journey.moved:
+            item = w.read(Phase.RETURN, lambda g=guest_id: _way_back(w, g), f"reading where guest {guest_id} is")  # type: ignore[misc]
+            if item["guest"] is not None:
+                _move(w, item, w.node)
+    guests = sorted({*journey.moved, *journey.stopped})
+    w.wait(
+        Phase.RETURN,
+        lambda _: _all_running(w, guests),
+        w.site.managed.limits.guests_back,
+        why="guests to be running",
+        who="the guests, by running",
+        detail="running",
+    )
+    w.say(Phase.RETURN, "", lambda: messages.returned(w.node, guests))
+
+
+def _way_back(w: Wheel, guest_id: int) -> Any:
+    guest = _find(w, guest_id)
+    if guest.node == w.node or not guest.running:
+        return {"guest": None}
+    return {"guest": guest_id, "how": "ha" if guest.ha else "move", "name": guest.name}
+
+
+def _all_running(w: Wheel, guests: Sequence[int]) -> Any:
+    down = [g.id for g in w.site.cluster.guests() if g.id in guests and not g.running]
+    return Waiting(f"not running: {listed(down)}") if down else True

@@ -1,0 +1,120 @@
+"""One look at the world and all gates of one moment: machines first, then people, then the verdicts, kept in the audit
+log with their evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from cluster.facts import Machines, Read, Reading, Topic
+from cluster.gates import judge, topics
+from cluster.world import ApprovalSeen, Blocked, GatePhase, Opinion, OwnChanges, Passed, World
+from store.api import AuditRow
+from workflows import orders
+from workflows.approvals import bound_now, seen_now
+from workflows.site import Site
+
+if TYPE_CHECKING:
+    from workflows.wheel import Approval
+
+BINDING = frozenset({Topic.NODES, Topic.PACKAGES, Topic.GUESTS, Topic.MOVES})
+"""What must be read to say whether the world still is what was approved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """All opinions of one moment. `remedy`: "" wait, "ask" the approval must be given anew, "hold" a person decides."""
+
+    opinions: tuple[Opinion, ...]
+    remedy: str = ""
+
+    @property
+    def open(self) -> bool:
+        return all(opinion.open for opinion in self.opinions)
+
+    @property
+    def reasons(self) -> list[str]:
+        return [
+            f"{o.gate}: {o.verdict.reason}" for o in self.opinions if not isinstance(o.verdict, Passed) and not o.open
+        ]
+
+    @property
+    def notes(self) -> list[str]:
+        notes = [o.verdict.note for o in self.opinions if isinstance(o.verdict, Passed) and o.verdict.note]
+        return notes + [f"{o.gate} overridden by {o.overridden_by}" for o in self.opinions if o.overridden_by]
+
+    @property
+    def summary(self) -> str:
+        return "; ".join([f"{len(self.opinions)} gates passed", *self.notes])
+
+
+def judge_now(
+    site: Site,
+    run_id: str,
+    node: str,
+    moment: GatePhase,
+    own: OwnChanges,
+    approval: Approval | None,
+    starter: str,
+) -> Judgement:
+    """Collect the world and judge it. Raises only StoreError."""
+    waived = orders.overrides(site.store.orders(run_id), node)
+    wanted = topics(moment) | (BINDING if approval else frozenset())
+    machines = site.cluster.survey(wanted, node)
+    seen = _approval(site, run_id, node, machines, own, approval, starter, waived)
+    world = World(site.managed, machines, own, seen, site.helper_checksum)
+    opinions = judge(world, node, moment, site.clock(), waived)
+    judgement = Judgement(tuple(opinions), _remedy(opinions, seen))
+    if moment is not GatePhase.WATCH:
+        _keep(site, run_id, node, moment, judgement)
+    return judgement
+
+
+def _approval(
+    site: Site,
+    run_id: str,
+    node: str,
+    machines: Machines,
+    own: OwnChanges,
+    approval: Approval | None,
+    starter: str,
+    waived: Mapping[str, str],
+) -> Reading[ApprovalSeen] | None:
+    if approval is None:
+        return None
+    present = bound_now(
+        machines,
+        node,
+        approval.bound,
+        installed=own.packages_installed,
+        stopped=own.stopped,
+        overrides=waived,
+    )
+    return seen_now(site, run_id, approval.key, starter, approval.bound, present, approval.expires_at)
+
+
+def _remedy(opinions: Sequence[Opinion], seen: Reading[ApprovalSeen] | None) -> str:
+    """Asking again helps when only the approval is in the way; a rejection or a foreign boot holds first."""
+    shut = [opinion for opinion in opinions if not opinion.open]
+    if not isinstance(seen, Read) or not shut or any(o.gate != "approval" for o in shut):
+        return ""
+    if not isinstance(shut[0].verdict, Blocked):
+        return ""
+    if seen.value.rejecters or "rebooted since" in seen.value.changed:
+        return "hold"
+    return "ask"
+
+
+def _keep(site: Site, run_id: str, node: str, moment: GatePhase, judgement: Judgement) -> None:
+    detail = {
+        opinion.gate: {"verdict": type(opinion.verdict).__name__.lower(), **_shown(opinion)}
+        for opinion in judgement.opinions
+    }
+    row = AuditRow(site.clock(), run_id, site.managed.name, "roundsman", f"gates {moment} {node}", detail)
+    site.store.audit(row)
+
+
+def _shown(opinion: Opinion) -> Mapping[str, Any]:
+    kept = asdict(opinion.verdict)
+    return {**kept, "overridden_by": opinion.overridden_by} if opinion.overridden_by else kept

@@ -1,0 +1,289 @@
+"""Every sentence the bot says. A message: icon, fact with numbers, since when, what happens next, *Hint:* what to type.
+
+Text is Slack's mrkdwn. What comes from hosts (package names, log lines, reasons) goes through `host`, for a "<" in it
+could become a mention.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+import humanize
+
+from cluster.facts import HealProgress
+from cluster.world import GatePhase
+from engine.port import Saying
+from workflows.approvals import APPROVE, REJECT, Need, listed
+from workflows.roles import mention
+from workflows.settings import ManagedCluster
+
+MOMENTS = {
+    GatePhase.PREFLIGHT: "the run",
+    GatePhase.ASK: "asking for approval",
+    GatePhase.MAINTENANCE: "maintenance mode",
+    GatePhase.UPGRADE: "the upgrade",
+    GatePhase.REBOOT: "the reboot",
+    GatePhase.HEALED: "the next node",
+    GatePhase.WATCH: "the end of the watch",
+}
+WHO_ENDS_A_HOLD = "an operator, with `/upgrade retry`, `/upgrade skip NODE` or `/upgrade abort`"
+MOST_NAMES = 8
+"""So many package names or reasons in one message; the rest is counted."""
+
+
+def host(text: str) -> str:
+    """Text from a machine, made harmless for Slack."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def span(seconds: float) -> str:
+    """ "12 minutes", "1 hour and 5 minutes"."""
+    least = "seconds" if seconds < 120 else "minutes"
+    return str(humanize.precisedelta(timedelta(seconds=round(seconds)), minimum_unit=least, format="%d"))
+
+
+def at(when: float) -> str:
+    """A time that Slack shows in each reader's own zone, with UTC as the fallback."""
+    return f"<!date^{int(when)}^{{time}}|{datetime.fromtimestamp(when, UTC):%H:%M} UTC>"
+
+
+def some(names: Sequence[str], most: int = MOST_NAMES) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def bullets(lines: Sequence[str], most: int = MOST_NAMES) -> str:
+    more = [f"• and {len(lines) - most} more"] if len(lines) > most else []
+    return "\n".join([*(f"• {line}" for line in lines[:most]), *more])
+
+
+def _note(text: str) -> Saying:
+    return Saying("note", text)
+
+
+# ---- the run -------------------------------------------------------------------------------------------------
+
+
+def board(cluster: str, nodes: Sequence[str], starter: str, dry_run: bool) -> Saying:
+    kind = "Dry run of a rolling upgrade" if dry_run else "Rolling upgrade"
+    return Saying("board", f"🔧 {kind} of *{cluster}* ({', '.join(nodes)}), started by <@{starter}>.")
+
+
+def order_of_nodes(nodes: Sequence[str], reasons: Sequence[str]) -> Saying:
+    why = f" ({'; '.join(reasons)})" if reasons else ""
+    return _note(f"📋 The nodes go in this order: {', '.join(nodes)}{why}.")
+
+
+def preflight_passed(summaries: Mapping[str, str]) -> Saying:
+    return _note("✅ Preflight passed.\n" + bullets([f"{node}: {host(text)}" for node, text in summaries.items()], 50))
+
+
+def refused(reason: str, hint: str) -> Saying:
+    return _note(f"⛔ The run is refused: {host(reason)}. Nothing was changed." + _hint(hint))
+
+
+def plan_shown(text: str) -> Saying:
+    return _note(f"📋 This is what a run would do; nothing is changed.\n{host(text)}")
+
+
+def finished(cluster: str, outcomes: Mapping[str, str], took: float, watch: float) -> Saying:
+    lines = bullets([f"{node}: {outcome}" for node, outcome in outcomes.items()], 50)
+    watched = f" I keep watching gates and guest groups for {span(watch)}." if watch else ""
+    return _note(f"🏁 *{cluster}* is done after {span(took)}; the storage is fully healed.{watched}\n{lines}")
+
+
+def aborted(cluster: str, left: Sequence[str]) -> Saying:
+    rest = f"Left as it is:\n{bullets(left, 50)}" if left else "Everything that was changed has been put back."
+    return _note(f"🛑 The run of *{cluster}* was aborted. {rest}")
+
+
+def watch_over(watched: float) -> Saying:
+    return _note(f"✅ Watched for {span(watched)} after the last node: gates and guest groups are fine. Good night.")
+
+
+def watch_trouble(managed: ManagedCluster, reasons: Sequence[str], since_end: float) -> Saying:
+    return _page(
+        managed,
+        f"🚨 *{managed.name}*, {span(since_end)} after its rolling upgrade:\n{bullets([host(r) for r in reasons])}",
+    )
+
+
+def watch_good_again() -> Saying:
+    return _note("✅ All gates are open again; I go on watching.")
+
+
+def watch_taken_over() -> Saying:
+    return _note("👀 A new run of this cluster takes the watch over.")
+
+
+# ---- gates and holds -------------------------------------------------------------------------------------------
+
+
+def gates_shut(node: str, moment: GatePhase, reasons: Sequence[str]) -> Saying:
+    return _note(
+        f"⏳ {node}: I wait before {MOMENTS[moment]}, for not every gate is open.\n"
+        + bullets([host(reason) for reason in reasons])
+        + _hint("`/upgrade why` shows what would end the wait")
+    )
+
+
+def gates_open(node: str, moment: GatePhase) -> Saying:
+    return _note(f"✅ {node}: all gates before {MOMENTS[moment]} are open now; I go on.")
+
+
+def hold(managed: ManagedCluster, node: str, why: str, hint: str, page: bool) -> Saying:
+    where = f"{node}: " if node else ""
+    skip = f"`/upgrade skip {node}`, " if node else ""
+    text = (
+        f"✋ {where}I hold: {host(why)}. Nothing more happens until an operator says so."
+        f"{_hint(f'{host(hint)}; then ' if hint else '', f'`/upgrade retry`, {skip}or `/upgrade abort`')}"
+    )
+    return _page(managed, text) if page else _note(text)
+
+
+def paused(node: str) -> Saying:
+    where = f" before {node}" if node else ""
+    return _note(f"⏸️ Paused{where}; what was begun has ended." + _hint("`/upgrade resume`"))
+
+
+def _page(managed: ManagedCluster, text: str) -> Saying:
+    return Saying("page", text, mention=managed.people.operators)
+
+
+def _hint(*parts: str) -> str:
+    text = "".join(parts)
+    return f"\n*Hint:* {text}." if text else ""
+
+
+# ---- the approval ----------------------------------------------------------------------------------------------
+
+
+def approval(managed: ManagedCluster, node: str, need: Need, evidence: str, until: float, why_again: str) -> Saying:
+    people = managed.people
+    votes = f"{people.approvals_needed} of them" if people.approvals_needed > 1 else "one of them"
+    again = f"Asked again: {host(why_again)}.\n" if why_again else ""
+    text = (
+        f"🙋 *May I take {node}?* {again}"
+        f"{what_is_approved(node, need)}\n"
+        f"Evidence: {host(evidence)}.\n"
+        f"{mention(people.approvers)}: {votes} may answer until {at(until)} with :{APPROVE}: (go) or :{REJECT}: (no). "
+        "Taking the mark back before the reboot withdraws the approval."
+    )
+    detail = {"node": node, "until": until, "evidence": evidence, "need": need.plain()}
+    return Saying("approval", text, mention=people.approvers, detail=detail)
+
+
+def what_is_approved(node: str, need: Need) -> str:
+    lines = []
+    if need.packages:
+        stops = "; glusterfs-server is among them, so this node's bricks stop and heal" if need.restarts_gluster else ""
+        lines.append(f"• {need.count} packages: {host(some(need.names))}{stops}")
+    if need.reboot:
+        lines.append(f"• reboot into kernel {host(need.target)} (runs {host(need.kernel)}), this boot only")
+    else:
+        lines.append("• no reboot is needed")
+    if need.moves:
+        lines.append(f"• guests that move away and back: {listed(need.moves)}")
+    if need.stops:
+        lines.append(f"• guests that cannot move and stay *down* meanwhile: {listed(need.stops)}")
+    return "\n".join(["", *lines])
+
+
+def approved(node: str, by: Sequence[str], until: float) -> Saying:
+    return _note(f"👍 {node}: approved by {mention(by)}; counts until {at(until)}, for this boot and these packages.")
+
+
+def rejected_reason(by: Sequence[str]) -> str:
+    return f"rejected by {mention(by)}"
+
+
+def expired(node: str) -> Saying:
+    return _note(f"⌛ {node}: the answer came after the time was up, so it does not count; I ask again.")
+
+
+def nothing_to_do(node: str) -> Saying:
+    return _note(f"⏭️ {node}: no packages to upgrade and no new kernel; left as it is.")
+
+
+# ---- one node --------------------------------------------------------------------------------------------------
+
+
+def maintenance_on(node: str, gates: str) -> Saying:
+    return _note(f"🚧 {node}: maintenance mode is on ({host(gates)}). Next: drain.")
+
+
+def moving(node: str, guest: int, name: str, target: str) -> Saying:
+    return _note(f"🚚 {node}: guest {guest} ({host(name)}) moves to {target}.")
+
+
+def stopping(node: str, guest: int, name: str) -> Saying:
+    return _note(f"⏹️ {node}: guest {guest} ({host(name)}) cannot move; it is shut down until the storage has healed.")
+
+
+def drained(node: str, moved: Mapping[str, str], stopped: Sequence[int]) -> Saying:
+    where = ", ".join(f"{guest} to {target}" for guest, target in moved.items()) or "nothing had to move"
+    down = f"; shut down: {listed(stopped)}" if stopped else ""
+    return _note(f"📦 {node}: drained, listed again, no guest runs here ({where}{down}).")
+
+
+def upgrading(node: str, count: int, gates: str) -> Saying:
+    return _note(f"⬆️ {node}: dist-upgrade of {count} packages has begun ({host(gates)}).")
+
+
+def upgraded(node: str, count: int, took: float) -> Saying:
+    return _note(f"✅ {node}: {count} packages upgraded in {span(took)}. Next: bricks back and healed.")
+
+
+def rebooting(node: str, gates: str) -> Saying:
+    return _note(f"🔁 {node}: reboot sent ({host(gates)}).")
+
+
+def back(node: str, kernel: str, took: float) -> Saying:
+    return _note(f"✅ {node}: rebooted, proven by another boot id; runs {host(kernel)}; took {span(took)}.")
+
+
+def heal_begins(node: str, about: str) -> Saying:
+    text = f"🩹 {node}: now the storage heals; no other node is touched before it is done."
+    return Saying("progress", text, about=about)
+
+
+def heal_state(progress: HealProgress) -> str:
+    """One line of what the cheap question found: "14 pending on pve1:/brick; pve2:/brick is down"."""
+    parts = [f"{host(brick)} is down" for brick in progress.down]
+    parts += [
+        f"{count if count is not None else 'an unknown number'} pending on {host(brick)}"
+        for brick, count in progress.pending.items()
+        if count != 0 and brick not in progress.down
+    ]
+    if progress.split_brain:
+        parts.append(f"{progress.split_brain} in split-brain, which does not heal by itself")
+    return "; ".join(parts) or f"{progress.asked} listed no brick at all"
+
+
+def healed(node: str, took: float, bricks: int) -> Saying:
+    return _note(f"💚 {node}: fully healed after {span(took)}: {bricks} bricks connected, 0 pending on each.")
+
+
+def released(node: str, gates: str) -> Saying:
+    return _note(f"✅ {node}: maintenance mode is off ({host(gates)}).")
+
+
+def returned(node: str, guests: Sequence[int]) -> Saying:
+    who = f"guests back and running: {listed(guests)}" if guests else "no guest had to come back"
+    return _note(f"🏠 {node}: {who}.")
+
+
+def node_done(node: str, took: float) -> Saying:
+    return _note(f"☑️ {node} is done after {span(took)}.")
+
+
+def putting_back(node: str, why: str) -> Saying:
+    return _note(f"↩️ {node}: {why}; what was begun ends first, then what was changed is put back.")
+
+
+def put_back(node: str, done: Sequence[str], left: Sequence[str]) -> Saying:
+    parts = [f"put back: {'; '.join(done)}" if done else "nothing had to be put back"]
+    if left:
+        parts.append(f"left: {'; '.join(host(text) for text in left)}")
+    return _note(f"↩️ {node}: {'. '.join(parts)}.")

@@ -1,0 +1,369 @@
+"""The way of one node, in the order of the runbook (DESIGN section 4): every function is one phase."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from cluster.api import ClusterError, Refused, Uncertain
+from cluster.facts import Machines, NodeStatus, Read, Topic
+from cluster.world import GatePhase
+from engine.port import Look, Waiting
+from workflows import messages
+from workflows.approvals import Bound, Need, counted, stops_on, tally
+from workflows.drain import Journey, bring_back, drain, start_again
+from workflows.orders import overrides
+from workflows.phases import Phase
+from workflows.putback import putting_back
+from workflows.storage import healed
+from workflows.wheel import Approval, Wheel
+
+NOT_AFTER_S = 10.0
+"""A command that the node has not begun so many seconds of its own uptime after we read it is refused by the node."""
+NEVER_BEGAN_S = 60.0
+"""A unit that is unknown to its node so long after it was sent never began: its own limit passed long ago."""
+STILL_UP_S = 300.0
+"""A node that answers with the old boot id so long after the reboot was sent is not rebooting (molly-guard, a hang)."""
+
+
+@dataclass(slots=True)
+class Walk:
+    """One node under way: the wheel, what the node needs, and which guests have moved or were stopped for it."""
+
+    wheel: Wheel
+    force: bool
+    need: Need
+    journey: Journey
+    evidence: str = ""
+
+
+def walk_node(w: Wheel, *, force_reboot: bool) -> str:
+    """The whole way of one node; returns how it ended, in words. Raises Skipped or Aborted after putting back."""
+    began = w.act(Phase.LOOK, lambda *_: w.site.clock(), "began")
+    need = look(w, force_reboot)
+    if need.nothing:
+        w.say(Phase.LOOK, "", lambda: messages.nothing_to_do(w.node))
+        return "nothing to do"
+    walk = Walk(w, force_reboot, need, Journey())
+    with putting_back(w, walk.journey):
+        ask(walk)
+        maintenance_on(walk)
+        drain(w, walk.journey)
+        if walk.need.packages:
+            upgrade(walk)
+            healed(w, "upgrade")
+        if walk.need.reboot:
+            reboot(walk)
+            prove(walk)
+            healed(w, "reboot")
+        release(walk)
+        bring_back(w, walk.journey)
+    w.say(Phase.RETURN, "done", lambda: messages.node_done(w.node, w.site.clock() - began))
+    return _outcome(walk)
+
+
+def _outcome(walk: Walk) -> str:
+    packages = f"{walk.need.count} packages upgraded" if walk.wheel.own.packages_installed else "no packages"
+    return f"{packages}, runs {walk.need.target}" if walk.need.reboot else f"{packages}, no reboot needed"
+
+
+# ---- what it needs -----------------------------------------------------------------------------------------------
+
+
+def look(w: Wheel, force_reboot: bool) -> Need:
+    """What the node needs now. A read that decides the way: it is asked until it answers."""
+    topics = frozenset({Topic.NODES, Topic.PACKAGES, Topic.GUESTS, Topic.MOVES})
+
+    def read() -> Any:
+        machines = w.site.cluster.survey(topics, w.node)
+        need = need_of(machines, w.node, force=force_reboot, installed=w.own.packages_installed)
+        return need if isinstance(need, Waiting) else need.plain()
+
+    return Need.of(w.read(Phase.LOOK, read, f"reading what {w.node} needs"))
+
+
+def need_of(machines: Machines, node: str, *, force: bool, installed: bool) -> Need | Waiting:
+    """From one survey (NODES, PACKAGES, GUESTS, MOVES); Waiting names what could not be read."""
+    status, plan, guests = machines.nodes.get(node), machines.packages, machines.guests
+    if not isinstance(status, Read):
+        return Waiting(status.why if status else f"{node} was not read")
+    if not isinstance(plan, Read):
+        return Waiting(plan.why)
+    if not isinstance(guests, Read):
+        return Waiting(guests.why)
+    running = {g.id for g in guests.value if g.node == node and g.running and not g.template}
+    stops = stops_on(machines, node)
+    upgrades = () if installed else plan.value.upgrades
+    target = (plan.value.new_kernel if upgrades else "") or status.value.boot_kernel
+    return Need(
+        boot_id=status.value.boot_id,
+        kernel=status.value.kernel,
+        target=target,
+        packages=plan.value.checksum if upgrades else "",
+        count=len(upgrades),
+        names=tuple(package.name for package in upgrades),
+        restarts_gluster=bool(upgrades) and plan.value.restarts_gluster,
+        stops=stops,
+        moves=tuple(sorted(running - set(stops))),
+        reboot=force or target != status.value.kernel,
+    )
+
+
+# ---- the approval ------------------------------------------------------------------------------------------------
+
+
+def ask(walk: Walk, why_again: str = "") -> None:
+    """Ask for an approval until there is one. Before anything was changed the gates are asked first, so that nobody
+    approves a node that could not be taken."""
+    w = walk.wheel
+    while True:
+        if not w.own.maintenance:
+            w.approval = None
+            walk.evidence = w.gated(Phase.GATES, GatePhase.ASK, lambda *_: None)["gates"]
+        walk.need = _narrowed(walk, look(w, walk.force)) if why_again or w.approval else walk.need
+        answer = _answer(walk, why_again)
+        match answer["how"]:
+            case "approved":
+                _accept(walk, answer)
+                return
+            case "rejected":
+                w.hold(w.key(Phase.ASK), messages.rejected_reason(answer["by"]))
+            case "late":
+                w.say(Phase.ASK, "late", lambda: messages.expired(w.node))
+        why_again = "the request before was not approved"
+
+
+def _narrowed(walk: Walk, need: Need) -> Need:
+    """Guests that this run moved or stopped already are no longer there to be read; they stay what they were."""
+    stopped = walk.wheel.own.stopped
+    plain = need.plain() | {"stops": sorted({*need.stops, *stopped}), "moves": sorted({*need.moves, *walk.need.moves})}
+    if walk.wheel.own.packages_installed:
+        plain |= {"count": walk.need.count}
+    return Need.of(plain)
+
+
+def _answer(walk: Walk, why_again: str) -> Mapping[str, Any]:
+    w, need = walk.wheel, walk.need
+    limits = w.site.managed.limits
+    key = w.say(
+        Phase.ASK,
+        "request",
+        lambda: messages.approval(
+            w.site.managed, w.node, need, walk.evidence, w.site.clock() + limits.approval_wait, why_again
+        ),
+    )
+
+    def probe(at: Look) -> Any:
+        return _judge_votes(w, key, at)
+
+    who = f"{w.site.managed.people.approvals_needed} of the approvers, with an emoji"
+    answer = w.wait(Phase.ASK, probe, limits.approval_wait, why=f"approval for {w.node}", who=who)
+    return {"key": key, **answer}
+
+
+def _judge_votes(w: Wheel, key: str, at: Look) -> Any:
+    """What the marks say by the deadline; a mark first seen after it asks again (it carries no time)."""
+    people, chat = w.site.managed.people, w.site.chat
+    votes = w.site.store.votes(w.run.id, key)
+    marks = tally(votes, at.deadline)
+    if rejecters := counted(marks.reject, w.starter, people, chat):
+        return {"how": "rejected", "by": list(rejecters)}
+    approvers = counted(marks.approve, w.starter, people, chat)
+    if len(approvers) >= people.approvals_needed:
+        waived = sorted(overrides(w.site.store.orders(w.run.id), w.node))
+        return {"how": "approved", "by": list(approvers), "at": at.now, "overrides": waived}
+    if at.now >= at.deadline and tally(votes, at.now).approve != marks.approve:
+        return {"how": "late"}
+    return Waiting(f"{len(approvers)} of {people.approvals_needed} approvals")
+
+
+def _accept(walk: Walk, answer: Mapping[str, Any]) -> None:
+    w, need = walk.wheel, walk.need
+    bound = Bound(need.boot_id, need.target, need.packages, need.stops, tuple(answer["overrides"]))
+    expires = answer["at"] + w.site.managed.limits.approval_valid
+    w.approval = Approval(answer["key"], bound, tuple(answer["by"]), expires)
+    w.say(Phase.ASK, "granted", lambda: messages.approved(w.node, answer["by"], expires))
+
+
+def _ask_again(walk: Walk) -> Callable[[str], None]:
+    return lambda why: ask(walk, why)
+
+
+# ---- maintenance and upgrade -----------------------------------------------------------------------------------
+
+
+def maintenance_on(walk: Walk) -> None:
+    w = walk.wheel
+    w.owns(maintenance=frozenset({w.node}))
+    done = w.gated(
+        Phase.MAINTENANCE,
+        GatePhase.MAINTENANCE,
+        lambda *_: w.site.cluster.maintenance(w.node, True),
+        ask_again=_ask_again(walk),
+    )
+    w.reduced = True
+    w.say(Phase.MAINTENANCE, "", lambda: messages.maintenance_on(w.node, done["gates"]))
+
+
+def upgrade(walk: Walk) -> None:
+    """dist-upgrade as a named unit on the node, followed to its end. A failed one holds; a retry gets a new name only
+    after the old one is known to have ended."""
+    w, cluster = walk.wheel, walk.wheel.site.cluster
+    while True:
+        sent = w.gated(
+            Phase.UPGRADE,
+            GatePhase.UPGRADE,
+            lambda key, _: _start_upgrade(walk, key),
+            done=lambda key: cluster.unit(w.node, unit_name(w.run.id, key)).began,
+            ask_again=_ask_again(walk),
+        )
+        if not walk.need.packages:
+            return
+        w.say(Phase.UPGRADE, "", lambda s=sent: messages.upgrading(w.node, walk.need.count, s["gates"]))  # type: ignore[misc]
+        ended = _follow_upgrade(walk, sent["value"]["unit"])
+        if ended["exit"] == 0:
+            break
+        w.hold(w.key(Phase.UPGRADE), ended["why"], ended["hint"])
+    w.owns(packages_installed=True)
+    w.say(Phase.UPGRADE, "ended", lambda: messages.upgraded(w.node, walk.need.count, ended["at"] - sent["value"]["at"]))
+
+
+def unit_name(run_id: str, key: str) -> str:
+    """A systemd unit's name for one numbered key of one run; the same key always names the same unit."""
+    return f"{run_id}.{key}".replace("#", "-")
+
+
+def _start_upgrade(walk: Walk, key: str) -> dict[str, Any]:
+    w, cluster = walk.wheel, walk.wheel.site.cluster
+    unit = unit_name(w.run.id, key)
+    uptime = cluster.node_status(w.node).uptime
+    with suppress(Uncertain):  # the line broke after it was sent: whether the unit began is asked of the node
+        cluster.upgrade(w.node, unit, walk.need.packages, uptime + NOT_AFTER_S)
+    return {"unit": unit, "at": w.site.clock()}
+
+
+def _follow_upgrade(walk: Walk, unit: str) -> dict[str, Any]:
+    w = walk.wheel
+
+    def probe(at: Look) -> Any:
+        state = w.site.cluster.unit(w.node, unit)
+        if not state.began:
+            if at.now - at.since < NEVER_BEGAN_S:
+                return Waiting("the node has not begun it yet")
+            return {"exit": -1, "why": "dist-upgrade never began on the node", "hint": "", "at": at.now}
+        if state.exit is None:
+            return Waiting(messages.host(state.tail.strip().rpartition("\n")[2]) or "apt-get is running")
+        why = state.trouble or f"dist-upgrade ended with {state.exit}: {state.tail.strip()[-300:]}"
+        return {"exit": state.exit, "why": why, "hint": "", "at": at.now}
+
+    ended: dict[str, Any] = w.wait(
+        Phase.UPGRADE,
+        probe,
+        w.site.managed.limits.upgrade,
+        why=f"dist-upgrade on {w.node}",
+        who="apt-get, by ending",
+        detail="run",
+    )
+    return ended
+
+
+# ---- the reboot --------------------------------------------------------------------------------------------------
+
+
+def reboot(walk: Walk) -> None:
+    """Gates, then people, then the node's own guard: the approved boot id, compared in the same command."""
+    w = walk.wheel
+    sent = w.gated(
+        Phase.REBOOT,
+        GatePhase.REBOOT,
+        lambda key, again: _strike(walk, again),
+        done=lambda _: _struck(walk),
+        ask_again=_ask_again(walk),
+    )
+    w.owns(down=frozenset({w.node}))
+    w.say(Phase.REBOOT, "", lambda: messages.rebooting(w.node, sent["gates"]))
+
+
+def _struck(walk: Walk) -> bool:
+    """Whether a reboot that may have been sent was: the node is gone, or has another boot id."""
+    try:
+        return walk.wheel.site.cluster.node_status(walk.wheel.node).boot_id != _approved(walk).boot_id
+    except ClusterError:
+        return True
+
+
+def _approved(walk: Walk) -> Bound:
+    approval = walk.wheel.approval
+    if approval is None:
+        raise AssertionError("a reboot without an approval: a fault in the workflow")
+    return approval.bound
+
+
+def _strike(walk: Walk, again: bool) -> str:
+    w, boot_id = walk.wheel, _approved(walk).boot_id
+    status = w.site.cluster.node_status(w.node)
+    if status.boot_id != boot_id:
+        raise Refused(f"{w.node} was rebooted by somebody else", "look why, it will be asked for again")
+    try:
+        w.site.cluster.reboot(w.node, boot_id, status.uptime + NOT_AFTER_S)
+    except Uncertain:
+        return "sent, the line broke"  # not a failure: the proof decides
+    return "sent"
+
+
+def prove(walk: Walk) -> None:
+    """The node rebooted: another boot id than the approved one, and the kernel that was approved."""
+    w = walk.wheel
+    before, target = _approved(walk).boot_id, _approved(walk).target
+    while True:
+        found = w.wait(
+            Phase.PROOF,
+            lambda at: _proof(w, at, before, target),
+            w.site.managed.limits.reboot,
+            why=f"{w.node} to come back with another boot id and kernel {target}",
+            who="the node, by booting",
+        )
+        if found["how"] == "back":
+            break
+        w.hold(w.key(Phase.PROOF), found["why"], found["hint"])
+        if found["how"] == "never":
+            reboot(walk)
+    w.owns(down=frozenset())
+    w.say(Phase.PROOF, "", lambda: messages.back(w.node, found["kernel"], found["took"]))
+
+
+def _proof(w: Wheel, at: Look, before: str, target: str) -> Any:
+    took = at.now - at.since
+    try:
+        status: NodeStatus = w.site.cluster.node_status(w.node)
+    except ClusterError as silent:
+        return Waiting(f"no answer for {messages.span(took)} ({silent})")
+    if status.boot_id == before:
+        if took < STILL_UP_S:
+            return Waiting("it still answers with the old boot id")
+        why = f"{w.node} still answers with the old boot id {messages.span(took)} after the reboot was sent"
+        return {
+            "how": "never",
+            "why": why,
+            "hint": "something on the node stops reboots (molly-guard, a hung stop job)",
+        }
+    if status.kernel != target:
+        why = f"{w.node} came back with kernel {status.kernel}, approved was {target}"
+        return {"how": "kernel", "why": why, "hint": f"`proxmox-boot-tool kernel list` on {w.node} shows pins"}
+    return {"how": "back", "kernel": status.kernel, "took": took}
+
+
+# ---- and back ----------------------------------------------------------------------------------------------------
+
+
+def release(walk: Walk) -> None:
+    """Every gate for the next node, the heal gate among them; then maintenance mode off."""
+    w = walk.wheel
+    w.approval = None
+    start_again(w, walk.journey)
+    done = w.gated(Phase.RELEASE, GatePhase.HEALED, lambda *_: w.site.cluster.maintenance(w.node, False))
+    w.owns(maintenance=frozenset())
+    w.reduced = False
+    w.say(Phase.RELEASE, "", lambda: messages.released(w.node, done["gates"]))

@@ -1,0 +1,62 @@
+"""The phases of one node, in the order of the runbook. Every key of a journal is built from a node and a phase."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Phase(StrEnum):
+    PREFLIGHT = "preflight"  # all gates of every node, before the first is touched
+    LOOK = "look"  # what the node needs: packages, a new kernel, nothing
+    GATES = "gates"  # gates before a person is asked
+    ASK = "ask"  # the approval, asked while the cluster is whole
+    MAINTENANCE = "maintenance"  # maintenance mode on
+    DRAIN = "drain"  # the node is listed again, until no guest runs on it
+    MOVE = "move"  # one guest migrates to another node
+    STOP = "stop"  # one guest that cannot move is shut down
+    UPGRADE = "upgrade"  # apt-get dist-upgrade, which may stop the bricks by itself
+    BRICKS = "bricks"  # every brick is connected again
+    HEAL = "heal"  # the storage heals
+    REBOOT = "reboot"  # the guarded reboot
+    PROOF = "proof"  # another boot id, the expected kernel
+    REJOIN = "rejoin"  # quorum, services, storages, and the heal gate once more
+    RELEASE = "release"  # maintenance mode off
+    RETURN = "return"  # guests back and running
+    PUT_BACK = "putback"  # after skip or abort: what was changed is put back
+
+
+STATES = {
+    Phase.PREFLIGHT: "waiting",
+    Phase.LOOK: "looking",
+    Phase.GATES: "gates",
+    Phase.ASK: "asking",
+    Phase.MAINTENANCE: "maintenance",
+    Phase.DRAIN: "draining",
+    Phase.MOVE: "draining",
+    Phase.STOP: "draining",
+    Phase.UPGRADE: "upgrading",
+    Phase.BRICKS: "healing",
+    Phase.HEAL: "healing",
+    Phase.REBOOT: "rebooting",
+    Phase.PROOF: "rebooting",
+    Phase.REJOIN: "rejoining",
+    Phase.RELEASE: "rejoining",
+    Phase.RETURN: "returning",
+    Phase.PUT_BACK: "putting back",
+}
+"""The word that people see for a node in that phase."""
+
+
+_WORDS = {phase.value: phase for phase in Phase}
+
+
+def key_of(node: str, phase: Phase, detail: str = "") -> str:
+    return f"{node}.{phase}.{detail}" if detail else f"{node}.{phase}"
+
+
+def phase_of(key: str, node: str) -> Phase | None:
+    """The phase that a journal key of this node belongs to; None for keys of other nodes or of the run."""
+    if not key.startswith(f"{node}."):
+        return None
+    word = key[len(node) + 1 :].split(".")[0].split("#")[0]
+    return _WORDS.get(word)

@@ -1,0 +1,91 @@
+"""What a run would do: the order of the nodes, what each needs, and which gates stand open now. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from cluster.facts import Guest, Ha, Membership, Read, Topic
+from cluster.world import GatePhase, OwnChanges, Passed
+from engine.port import Waiting
+from workflows import messages
+from workflows.judging import judge_now
+from workflows.node import need_of
+from workflows.settings import ManagedCluster
+from workflows.site import Site
+
+QDEVICE_HINT = "a QDevice gives the third vote: `pvecm qdevice setup ADDRESS`"
+
+
+def in_order(site: Site, named: Sequence[str]) -> Any:
+    """{"nodes", "reasons", "refused", "hint"}, or Waiting if the cluster does not answer. A person's order stands."""
+    machines = site.cluster.survey(frozenset({Topic.MEMBERSHIP, Topic.HA, Topic.GUESTS}), None)
+    membership, ha, guests = machines.membership, machines.ha, machines.guests
+    for reading in (membership, ha, guests):
+        if not isinstance(reading, Read):
+            return Waiting(reading.why)
+    assert isinstance(membership, Read)
+    assert isinstance(ha, Read)
+    assert isinstance(guests, Read)
+    refused = impossible(membership.value, named or tuple(site.managed.nodes))
+    nodes, reasons = (list(named), []) if named else sorted_nodes(site.managed, ha.value, guests.value)
+    return {"nodes": nodes, "reasons": reasons, "refused": refused, "hint": QDEVICE_HINT if refused else ""}
+
+
+def impossible(membership: Membership, nodes: Sequence[str]) -> str:
+    """Why no waiting can help: with all nodes there, one less still loses quorum. "" if it can be done."""
+    total = sum(member.votes for member in membership.members) + membership.qdevice_votes
+    for member in membership.members:
+        left = total - member.votes
+        if member.node in nodes and left < membership.quorum:
+            return f"with {member.node} down {left} of {total} votes are left, and quorum needs {membership.quorum}"
+    return ""
+
+
+def sorted_nodes(managed: ManagedCluster, ha: Ha, guests: Sequence[Guest]) -> tuple[list[str], list[str]]:
+    """Nodes without members of a guest group first, the HA manager last; else as the settings name them."""
+    grouped = {guest_id for group in managed.groups for guest_id in group.guests}
+    carrying = {guest.node for guest in guests if guest.id in grouped and guest.running}
+    names = list(managed.nodes)
+    nodes = sorted(names, key=lambda n: (n == ha.manager, n in carrying, names.index(n)))
+    reasons = []
+    if carrying and carrying != set(names):
+        reasons.append("nodes without members of a guest group first")
+    if ha.manager in names:
+        reasons.append(f"the HA manager {ha.manager} last")
+    return nodes, reasons
+
+
+def describe(site: Site, nodes: Sequence[str] = (), force: bool = False) -> str:
+    """The whole plan as text, for `roundsman plan`. Raises only StoreError; what does not answer is said."""
+    order = in_order(site, nodes)
+    if isinstance(order, Waiting):
+        return f"The cluster does not answer: {order.seen}"
+    head = [f"Order: {', '.join(order['nodes'])}" + (f" ({'; '.join(order['reasons'])})" if order["reasons"] else "")]
+    if order["refused"]:
+        head.append(f"Refused: {order['refused']}. {order['hint']}")
+    return "\n".join([*head, *(describe_node(site, node, force) for node in order["nodes"])])
+
+
+def describe_node(site: Site, node: str, force: bool) -> str:
+    """A paragraph a node: what it needs, and every gate that is not open."""
+    machines = site.cluster.survey(frozenset({Topic.NODES, Topic.PACKAGES, Topic.GUESTS, Topic.MOVES}), node)
+    need = need_of(machines, node, force=force, installed=False)
+    if isinstance(need, Waiting):
+        return f"{node}: {need.seen}"
+    if need.nothing:
+        return f"{node}: nothing to upgrade, no new kernel; it would be left as it is"
+    judgement = judge_now(site, "", node, GatePhase.PREFLIGHT, OwnChanges(), None, "")
+    lines = [f"{node}:{messages.what_is_approved(node, need)}"]
+    lines += [
+        f"  {'passed' if isinstance(o.verdict, Passed) else 'SHUT'} {o.gate}: {_words(o.verdict)}"
+        for o in judgement.opinions
+        if not isinstance(o.verdict, Passed) or o.verdict.note
+    ]
+    return "\n".join(
+        [*lines, f"  {len(judgement.opinions) - len(judgement.reasons)} of {len(judgement.opinions)} gates open"]
+    )
+
+
+def _words(verdict: Any) -> str:
+    return str(verdict.note if isinstance(verdict, Passed) else verdict.reason)

@@ -1,0 +1,118 @@
+"""After skip or abort: what was begun ends first, then what was changed is put back.
+
+The WORLD is asked what is changed, never the journal's results (undoing by results broke 2.5 % of simulated nights).
+Only a Halt is caught: a `finally` would run at every wait, for waiting is leaving the function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from cluster.facts import Read, Topic
+from engine.port import Look, Waiting
+from workflows import messages
+from workflows.approvals import listed
+from workflows.drain import Journey, start_again
+from workflows.phases import Phase
+from workflows.storage import healed
+from workflows.wheel import Aborted, GaveUp, Halt, Mode, Wheel
+
+
+@contextmanager
+def putting_back(w: Wheel, journey: Journey) -> Iterator[None]:
+    try:
+        yield
+    except Halt as halt:
+        try:
+            _put_back(w, journey, halt)
+        except Aborted as aborted:  # a skip that was aborted while it put back
+            _put_back(w, journey, aborted)
+            raise
+        raise
+
+
+def _put_back(w: Wheel, journey: Journey, halt: Halt) -> None:
+    """1. what was begun ends: upgrade, reboot, moves; 2. the storage heals; 3. guests start; 4. maintenance off."""
+    if not w.own.maintenance:
+        return  # nothing was changed yet
+    abort = isinstance(halt, Aborted)
+    w.mode = Mode.ABORT if abort else Mode.SKIP
+    w.approval = None
+    w.say(Phase.PUT_BACK, "", lambda: messages.putting_back(w.node, "aborted" if abort else "skipped"))
+    done: list[str] = []
+    left: list[str] = []
+    ended = _tried(left, lambda: _let_end(w))
+    whole = ended and _tried(left, lambda: healed(w, "putback"))
+    if journey.stopped and whole and _tried(left, lambda: start_again(w, journey)):
+        done.append(f"guests {listed(sorted(journey.stopped))} run again")
+    elif journey.stopped and not whole:
+        left.append(f"guests {listed(sorted(journey.stopped))} are shut down, onboot is off")
+    _maintenance_off(w, whole, done, left)
+    if away := [g for g in journey.moved if g not in journey.stopped]:
+        left.append(f"guests {listed(away)} stay where they moved to")
+    w.say(Phase.PUT_BACK, "over", lambda: messages.put_back(w.node, done, left))
+
+
+def _tried(left: list[str], fn: Callable[[], Any]) -> bool:
+    """True if it was put back. After an abort nobody is asked: what could not be put back is said."""
+    try:
+        fn()
+    except GaveUp as why:
+        left.append(str(why))
+        return False
+    return True
+
+
+def _maintenance_off(w: Wheel, whole: bool, done: list[str], left: list[str]) -> None:
+    def off() -> None:
+        on = w.read(Phase.PUT_BACK, lambda: _in_maintenance(w), f"reading whether {w.node} is in maintenance", "asked")
+        if not on["maintenance"]:
+            return
+        if not whole:
+            left.append(f"{w.node} stays in maintenance mode, for the storage is not healed")
+            return
+        w.act(Phase.PUT_BACK, lambda *_: w.site.cluster.maintenance(w.node, False), "off")
+        w.owns(maintenance=frozenset(), down=frozenset())
+        w.reduced = False
+        done.append("maintenance mode is off")
+
+    _tried(left, off)
+
+
+def _in_maintenance(w: Wheel) -> Any:
+    machines = w.site.cluster.survey(frozenset({Topic.HA}), w.node)
+    if not isinstance(machines.ha, Read):
+        return Waiting(machines.ha.why)
+    return {"maintenance": w.node in machines.ha.value.maintenance}
+
+
+def _let_end(w: Wheel) -> None:
+    """Wait until the node answers and nothing of ours runs on it: no dpkg, no migration, no boot under way."""
+    limits = w.site.managed.limits
+    w.wait(
+        Phase.PUT_BACK,
+        lambda at: _quiet(w, at),
+        max(limits.upgrade, limits.reboot, limits.drain),
+        why=f"what was begun on {w.node} to end",
+        who="dpkg, the migrations or the boot, by ending",
+        detail="end",
+    )
+
+
+def _quiet(w: Wheel, at: Look) -> Any:
+    status = w.site.cluster.node_status(w.node)
+    if status.apt_busy:
+        return Waiting(f"{status.apt_busy} is at work")
+    machines = w.site.cluster.survey(frozenset({Topic.TASKS, Topic.MEMBERSHIP}), w.node)
+    if not isinstance(machines.tasks, Read) or not isinstance(machines.membership, Read):
+        return Waiting("the cluster does not answer")
+    if not all(member.online for member in machines.membership.value.members if member.node == w.node):
+        return Waiting(f"{w.node} is not a member yet")
+    moving = [t for t in machines.tasks.value if t.node == w.node and t.kind in ("qmigrate", "vzmigrate", "qmshutdown")]
+    if moving:
+        return Waiting(f"{len(moving)} tasks of guests are running")
+    if w.own.down and at.now - at.since < 30.0:
+        return Waiting("a reboot may still be on its way")  # its own limit, 10 s of the node's uptime, must pass
+    return True

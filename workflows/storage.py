@@ -1,0 +1,68 @@
+"""Waiting for the storage: every brick connected again, then nothing left to heal. Only the cheap question is asked
+here; the gates of the next act ask every peer, several times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cluster.facts import HealProgress
+from engine.port import Look, Waiting
+from workflows import messages
+from workflows.phases import Phase
+from workflows.wheel import Wheel
+
+CURVE_POINTS = 60
+"""So many points of the heal curve are kept for drawing."""
+
+
+def healed(w: Wheel, after: str) -> None:
+    """`after`: "upgrade", "reboot" or "putback"; part of the keys."""
+    if not w.site.managed.gluster.enabled:
+        return
+    limits = w.site.managed.limits
+    about = w.key(Phase.HEAL, after)
+    w.say(Phase.HEAL, after, lambda: messages.heal_begins(w.node, about))
+    w.wait(
+        Phase.BRICKS,
+        lambda at: _bricks(w, at),
+        limits.brick_back,
+        why="every brick to be connected again",
+        who="glusterd, by starting its bricks (the lag grows with the time the node was off)",
+        detail=after,
+    )
+    found: Mapping[str, Any] = w.wait(
+        Phase.HEAL,
+        lambda at: _heal(w, at),
+        limits.heal,
+        why="the storage to be fully healed",
+        who="the self-heal daemons, by healing",
+        detail=after,
+    )
+    w.say(Phase.HEAL, f"{after}.over", lambda: messages.healed(w.node, found["took"], found["bricks"]))
+
+
+def _bricks(w: Wheel, at: Look) -> Any:
+    progress = w.site.cluster.heal_progress(w.node)
+    if progress.pending and not progress.down and None not in progress.pending.values():
+        return len(progress.pending)
+    return Waiting(messages.heal_state(progress), _detail(progress, at))
+
+
+def _heal(w: Wheel, at: Look) -> Any:
+    progress = w.site.cluster.heal_progress(w.node)
+    if progress.healed and not progress.split_brain:
+        return {"took": at.now - at.since, "bricks": len(progress.pending)}
+    return Waiting(messages.heal_state(progress), _detail(progress, at))
+
+
+def _detail(progress: HealProgress, at: Look) -> dict[str, Any]:
+    """What the bars and the curve are drawn from; the curve goes on from the look before, as long as that is known."""
+    total = sum(count or 0 for count in progress.pending.values())
+    curve = [*(at.last or {}).get("curve", []), [at.now, total]]
+    return {
+        "pending": dict(progress.pending),
+        "down": list(progress.down),
+        "split_brain": progress.split_brain,
+        "curve": curve[-CURVE_POINTS:],
+    }

@@ -1,0 +1,334 @@
+"""People at the wheel, in one place: every act, wait and hold of a run goes through here.
+
+Orders (pause, skip, abort, retry, override) are rows. They are looked at in three places only: in an act, right before
+it acts; in a wait, at each look; in a hold. What was seen is the *journaled result*, and only then is it obeyed, so
+every replay turns at the same place. Results are tagged lists, for a journal holds nothing but JSON:
+["did", value], ["failed", why, hint], ["later", why], ["ordered", order], ["shut", reasons, remedy].
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from itertools import count
+from typing import Any
+
+from cluster.api import ClusterError, Refused
+from cluster.world import GatePhase, OwnChanges
+from engine.port import Look, Run, Saying, Waiting
+from workflows import messages, orders
+from workflows.approvals import Bound
+from workflows.judging import Judgement, judge_now
+from workflows.orders import Order
+from workflows.phases import Phase, key_of
+from workflows.site import ChatDown, Site
+
+REST_S = 30.0
+"""Between two tries of an act whose machine did not answer."""
+TRIES = 10
+"""So many rests, then a hold: a loop without an end would be a wait without a deadline."""
+
+
+class Halt(Exception):
+    """A person ended the way: raised only from journaled results."""
+
+
+class Skipped(Halt): ...
+
+
+class Aborted(Halt): ...
+
+
+class GaveUp(Exception):
+    """While putting back after an abort: this could not be put back; str() says what and why. Nobody is asked."""
+
+
+class Mode(Enum):
+    DRIVE = "drive"  # obeys pause, skip, abort
+    SKIP = "skip"  # putting a skipped node back: obeys abort alone
+    ABORT = "abort"  # putting back after an abort: obeys nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A live approval: the outbox key of its request, what it is bound to, until when it counts."""
+
+    key: str
+    bound: Bound
+    by: tuple[str, ...]
+    expires_at: float
+
+
+Deed = Callable[[str, bool], Any]
+"""fn(key, again): `again` says that an earlier pass may have acted already, so the world is to be asked."""
+
+
+def never(_: str) -> bool:
+    return False
+
+
+def healing(site: Site, node: str) -> Waiting | None:
+    """The cheap question, asked on any node but this one; None when it says healed. Raises ClusterError."""
+    if not site.managed.gluster.enabled:
+        return None
+    progress = site.cluster.heal_progress(node)
+    if progress.healed:
+        return None
+    return Waiting(messages.heal_state(progress), {"pending": dict(progress.pending), "down": list(progress.down)})
+
+
+class Wheel:
+    """One node (or, with node "", the run itself) under way. All fields are derived from journaled results alone."""
+
+    def __init__(self, run: Run, site: Site, starter: str, node: str = "") -> None:
+        self.run, self.site, self.starter, self.node = run, site, starter, node
+        self.mode = Mode.DRIVE
+        self.reduced = False
+        """Redundancy is reduced because of us, so a hold pages; else it notifies."""
+        self.own = OwnChanges()
+        self.approval: Approval | None = None
+        self._used: Counter[str] = Counter()
+
+    # keys and sayings -----------------------------------------------------------------------------------------
+
+    def numbered(self, base: str) -> str:
+        """A phase that comes round again is numbered."""
+        self._used[base] += 1
+        return base if self._used[base] == 1 else f"{base}#{self._used[base]}"
+
+    def key(self, phase: Phase, detail: str = "") -> str:
+        return key_of(self.node or "run", phase, detail)
+
+    def say(self, phase: Phase, detail: str, fn: Callable[[], Saying | None]) -> str:
+        key = self.numbered(f"{self.key(phase, detail)}.said")
+        self.run.say(key, fn)
+        return key
+
+    def owns(self, **changes: Any) -> None:
+        self.own = replace(self.own, **changes)
+
+    # orders ---------------------------------------------------------------------------------------------------
+
+    def ordered(self) -> Order | None:
+        if self.mode is Mode.ABORT:
+            return None
+        rows = self.site.store.orders(self.run.id)
+        if not rows:
+            return None
+        if orders.aborted(rows):
+            return Order.ABORT
+        if self.mode is Mode.SKIP:
+            return None
+        if self.node and orders.skipped(rows, self.node):
+            return Order.SKIP
+        return Order.PAUSE if orders.paused(rows) else None
+
+    def obey(self, order: str) -> None:
+        match order:
+            case Order.ABORT:
+                raise Aborted(self.node)
+            case Order.SKIP:
+                raise Skipped(self.node)
+            case Order.PAUSE:
+                self._hold_pause()
+            case _:
+                raise ValueError(f"nobody can obey {order!r}")
+
+    # acts -----------------------------------------------------------------------------------------------------
+
+    def act(self, phase: Phase, fn: Deed, detail: str = "") -> Any:
+        """Do one act, in the face of orders, silent machines and refusals. Returns its (plain) value."""
+        return self._drive(self.key(phase, detail), lambda key: self._attempt(key, fn), lambda *_: None)
+
+    def gated(
+        self,
+        phase: Phase,
+        moment: GatePhase,
+        fn: Deed,
+        *,
+        done: Callable[[str], bool] = never,
+        ask_again: Callable[[str], None] | None = None,
+    ) -> Any:
+        """An act behind gates: read in this order, machines, people, then the node's own guard inside `fn`.
+
+        `done(key)`: asked first when an earlier pass may have acted; true means that it has. `ask_again(why)`: called
+        when the approval no longer stands, after which the act is tried anew.
+        """
+
+        def attempt(key: str) -> Any:
+            if self.run.acted(key) and done(key):
+                return ["did", {"value": "found", "gates": ""}]
+            judgement = self.judge(moment)
+            if not judgement.open:
+                return ["shut", judgement.reasons, judgement.remedy]
+            tried = self._attempt(key, fn)
+            return ["did", {"value": tried[1], "gates": judgement.summary}] if tried[0] == "did" else tried
+
+        def shut(base: str, reasons: Sequence[str], remedy: str) -> None:
+            if not remedy:
+                self._await_gates(phase, moment, reasons)
+                return
+            why = "; ".join(reasons)
+            if remedy == "hold":
+                self.hold(base, why)
+            if ask_again:
+                ask_again(why)
+
+        return self._drive(self.key(phase), attempt, shut)
+
+    def _drive(self, base: str, attempt: Callable[[str], Any], shut: Callable[[str, Sequence[str], str], None]) -> Any:
+        tries = 0
+        while True:
+            key = self.numbered(base)
+            match self.run.step(key, lambda key=key: attempt(key)):  # type: ignore[misc]
+                case ["did", value]:
+                    return value
+                case ["ordered", order]:
+                    self.obey(order)
+                case ["shut", reasons, remedy] if (tries := tries + 1) < TRIES:
+                    shut(base, reasons, remedy)
+                case ["shut", reasons, _]:
+                    tries = 0
+                    self.hold(base, f"{'; '.join(reasons)}; shut again {TRIES} times")
+                case ["later", why] if (tries := tries + 1) < TRIES:
+                    self._rest(base, why)
+                case ["later", why]:
+                    tries = 0
+                    self.hold(base, f"{why}, {TRIES} times in a row")
+                case ["failed", why, hint]:
+                    self.hold(base, why, hint)
+
+    def _attempt(self, key: str, fn: Deed) -> list[Any]:
+        if order := self.ordered():
+            return ["ordered", order.value]
+        try:
+            return ["did", fn(key, self.run.acted(key))]
+        except Refused as refused:
+            return ["failed", str(refused), refused.hint]
+        except (ClusterError, ChatDown) as silent:
+            return ["later", str(silent)]
+
+    def _rest(self, base: str, why: str) -> None:
+        self._until(f"{base}.rest", lambda look: Waiting(why), REST_S, why=why, who="nobody has to: it is tried again")
+
+    # waits ----------------------------------------------------------------------------------------------------
+
+    def wait(
+        self, phase: Phase, probe: Callable[[Look], Any], timeout: float, *, why: str, who: str, detail: str = ""
+    ) -> Any:
+        """Wait for a value of `probe`. Not in time: a hold, and after a retry the wait begins anew."""
+        base = self.key(phase, detail)
+        while True:
+            value = self._until(base, probe, timeout, why=why, who=who)
+            if value is not None:
+                return value[0]
+            self.hold(base, f"{why}: not within {messages.span(timeout)}")
+
+    def _until(
+        self, base: str, probe: Callable[[Look], Any], timeout: float, *, why: str, who: str
+    ) -> list[Any] | None:
+        """[value], or None when it was not in time. A pause holds, and then the wait begins anew."""
+
+        def look(at: Look) -> Any:
+            if order := self.ordered():
+                return ["ordered", order.value]
+            seen = probe(at)
+            return seen if isinstance(seen, Waiting) else ["saw", seen]
+
+        while True:
+            match self.run.until(self.numbered(f"{base}.wait"), look, timeout, why=why, who=who):
+                case ["ordered", order]:
+                    self.obey(order)
+                case ["saw", value]:
+                    return [value]
+                case _:
+                    return None
+
+    def read(self, phase: Phase, fn: Callable[[], Any], what: str, detail: str = "") -> Any:
+        """A read that decides the way: a flaky line must not page anybody, so it is asked until it answers."""
+        return self.wait(
+            phase,
+            lambda _: fn(),
+            self.site.managed.limits.brick_back,
+            why=what,
+            who="the machines, by answering",
+            detail=detail,
+        )
+
+    # gates ----------------------------------------------------------------------------------------------------
+
+    def judge(self, moment: GatePhase) -> Judgement:
+        """All gates of this moment, on the world as it is now. Machines first, then people."""
+        return judge_now(self.site, self.run.id, self.node, moment, self.own, self.approval, self.starter)
+
+    def _await_gates(self, phase: Phase, moment: GatePhase, reasons: Sequence[str]) -> None:
+        """Wait until every gate is open, or only the approval is in question.
+
+        While a heal goes on only the cheap question is asked; the whole survey follows when that one says healed.
+        """
+        why = f"gates are shut before {messages.MOMENTS[moment]}"
+
+        def probe(_: Look) -> Any:
+            if waiting := healing(self.site, self.node):
+                return waiting
+            judgement = self.judge(moment)
+            if judgement.open or judgement.remedy:
+                return True
+            return Waiting("; ".join(judgement.reasons), {"gates": judgement.reasons})
+
+        self.say(phase, "shut", lambda: messages.gates_shut(self.node, moment, reasons))
+        who = "the cluster itself, or an approver with `/upgrade override`"
+        self.wait(phase, probe, self.site.managed.limits.gates, why=why, who=who, detail="gates")
+        self.say(phase, "open", lambda: messages.gates_open(self.node, moment))
+
+    # holds ----------------------------------------------------------------------------------------------------
+
+    def hold(self, base: str, why: str, hint: str = "", *, page: bool | None = None) -> None:
+        """Stop until a person says retry (returns), skip or abort (raises). Nobody in time: said again, to all."""
+        if self.mode is Mode.ABORT:
+            raise GaveUp(why)
+        name = self.numbered(f"{base}.hold")
+        pages = self.reduced if page is None else page
+        managed, node = self.site.managed, self.node
+
+        def probe(_: Look) -> Any:
+            order = self.ordered()
+            if order in (Order.ABORT, Order.SKIP):
+                return str(order)
+            if orders.retried(self.site.store.orders(self.run.id), name):
+                return str(Order.RETRY)
+            return Waiting(why, {"hold": name})
+
+        for n in count(1):
+            self.run.say(f"{name}.said#{n}", lambda n=n: messages.hold(managed, node, why, hint, pages or n > 1))  # type: ignore[misc]
+            answer = self.run.until(
+                f"{name}.answer#{n}", probe, managed.limits.hold, why=f"held: {why}", who=messages.WHO_ENDS_A_HOLD
+            )
+            if answer == Order.RETRY:
+                return
+            if answer is not None:
+                self.obey(answer)
+
+    def _hold_pause(self) -> None:
+        """A pause lasts until an operator resumes; it pages nobody, but says so again each time its limit passes."""
+        name = self.numbered(f"{self.node or 'run'}.paused")
+
+        def probe(_: Look) -> Any:
+            order = self.ordered()
+            return Waiting("paused by a person", {"paused": name}) if order == Order.PAUSE else str(order or "go")
+
+        for n in count(1):
+            self.run.say(f"{name}.said#{n}", lambda: messages.paused(self.node))
+            answer = self.run.until(
+                f"{name}.answer#{n}",
+                probe,
+                self.site.managed.limits.hold,
+                why="paused",
+                who="an operator, with `/upgrade resume`",
+            )
+            if answer == "go":
+                return
+            if answer is not None:
+                self.obey(answer)
