@@ -1,0 +1,241 @@
+"""What a simulated cluster is made of, as plain data: a scenario writes it, the model lives it.
+
+Sizes in bytes, times in seconds. `ClusterSpec.from_dict` reads the `cluster:` part of a scenario and refuses every key
+that it does not know.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar
+
+from cluster.settings import GuestGroup
+from workflows.settings import ManagedCluster
+
+GIB = 1 << 30
+DAY = 86400.0
+
+T = TypeVar("T")
+
+
+class BadSpec(ValueError):
+    """The scenario says something that no cluster can be; str() says what to write instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSpec:
+    """`boot_kernel`: what the next boot takes, if a newer kernel is installed already ("" = the running one)."""
+
+    name: str
+    memory: int = 64 * GIB
+    kernel: str = "6.8.12-4-pve"
+    boot_kernel: str = ""
+    votes: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class GuestSpec:
+    """`volume`: where its image lies ("" = local disk). `stays`: why it cannot migrate, in PVE's words; "" = it can."""
+
+    id: int
+    name: str
+    node: str
+    kind: str = "qemu"
+    memory: int = 2 * GIB
+    ha: bool = False
+    onboot: bool = True
+    status: str = "running"
+    lock: str = ""
+    template: bool = False
+    volume: str = "vmstore"
+    stays: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeSpec:
+    """`nodes`: one brick each, in order; () = every node once. Each `replica` consecutive bricks are a replica set, and
+    with `arbiters` = 1 the last of each set holds names only."""
+
+    name: str = "vmstore"
+    replica: int = 3
+    arbiters: int = 0
+    nodes: tuple[str, ...] = ()
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PackageSpec:
+    """`kernel`: the release that this package brings, if it is a kernel."""
+
+    name: str
+    old: str
+    new: str
+    kernel: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BackupSpec:
+    """`age`: how old it is when the night begins."""
+
+    guest: int
+    age: float = 6 * 3600.0
+    storage: str = "backup"
+    size: int = 4 * GIB
+    verified: bool | None = True
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """How long things take, in seconds. The defaults are measured (proxmox.md §1, §3, §4; gluster.md §4) or those of a
+    usual server."""
+
+    going_down: float = 20.0  # from the reboot command until the node is dark: old uptime for about 20 s
+    boot: float = 150.0  # dark until corosync and ssh are there
+    api_lag: float = 8.0  # corosync says online, pveproxy refuses yet
+    member_lag: float = 12.0  # a dark node still counts as online
+    peer_lag: float = 21.0  # after a power cut `peer status` still says Connected
+    maintenance_request: float = 8.0  # the manager's node_request
+    maintenance_mode: float = 11.0  # the LRM's mode
+    maintenance_reached: float = 20.0  # the manager's node_status
+    ha_queue: float = 12.0  # a queued HA migration begins to move
+    ha_back: float = 29.0  # after maintenance mode went off, until HA guests are moved back
+    ha_recover: float = 120.0  # a dead node is fenced and its HA guests start elsewhere
+    watchdog: float = 42.0  # without quorum, until a node with HA guests resets itself
+    migrate: float = 10.0  # a live migration, plus migrate_gib for each GiB of memory
+    migrate_gib: float = 4.0
+    shutdown: float = 15.0  # a guest
+    start: float = 5.0  # a guest
+    upgrade: float = 180.0  # dist-upgrade; glusterfs-server is unpacked half way through
+    glusterd: float = 2.0  # from boot to glusterd
+    heal_base: float = 20.0  # what the shortest heal takes
+    heal_factor: float = 0.5  # heal time for each second that the brick was away
+    heal_climb: float = 0.0  # part of the heal (0..1) in which the count still climbs
+    entries_s: float = 0.2  # entries that a brick misses for each second away, beside one for each image in use
+    eio_kills: float = 3.0  # from the first failed write to the guest's end (2017: hours)
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSpec:
+    """A whole cluster. `settings`: further keys of the cluster's section of the settings file (limits, windows ...)."""
+
+    name: str = "lab"
+    nodes: tuple[NodeSpec, ...] = ()
+    guests: tuple[GuestSpec, ...] = ()
+    volumes: tuple[VolumeSpec, ...] = (VolumeSpec(),)
+    packages: tuple[PackageSpec, ...] = ()
+    groups: tuple[GuestGroup, ...] = ()
+    backups: tuple[BackupSpec, ...] = ()
+    qdevice_votes: int = 0
+    helper_checksum: str = "sandbox-helper"
+    timings: Timings = Timings()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def node(self, name: str) -> NodeSpec:
+        return next(n for n in self.nodes if n.name == name)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ClusterSpec:
+        """The `cluster:` part of a scenario; what it leaves out is as in `default_spec()`."""
+        known = _known(cls, data, "cluster")
+        spec = replace(default_spec(), **{key: _PARTS.get(key, _as_is)(value) for key, value in known.items()})
+        return _checked(spec if "guests" in known else _dealt(spec))
+
+
+def default_spec() -> ClusterSpec:
+    """Three nodes, one replicated volume, two routers of which one must always run, a database, and a web server under
+    HA; a new kernel waits on every node."""
+    return ClusterSpec(
+        nodes=_nodes(3),
+        guests=(
+            GuestSpec(101, "router-a", "pve1"),
+            GuestSpec(102, "router-b", "pve2"),
+            GuestSpec(103, "db", "pve3", memory=8 * GIB),
+            GuestSpec(104, "web", "pve3", memory=4 * GIB, ha=True),
+        ),
+        packages=(
+            PackageSpec("proxmox-kernel-6.8", "6.8.12-4", "6.8.12-9", kernel="6.8.12-9-pve"),
+            PackageSpec("pve-manager", "8.4.1", "8.4.5"),
+        ),
+        groups=(GuestGroup(name="routers", guests=(101, 102)),),
+        backups=(BackupSpec(101), BackupSpec(102)),
+    )
+
+
+GLUSTER_UPDATE = PackageSpec("glusterfs-server", "10.3-4", "10.3-5")
+"""The package whose installation restarts glusterd and takes the node's bricks down (gluster.md §4)."""
+
+
+def managed_settings(spec: ClusterSpec) -> ManagedCluster:
+    """The settings a careful admin would write for this cluster; addresses are loopback, keys are not real."""
+    section: dict[str, Any] = {
+        "name": spec.name,
+        "channel": "C0LAB",
+        "nodes": {node.name: {"address": "127.0.0.1", "host_key": "ssh-ed25519 AAAA"} for node in spec.nodes},
+        "api": {"token_id": "roundsman@pve!bot", "token": "not-a-secret"},
+        "ssh": {"key_file": "/dev/null"},
+        "gluster": {"volumes": [volume.name for volume in spec.volumes], "enabled": bool(spec.volumes)},
+        "groups": [group.model_dump() for group in spec.groups],
+        "people": {"operators": ["U0ALICE", "U0BOB"], "approvers": ["U0CAROL"]},
+    }
+    return ManagedCluster.model_validate({**section, **spec.settings})
+
+
+def _as_is(value: Any) -> Any:
+    return value
+
+
+def _nodes(value: int | list[Any]) -> tuple[NodeSpec, ...]:
+    """3 -> pve1..pve3; a list holds names or whole nodes."""
+    if isinstance(value, int):
+        return tuple(NodeSpec(f"pve{n}") for n in range(1, value + 1))
+    return tuple(NodeSpec(row) if isinstance(row, str) else _one(NodeSpec, row) for row in value)
+
+
+def _rows(cls: type[T]) -> Callable[[Any], tuple[T, ...]]:
+    return lambda rows: tuple(_one(cls, row) for row in rows)
+
+
+def _one(cls: type[T], row: Mapping[str, Any]) -> T:
+    known = _known(cls, row, cls.__name__)
+    return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in known.items()})
+
+
+def _known(cls: Any, row: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    names = [f.name for f in fields(cls)]
+    for key in row:
+        if key not in names:
+            near = difflib.get_close_matches(key, names, n=1)
+            raise BadSpec(f'{where}: unknown key "{key}"' + (f' (did you mean "{near[0]}"?)' if near else ""))
+    return row
+
+
+def _checked(spec: ClusterSpec) -> ClusterSpec:
+    names = {node.name for node in spec.nodes}
+    for guest in spec.guests:
+        if guest.node not in names:
+            raise BadSpec(f'guest {guest.id}: there is no node "{guest.node}"')
+    for volume in spec.volumes:
+        bricks = volume.nodes or tuple(node.name for node in spec.nodes)
+        if not set(bricks) <= names or len(bricks) % volume.replica:
+            raise BadSpec(f"volume {volume.name}: bricks on {', '.join(bricks)} make no whole sets of {volume.replica}")
+    return spec
+
+
+def _dealt(spec: ClusterSpec) -> ClusterSpec:
+    """The usual guests on an unusual number of nodes: whoever has no node goes to the last one."""
+    names = [node.name for node in spec.nodes]
+    guests = tuple(g if g.node in names else replace(g, node=names[-1]) for g in spec.guests)
+    return replace(spec, guests=guests)
+
+
+_PARTS: Mapping[str, Callable[[Any], Any]] = {
+    "nodes": _nodes,
+    "guests": _rows(GuestSpec),
+    "volumes": _rows(VolumeSpec),
+    "packages": _rows(PackageSpec),
+    "groups": lambda rows: tuple(GuestGroup(**row) for row in rows),
+    "backups": _rows(BackupSpec),
+    "timings": lambda row: _one(Timings, row),
+}
