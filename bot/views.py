@@ -1,0 +1,232 @@
+"""A run as Block Kit: pure functions, the same picture always gives the same blocks (so an edit is sent only if needed).
+
+Limits are Slack's: 50 blocks a message, 3,000 characters a section. Text next to blocks is what notifications and
+screen readers get, so it is always a whole sentence. Times are Slack's own date tokens: each reader sees their zone, and
+a picture that has not changed is not rendered anew every minute. What hosts said is escaped by `host`; sentences of
+`workflows.messages` come escaped already.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from bot.heal import Heal
+from engine.port import Saying
+from workflows.messages import host, span
+from workflows.picture import NodePicture, RunPicture, Wait
+from workflows.roles import mention
+
+Block = dict[str, Any]
+
+MOST_BLOCKS = 50
+MOST_TEXT = 3000  # characters of one section
+MOST_PLAIN = 3900  # characters of the text next to blocks; chat.update refuses more than 4,000
+BAR = 10  # cells of a heal bar
+MENTION = re.compile(r"&lt;(@[UW][A-Z0-9]+|!subteam\^S[A-Z0-9]+|!date\^\d+\^[^|&]*\|[^&]*)&gt;")
+
+STATES = {
+    "running": "🔧 runs",
+    "holding": "✋ holds",
+    "watching": "👀 is done and watched",
+    "done": "🏁 is done",
+    "aborted": "🛑 was aborted",
+    "refused": "⛔ was refused",
+}
+NODES = {
+    "waiting": "▫️",
+    "asking": "🙋",
+    "healing": "🩹",
+    "rebooting": "🔁",
+    "holding": "✋",
+    "done": "☑️",
+    "skipped": "⏭️",
+}
+UNDER_WAY = "▶️"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is shown: `text` for notifications, `blocks` for the screen."""
+
+    text: str
+    blocks: tuple[Block, ...]
+
+    def digest(self) -> str:
+        return hashlib.sha256(json.dumps([self.text, self.blocks], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def sentence(text: str) -> str:
+    """Escaped, but people's mentions and times in it stay what they are: for reasons that the bot itself worded."""
+    return MENTION.sub(r"<\1>", host(text))
+
+
+def clock(at: float) -> str:
+    """A day and time in each reader's own zone."""
+    return f"<!date^{int(at)}^{{date_short_pretty}} {{time}}|{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC>"
+
+
+# ---- the board ---------------------------------------------------------------------------------------------------
+
+
+def board(run: RunPicture) -> View:
+    what = "Dry run of a rolling upgrade" if run.dry_run else "The rolling upgrade"
+    state = STATES.get(run.state, run.state)
+    icon, _, verb = state.partition(" ")
+    title = f"{icon} *{what} of {run.cluster}* {verb}."
+    lines = [_node(node) for node in run.nodes]
+    blocks = [*sections([title]), *sections(lines), *_wait(run.wait), *_rest(run), _context([_origin(run)])]
+    return _view(_told(run, title), blocks)
+
+
+def _told(run: RunPicture, title: str) -> str:
+    """The title, and in words what the blocks show: the node under way and what is waited for."""
+    waits = f" It waits for {sentence(run.wait.why)}." if run.wait else ""
+    outcome = f" {sentence(run.outcome)}" if run.outcome else ""
+    return title.replace("*", "") + waits + outcome
+
+
+def _node(node: NodePicture) -> str:
+    note = f" · {sentence(node.note)}" if node.note else ""
+    since = f" · since {clock(node.since)}" if node.since is not None else ""
+    return f"{NODES.get(node.state, UNDER_WAY)} *{host(node.node)}* {node.state}{note}{since}"
+
+
+def _wait(wait: Wait | None) -> list[Block]:
+    if wait is None:
+        return []
+    lines = [
+        f"⏳ *Waits for* {sentence(wait.why)}",
+        f"Sees: {sentence(wait.seen)}" if wait.seen else "",
+        f"Since {clock(wait.since)}, until {clock(wait.deadline)}; ended by: {sentence(wait.who)}",
+    ]
+    return sections([*filter(None, lines), *heal_lines(wait.detail)])
+
+
+def _rest(run: RunPicture) -> list[Block]:
+    parts = []
+    if run.overrides:
+        parts.append("⚠️ *Overridden gates*\n" + "\n".join(f"• {sentence(text)}" for text in run.overrides))
+    if run.left:
+        parts.append("📌 *Changed and not put back*\n" + "\n".join(f"• {sentence(text)}" for text in run.left))
+    if run.outcome:
+        parts.append(sentence(run.outcome))
+    return [block for part in parts for block in sections(part.split("\n"))]
+
+
+def _origin(run: RunPicture) -> str:
+    end = f", ended {clock(run.finished_at)}" if run.finished_at is not None else ""
+    return f"Run `{host(run.run_id)}` · started by <@{run.started_by}> {clock(run.started_at)}{end} · `/upgrade why`"
+
+
+# ---- healing -----------------------------------------------------------------------------------------------------
+
+
+def heal_lines(detail: Mapping[str, Any]) -> list[str]:
+    """One bar for the whole, one line with its number for each brick. Nothing when the wait is not about healing."""
+    heal = Heal.of(detail)
+    if heal is None:
+        return []
+    return [_whole(heal), *(_brick(heal, brick, count) for brick, count in heal.pending.items()), *_warnings(heal)]
+
+
+def bar(share: float) -> str:
+    """`share` 0..1 filled; the last cell is only filled when all is done."""
+    full = BAR if share >= 1 else min(int(max(share, 0.0) * BAR), BAR - 1)
+    return "█" * full + "░" * (BAR - full)
+
+
+def _whole(heal: Heal) -> str:
+    rest = heal.left_s()
+    pace = f" · about {span(rest)} at this pace" if rest is not None else ""
+    return f"`{bar(heal.share_healed)}` {heal.arrow} *{heal.total:,} pending*, most seen {heal.peak:,}{pace}"
+
+
+def _brick(heal: Heal, brick: str, count: int | None) -> str:
+    if brick in heal.down:
+        return f"• {host(brick)}: *down*"
+    if count is None:
+        return f"• {host(brick)}: no number came"
+    return f"• {host(brick)}: {count:,} pending" if count else f"• {host(brick)}: healed"
+
+
+def _warnings(heal: Heal) -> list[str]:
+    lines = []
+    if heal.unknown:
+        lines.append("⚠️ Not every brick gave a number: the whole is at least this much.")
+    if heal.split_brain:
+        lines.append(f"🚨 {heal.split_brain} in split-brain: that does not heal by itself.")
+    if heal.stuck_s is not None:
+        lines.append(f"⚠️ Not falling for {span(heal.stuck_s)}.")
+    return lines
+
+
+def progress(saying: Saying, wait: Wait | None, over: str = "") -> View:
+    """A heal message while its wait lasts; `over` is its last word."""
+    lines = [saying.text, *(heal_lines(wait.detail) if wait else []), over]
+    told = f"{saying.text} {_counted(wait)}{over}"
+    return _view(told, sections([line for line in lines if line]))
+
+
+def _counted(wait: Wait | None) -> str:
+    heal = Heal.of(wait.detail) if wait else None
+    return f"{heal.total:,} pending. " if heal else ""
+
+
+# ---- messages in the thread ----------------------------------------------------------------------------------------
+
+
+def note(saying: Saying) -> View:
+    return _view(saying.text, sections(saying.text.split("\n")))
+
+
+def page(saying: Saying, link: str) -> View:
+    """Top level, and a message of its own: an edit that adds a mention notifies nobody."""
+    where = f"\n<{link}|The run and its thread>" if link else ""
+    return note(Saying("page", f"{mention(saying.mention)} {saying.text}{where}".lstrip()))
+
+
+def approval(saying: Saying, closed: str = "") -> View:
+    """The request; `closed`: why nobody needs to answer any more, which is also what a screen reader hears first."""
+    blocks = sections(saying.text.split("\n"))
+    if not closed:
+        return _view(saying.text, blocks)
+    return _view(f"{closed} {saying.text}", [*sections([f"*{closed}*"]), *blocks])
+
+
+# ---- blocks --------------------------------------------------------------------------------------------------------
+
+
+def sections(lines: Iterable[str]) -> list[Block]:
+    """Lines, packed into as few sections as Slack's limit allows. A line that is too long for one is cut."""
+    texts: list[str] = []
+    for line in (cut(line, MOST_TEXT) for line in lines):
+        if texts and len(texts[-1]) + 1 + len(line) <= MOST_TEXT:
+            texts[-1] += "\n" + line
+        elif line.strip():
+            texts.append(line)
+    return [{"type": "section", "text": {"type": "mrkdwn", "text": text}} for text in texts]
+
+
+def cut(text: str, most: int) -> str:
+    """Shortened; never in the middle of an escape or a mention, which would show or notify something else."""
+    if len(text) <= most:
+        return text
+    kept = re.sub(r"(&[a-z]{0,3}|<[^>]*)$", "", text[: most - 2])
+    return kept + " …"
+
+
+def _context(texts: Sequence[str]) -> Block:
+    return {"type": "context", "elements": [{"type": "mrkdwn", "text": cut(text, MOST_TEXT)} for text in texts]}
+
+
+def _view(text: str, blocks: Sequence[Block]) -> View:
+    if len(blocks) > MOST_BLOCKS:
+        more = _context([f"… and {len(blocks) - MOST_BLOCKS + 1} more parts; `/upgrade status` shows them all."])
+        blocks = [*blocks[: MOST_BLOCKS - 1], more]
+    return View(cut(" ".join(text.split()), MOST_PLAIN), tuple(blocks))
