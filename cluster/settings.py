@@ -36,8 +36,8 @@ class NodeSettings(Section):
     host_key: str = Field(
         description='its SSH host key, as in known_hosts: "ssh-ed25519 AAAA..."; pinned, never guessed'
     )
-    ssh_port: int = 22
-    api_port: int = 8006
+    ssh_port: int = Field(22, ge=1, le=65535, description="where its sshd listens")
+    api_port: int = Field(8006, ge=1, le=65535, description="where its API listens")
     fingerprint: str = Field("", description="SHA-256 fingerprint of its API certificate, instead of a CA file")
 
 
@@ -68,8 +68,8 @@ class GlusterSettings(Section):
 
 
 class GuestGroup(Section):
-    name: str
-    guests: tuple[int, ...] = Field(min_length=1)
+    name: str = Field(description='how people call them, such as "routers"')
+    guests: tuple[int, ...] = Field(min_length=1, description="ids of the guests that stand in for each other")
     keep_running: int = Field(1, ge=1, description="how many members must run at any time")
 
 
@@ -86,16 +86,20 @@ class BackupSettings(Section):
 class Window(Section):
     """When a run may touch a node: days and hours in a named time zone; may cross midnight."""
 
-    days: tuple[str, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-    start: str = "00:00"
-    end: str = "24:00"
-    zone: str = "UTC"
+    days: tuple[str, ...] = Field(
+        ("mon", "tue", "wed", "thu", "fri", "sat", "sun"), description="days on which the window opens"
+    )
+    start: str = Field("00:00", description="HH:MM")
+    end: str = Field("24:00", description="HH:MM; before start: of the next day")
+    zone: str = Field("UTC", description='name of the time zone, such as "Europe/Berlin"')
 
 
 class ClusterSettings(Section):
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$")
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$", description="how people call the cluster in commands"
+    )
     channel: str = Field(description="Slack channel id (C...) where runs of this cluster live")
-    nodes: dict[str, NodeSettings] = Field(min_length=1)
+    nodes: dict[str, NodeSettings] = Field(min_length=1, description="by the names that Proxmox VE gives them")
     api: ApiSettings
     ssh: SshSettings
     gluster: GlusterSettings = GlusterSettings()
@@ -111,4 +115,7 @@ class ClusterSettings(Section):
         description="guests that cannot migrate: refuse the node, or shut them down for the reboot",
     )
     shutdown_timeout: Duration = Field(180.0, description="for a guest to shut down")
-    vital_packages: tuple[str, ...] = ("proxmox-ve", "pve-manager", "pve-qemu-kvm", "qemu-server", "glusterfs-server")
+    vital_packages: tuple[str, ...] = Field(
+        ("proxmox-ve", "pve-manager", "pve-qemu-kvm", "qemu-server", "glusterfs-server"),
+        description="an upgrade that would remove one of them is refused",
+    )

@@ -1,0 +1,65 @@
+"""Secrets: from the environment, from a file that the environment names, or from systemd's credentials. Never from the
+settings file, and never printed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+
+class BadSecret(Exception):
+    """A secret that is there but cannot be used; the sentence does not contain it."""
+
+
+SLACK_BOT = "ROUNDSMAN_SLACK_BOT_TOKEN"
+SLACK_APP = "ROUNDSMAN_SLACK_APP_TOKEN"
+PVE = "ROUNDSMAN_PVE_TOKEN"
+
+
+def pve_variable(cluster: str) -> str:
+    """ "berlin-1" -> "ROUNDSMAN_PVE_TOKEN_BERLIN_1". ROUNDSMAN_PVE_TOKEN serves clusters without one of their own."""
+    return f"{PVE}_{cluster.upper().replace('-', '_')}"
+
+
+def slack_token(variable: str, prefix: str, environ: Mapping[str, str]) -> str:
+    """A Slack token, or "" where none is set. Raises BadSecret."""
+    token = _secret(variable, environ)
+    if token and not token.startswith(prefix):
+        raise BadSecret(f"{variable} does not start with {prefix}: is it another of Slack's tokens?")
+    return token
+
+
+def pve_token(cluster: str, environ: Mapping[str, str]) -> str:
+    """The secret of a cluster's API token, or "" where none is set. Raises BadSecret."""
+    own = pve_variable(cluster)
+    variable = own if _secret(own, environ) else PVE
+    token = _secret(variable, environ)
+    if "!" in token or "=" in token:
+        raise BadSecret(f"{variable} must hold the secret alone: what stands after the = in USER@REALM!NAME=SECRET")
+    return token
+
+
+def _secret(variable: str, environ: Mapping[str, str]) -> str:
+    text = (environ.get(variable) or _from_file(variable, environ)).strip()
+    if any(not char.isprintable() or char.isspace() for char in text):
+        raise BadSecret(f"{variable} has a space or a line break inside: was it cut and pasted in pieces?")
+    return text
+
+
+def _from_file(variable: str, environ: Mapping[str, str]) -> str:
+    """From VARIABLE_FILE, else from systemd's LoadCredential= (roundsman.service names them like slack-bot-token)."""
+    if named := environ.get(f"{variable}_FILE"):
+        return _read(variable, Path(named))
+    if folder := environ.get("CREDENTIALS_DIRECTORY"):
+        file = Path(folder) / variable.removeprefix("ROUNDSMAN_").lower().replace("_", "-")
+        return _read(variable, file) if file.exists() else ""
+    return ""
+
+
+def _read(variable: str, file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise BadSecret(f"{variable}: {file} holds no text") from None
+    except OSError as error:
+        raise BadSecret(f"{variable}: {file} cannot be read: {error.strerror}") from None

@@ -1,0 +1,217 @@
+"""The settings: one YAML file, secrets from the environment. `load` finds every fault at once and says where it is."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
+
+from bot import credentials
+from bot.settings_file import Document, Place, Problem, parse
+from bot.settings_rules import broken_rules
+from cluster.settings import Duration, Section
+from workflows.settings import ManagedCluster
+
+EXAMPLE = "deploy/roundsman.example.yaml"
+
+
+class SlackSettings(Section):
+    bot_token: SecretStr = Field(description=f"xoxb-...; from the environment, {credentials.SLACK_BOT}")
+    app_token: SecretStr = Field(description=f"xapp-...; from the environment, {credentials.SLACK_APP}")
+    api_url: str = Field(
+        "https://slack.com/api/",
+        pattern=r"^https?://\S+/$",
+        description="Slack's Web API, or a proxy before it; environment: SLACK_API_URL",
+    )
+
+
+class StoreSettings(Section):
+    path: str = Field(
+        "/var/lib/roundsman/roundsman.sqlite3", description="the database; on the bot's own disk, never on the cluster"
+    )
+
+
+class PaceSettings(Section):
+    """How often a wait looks again: the time waited so far / divisor, but no less than least and no more than most."""
+
+    divisor: float = Field(20.0, ge=1, description="a wait of 20 minutes is looked at every minute")
+    least: Duration = Field(5.0, description="shortest time between two looks")
+    most: Duration = Field(60.0, description="longest time between two looks")
+
+
+class LogSettings(Section):
+    format: Literal["console", "json"] = Field("console", description="console for people, json for a log collector")
+
+
+class Settings(Section):
+    slack: SlackSettings
+    store: StoreSettings = StoreSettings()
+    pace: PaceSettings = PaceSettings()
+    log: LogSettings = LogSettings()
+    clusters: tuple[ManagedCluster, ...] = Field(min_length=1)
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; `faults` has one sentence for each reason, with its path in the file."""
+
+    def __init__(self, path: Path, faults: list[str]) -> None:
+        self.faults = faults
+        count = "one fault" if len(faults) == 1 else f"{len(faults)} faults"
+        super().__init__("\n".join([f"{path} has {count}:", *(f"  {fault}" for fault in faults)]))
+
+
+def load(path: Path, environ: Mapping[str, str], need: Collection[str] = ("slack", "pve")) -> Settings:
+    """Read and judge the settings. Raises SettingsError.
+
+    `need`: whose secrets must be set; a command that never talks to Slack runs without Slack's.
+    """
+    document = parse(_text(path))
+    if document.data is None:
+        raise SettingsError(path, [document.tell(problem) for problem in document.problems])
+    document.problems += _add_environment(document.data, environ, need)
+    settings = _validate(document)
+    document.problems += broken_rules(list(_sound_clusters(document.data)))
+    if document.problems or settings is None:
+        raise SettingsError(path, [document.tell(problem) for problem in document.problems])
+    return settings
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SettingsError(path, [f"there is no such file; {EXAMPLE} is one to start from"]) from None
+    except UnicodeDecodeError:
+        raise SettingsError(path, ["it is not text in UTF-8"]) from None
+    except OSError as error:
+        raise SettingsError(path, [f"it cannot be read: {error.strerror}"]) from None
+
+
+# ---- secrets -----------------------------------------------------------------------------------------------------
+
+
+def _add_environment(data: dict[str, Any], environ: Mapping[str, str], need: Collection[str]) -> Iterator[Problem]:
+    """Put secrets and overrides where the models expect them."""
+    slack = _section(data, "slack")
+    if url := environ.get("SLACK_API_URL"):
+        slack["api_url"] = url.rstrip("/") + "/"
+    for key, variable, prefix in (
+        ("bot_token", credentials.SLACK_BOT, "xoxb-"),
+        ("app_token", credentials.SLACK_APP, "xapp-"),
+    ):
+        read = partial(credentials.slack_token, variable, prefix, environ)
+        yield from _put_secret(slack, ("slack", key), variable, read, "slack" in need)
+    for index, cluster in _raw_clusters(data):
+        name = str(_mapping(cluster).get("name", ""))
+        read = partial(credentials.pve_token, name, environ)
+        variable = credentials.pve_variable(name)
+        yield from _put_secret(
+            _section(cluster, "api"), ("clusters", index, "api", "token"), variable, read, "pve" in need
+        )
+
+
+def _put_secret(
+    section: dict[str, Any], place: Place, variable: str, read: Callable[[], str], needed: bool
+) -> Iterator[Problem]:
+    key = str(place[-1])
+    if section.pop(key, None):
+        yield Problem(place, f"a secret does not belong in this file; take it out and set {variable}")
+    section[key] = ""
+    try:
+        section[key] = read()
+    except credentials.BadSecret as error:
+        yield Problem(place, str(error))
+        return
+    if needed and not section[key]:
+        yield Problem(
+            place, f"is not set: set the environment variable {variable}, or {variable}_FILE to a file with it"
+        )
+
+
+def _section(parent: Any, key: str) -> dict[str, Any]:
+    """The section of that name; a loose one, which nobody reads, where something else stands in its place."""
+    return _mapping(_mapping(parent).setdefault(key, {}))
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _raw_clusters(data: dict[str, Any]) -> Iterator[tuple[int, Any]]:
+    clusters = data.get("clusters")
+    yield from enumerate(clusters if isinstance(clusters, list) else [])
+
+
+# ---- the models' verdict, in words --------------------------------------------------------------------------------
+
+
+def _validate(document: Document) -> Settings | None:
+    try:
+        return Settings.model_validate(document.data)
+    except ValidationError as failed:
+        document.problems += [_problem(error) for error in failed.errors(include_url=False)]
+        return None
+
+
+def _sound_clusters(data: dict[str, Any]) -> Iterator[tuple[int, ManagedCluster]]:
+    """The clusters that are sound by themselves, so that rules are judged even while another section is at fault."""
+    for index, raw in _raw_clusters(data):
+        try:
+            yield index, ManagedCluster.model_validate(raw)
+        except ValidationError:
+            continue  # its faults are in the list already: _validate saw the same values
+
+
+def _problem(error: ErrorDetails) -> Problem:
+    """Pydantic's error, worded for whoever edits the file; never its input, which may be a secret."""
+    place = tuple(error["loc"])
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        return Problem(place, _unknown_key(place))
+    if kind == "missing":
+        return Problem(place, f"is missing{_meaning(place)}")
+    return Problem(
+        place, _WORDS.get(kind) or error["msg"].removeprefix("Value error, ").replace("Input should", "must")
+    )
+
+
+_WORDS = {
+    "model_type": "must be a section: indented lines of `key: value`",
+    "dict_type": "must be a section: indented lines of `key: value`",
+    "tuple_type": "must be a list; a single entry too: [ONE]",
+    "string_type": "must be one text, not a list or a section",
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "too_short": "must not be empty",
+}
+
+
+def _unknown_key(place: Place) -> str:
+    section = _section_at(place[:-1])
+    known = [*section.model_fields] if section else []
+    near = difflib.get_close_matches(str(place[-1]), known, n=1)
+    return f'unknown key (did you mean "{near[0]}"?)' if near else f"unknown key; known here: {', '.join(known)}"
+
+
+def _meaning(place: Place) -> str:
+    section = _section_at(place[:-1])
+    field = section.model_fields.get(str(place[-1])) if section else None
+    return f": {field.description}" if field and field.description else ""
+
+
+def _section_at(place: Place) -> type[BaseModel] | None:
+    """The model that stands at this place of the file."""
+    kind: Any = Settings
+    for step in place:
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            kind = kind.model_fields[str(step)].annotation
+        else:  # tuple[Entry, ...] or dict[str, Entry]
+            kind = get_args(kind)[1 if get_origin(kind) is dict else 0]
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None

@@ -1,0 +1,142 @@
+"""What must hold between settings, beyond what each one says for itself."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import difflib
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from zoneinfo import ZoneInfo, available_timezones
+
+from bot.credentials import pve_variable
+from bot.settings_file import Place, Problem
+from cluster.settings import GuestGroup, NodeSettings, Window
+from workflows.settings import ManagedCluster
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
+
+
+def broken_rules(clusters: Sequence[tuple[int, ManagedCluster]]) -> Iterator[Problem]:
+    """Every broken rule. The clusters come with their place in the file."""
+    yield from _alike(clusters, "name", lambda cluster: pve_variable(cluster.name))
+    yield from _alike(clusters, "channel", lambda cluster: cluster.channel)
+    for index, cluster in clusters:
+        for rule in (_channel, _people, _limits, _nodes, _gluster, _groups, _windows):
+            yield from (Problem(("clusters", index, *found.place), found.text) for found in rule(cluster))
+
+
+def _alike(
+    clusters: Sequence[tuple[int, ManagedCluster]], key: str, mark: Callable[[ManagedCluster], str]
+) -> Iterator[Problem]:
+    first: dict[str, int] = {}
+    for index, cluster in clusters:
+        before = first.setdefault(mark(cluster), index)
+        if before != index:
+            yield Problem(("clusters", index, key), f"is taken by clusters[{before}]; each needs its own")
+
+
+def _channel(cluster: ManagedCluster) -> Iterator[Problem]:
+    if not re.fullmatch(r"[CG][A-Z0-9]+", cluster.channel):
+        yield Problem(("channel",), "is not a channel id (C...); Slack shows it at the end of the channel's About page")
+
+
+def _people(cluster: ManagedCluster) -> Iterator[Problem]:
+    people = cluster.people
+    for role, ids in (("operators", people.operators), ("approvers", people.approvers)):
+        yield from _ids(role, ids)
+    groups = any(who.startswith("S") for who in people.approvers)
+    if not groups and people.approvals_needed > len(set(people.approvers)):
+        yield Problem(
+            ("people", "approvals_needed"),
+            f"asks for {people.approvals_needed}, of {len(set(people.approvers))} approvers",
+        )
+
+
+def _ids(role: str, ids: Iterable[str]) -> Iterator[Problem]:
+    for place, who in enumerate(ids):
+        if not re.fullmatch(r"[UWS][A-Z0-9]+", who):
+            text = "is not a Slack id (U... of a person, S... of a user group); a profile's menu has Copy member ID"
+            yield Problem(("people", role, place), text)
+
+
+def _limits(cluster: ManagedCluster) -> Iterator[Problem]:
+    limits = cluster.limits
+    for name in type(limits).model_fields:
+        if name != "watch" and getattr(limits, name) <= 0:
+            yield Problem(("limits", name), "must be longer than nothing: a wait of 0 never ends well")
+    if limits.approval_valid < limits.approval_wait:
+        yield Problem(
+            ("limits", "approval_valid"), "is shorter than approval_wait: an approval would die while asked for"
+        )
+
+
+def _nodes(cluster: ManagedCluster) -> Iterator[Problem]:
+    for name, node in cluster.nodes.items():
+        if trouble := _host_key_trouble(node):
+            yield Problem(("nodes", name, "host_key"), trouble)
+        fingerprint = node.fingerprint.replace(":", "")
+        if fingerprint and not re.fullmatch(r"[0-9A-Fa-f]{64}", fingerprint):
+            yield Problem(("nodes", name, "fingerprint"), "is not a SHA-256 fingerprint: 32 pairs of hex digits")
+
+
+def _host_key_trouble(node: NodeSettings) -> str:
+    words = node.host_key.split()
+    if len(words) > 1 and words[0] not in KEY_TYPES and words[1] in KEY_TYPES:
+        return f"begins with the host's name; leave it away and begin with {words[1]}"
+    if len(words) < 2 or words[0] not in KEY_TYPES:
+        return f'must look like "{KEY_TYPES[0]} AAAA..."; ssh-keyscan -t ed25519 {node.address} prints it'
+    try:
+        base64.b64decode(words[1], validate=True)
+    except binascii.Error:
+        return "is cut off or mistyped: what follows the key's type is not base64"
+    return ""
+
+
+def _gluster(cluster: ManagedCluster) -> Iterator[Problem]:
+    for place, node in enumerate(cluster.gluster.nodes):
+        if node not in cluster.nodes:
+            yield Problem(("gluster", "nodes", place), f"is not one of the nodes: {', '.join(cluster.nodes)}")
+
+
+def _groups(cluster: ManagedCluster) -> Iterator[Problem]:
+    names = [group.name for group in cluster.groups]
+    for place, group in enumerate(cluster.groups):
+        if group.name in names[:place]:
+            yield Problem(("groups", place, "name"), "is the name of another group too")
+        yield from (Problem(("groups", place, *found.place), found.text) for found in _group(group))
+
+
+def _group(group: GuestGroup) -> Iterator[Problem]:
+    for place, guest in enumerate(group.guests):
+        if guest in group.guests[:place]:
+            yield Problem(("guests", place), f"guest {guest} stands twice in this group")
+    if group.keep_running > len(set(group.guests)):
+        yield Problem(("keep_running",), f"asks for {group.keep_running}, of {len(set(group.guests))} guests")
+
+
+def _windows(cluster: ManagedCluster) -> Iterator[Problem]:
+    for place, window in enumerate(cluster.windows):
+        yield from (Problem(("windows", place, *found.place), found.text) for found in _window(window))
+
+
+def _window(window: Window) -> Iterator[Problem]:
+    for place, day in enumerate(window.days):
+        if day not in DAYS:
+            yield Problem(("days", place), f"is not a day; the days are {', '.join(DAYS)}")
+    for key, hour in (("start", window.start), ("end", window.end)):
+        if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d|24:00", hour):
+            yield Problem((key,), "is not a time of day, such as 22:30")
+    if window.start == window.end:
+        yield Problem(("end",), "is the same as start: a window of no time")
+    yield from _zone(("zone",), window.zone)
+
+
+def _zone(place: Place, name: str) -> Iterator[Problem]:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        near = difflib.get_close_matches(name, available_timezones(), n=1)
+        meant = f' (did you mean "{near[0]}"?)' if near else ", such as Europe/Berlin"
+        yield Problem(place, f"is not a time zone{meant}")
