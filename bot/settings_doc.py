@@ -77,5 +77,5 @@ def _is_duration(field: FieldInfo) -> bool:
 
 def duration(value: float) -> str:
     """1800.0 -> "30m": the largest unit that divides it."""
-    unit, size = next((unit, size) for unit, size in _UNITS if value % size == 0)
+    unit, size = next(((unit, size) for unit, size in _UNITS if value >= size and value % size == 0), ("s", 1))
     return f"{value / size:g}{unit}"
