@@ -113,6 +113,7 @@ class Timings:
     heal_factor: float = 0.5  # heal time for each second that the brick was away
     heal_climb: float = 0.0  # part of the heal (0..1) in which the count still climbs
     entries_s: float = 0.2  # entries that a brick misses for each second away, beside one for each image in use
+    spread: float = 0.0  # every duration varies by up to this part of itself (0.25: a quarter), from the seed
     eio_kills: float = 3.0  # from the first failed write to the guest's end (2017: hours)
 
 
