@@ -17,9 +17,13 @@ def contract() -> Contract:
 
 def refusal(contract: Contract, verb: str, path: str, given: Mapping[str, str]) -> PveError:
     with pytest.raises(PveError) as caught:
-        method, named = contract.find(verb, path)
-        method.checked({**named, **given})
+        request(contract, verb, path, given)
     return caught.value
+
+
+def request(contract: Contract, verb: str, path: str, given: Mapping[str, str]) -> dict[str, Any]:
+    method, named = contract.find(verb, path)
+    return method.checked({**named, **given})
 
 
 def migration_refused(contract: Contract, **given: str) -> Mapping[str, str]:
