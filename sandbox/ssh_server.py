@@ -14,7 +14,7 @@ from pathlib import Path
 
 import asyncssh
 
-from sandbox.faults import Act, Fault, Faults, Moment
+from sandbox.lines import Act, Fault, Faults, Moment
 
 HELPER = ("sudo", "-n", "/usr/local/sbin/roundsman-helper")
 FLOOD = 100 * 1024 * 1024
