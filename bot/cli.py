@@ -1,0 +1,224 @@
+"""`roundsman`: the commands for a shell. What a fault of the night or of the settings makes impossible is told as a
+sentence, never as a traceback. Imports are late, so that `roundsman --help` answers at once."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from bot.settings import Settings
+    from workflows.settings import ManagedCluster
+
+PLACES = (Path("roundsman.yaml"), Path("/etc/roundsman/roundsman.yaml"))
+"""Where the settings are looked for when nobody says."""
+
+
+class Fault(click.ClickException):
+    """A sentence and exit code 2, so that it cannot be taken for a verdict of `gates`."""
+
+    exit_code = 2
+
+
+class Told(click.Group):
+    """Tells what may be expected to go wrong in one sentence."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except _expected() as error:
+            hint = getattr(error, "hint", "")
+            raise Fault(f"{error}\nHint: {hint}" if hint else str(error)) from error
+
+
+def _expected() -> tuple[type[Exception], ...]:
+    """Only asked for when something was raised: these imports cost nothing on the way that works."""
+    from bot.settings import SettingsError
+    from cluster.api import ClusterError
+    from store.api import SecondProcess, StoreError
+
+    return SettingsError, ClusterError, StoreError, SecondProcess
+
+
+@click.group(cls=Told, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--settings",
+    "path",
+    type=click.Path(path_type=Path),
+    envvar="ROUNDSMAN_SETTINGS",
+    help="The settings file. [default: $ROUNDSMAN_SETTINGS, else ./roundsman.yaml, else /etc/roundsman/roundsman.yaml]",
+)
+@click.version_option(package_name="roundsman")
+@click.pass_context
+def main(ctx: click.Context, path: Path | None) -> None:
+    """Walks Proxmox VE clusters node by node, and never leaves one before it has healed."""
+    ctx.obj = path or next((place for place in PLACES if place.exists()), PLACES[-1])
+
+
+def _load(path: Path, *need: str) -> Settings:
+    from bot.settings import load
+
+    return load(path, os.environ, need)
+
+
+def _managed(settings: Settings, name: str) -> ManagedCluster:
+    """The cluster of that name, or a sentence with the name that was meant."""
+    import difflib
+
+    clusters = {managed.name: managed for managed in settings.clusters}
+    if name not in clusters:
+        near = difflib.get_close_matches(name, clusters, n=1)
+        raise Fault(
+            f'no cluster "{name}"' + (f" (did you mean {near[0]}?)" if near else f"; known: {', '.join(clusters)}")
+        )
+    return clusters[name]
+
+
+def _nodes(managed: ManagedCluster, chosen: Sequence[str]) -> list[str]:
+    """The chosen nodes, or all of them."""
+    if unknown := [node for node in chosen if node not in managed.nodes]:
+        raise Fault(f"{managed.name} has no node {', '.join(unknown)}; known: {', '.join(managed.nodes)}")
+    return list(chosen or managed.nodes)
+
+
+# ---- the service -------------------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.pass_obj
+def run(path: Path) -> None:
+    """Run the bot until it is stopped.
+
+    Only one at a time works on a database; a second one is refused.
+    """
+    settings = _load(path, "slack", "pve")
+    from bot.app import run as run_bot
+
+    run_bot(settings)
+
+
+@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def demo(arguments: tuple[str, ...]) -> None:
+    """Play on this machine: a cluster, a Slack, the bot.
+
+    `roundsman demo --help` lists the scenarios.
+    """
+    if importlib.util.find_spec("asyncssh") is None:
+        raise Fault("the demo needs the sandbox's packages: pip install 'roundsman[sandbox]'")
+    # A process of its own: no layer below imports the sandbox, and the bot meets it through sockets alone.
+    os.execv(sys.executable, [sys.executable, "-m", "sandbox.play", *arguments])
+
+
+# ---- looking, changing nothing -----------------------------------------------------------------------------------
+
+
+@main.command()
+@click.pass_obj
+def check(path: Path) -> None:
+    """Say what is there and what is missing.
+
+    Reads the settings, then asks Slack, every API, every node and Gluster. Each line that is not fine names the
+    privilege, the sudo line or the package that would mend it.
+
+    Exit code: 0 all is there, 1 something is missing.
+    """
+    from bot import check as checks
+    from bot.settings import SettingsError
+
+    try:
+        settings = _load(path, "slack", "pve")
+    except SettingsError as error:
+        click.echo(str(error), err=True)
+        raise SystemExit(1) from None
+    raise SystemExit(0 if checks.show(path, settings) else 1)
+
+
+@main.command()
+@click.argument("cluster")
+@click.option("--node", "nodes", multiple=True, help="Only this node; may be given several times.")
+@click.pass_obj
+def plan(path: Path, cluster: str, nodes: tuple[str, ...]) -> None:
+    """Say what a run would do, changing nothing."""
+    managed = _managed(_load(path, "pve"), cluster)
+    from bot.looking import site
+    from workflows.plan import describe
+
+    click.echo(describe(site(managed), _nodes(managed, nodes)))
+
+
+@main.command()
+@click.argument("cluster")
+@click.option("--node", "nodes", multiple=True, help="Only for this node; may be given several times.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+@click.pass_obj
+def gates(path: Path, cluster: str, nodes: tuple[str, ...], as_json: bool) -> None:
+    """Ask every gate of CLUSTER now.
+
+    Prints, for each node, whether it might be taken: verdict, reason and evidence.
+
+    Exit code: 0 all passed, 1 one is blocked, 3 none is blocked but one is unknown. 2: nothing could be asked.
+    """
+    managed = _managed(_load(path, "pve"), cluster)
+    from bot import looking
+
+    found = looking.ask(looking.site(managed), _nodes(managed, nodes))
+    click.echo(looking.as_json(managed.name, found) if as_json else looking.as_text(found))
+    raise SystemExit(looking.exit_code(found))
+
+
+@main.command()
+@click.argument("run_id", metavar="RUN")
+@click.pass_obj
+def journal(path: Path, run_id: str) -> None:
+    """Print what RUN did, waits for, and said.
+
+    Works beside a running bot.
+    """
+    settings = _load(path)
+    from engine.show import journal_lines
+    from store.opening import read_store
+
+    try:
+        click.echo("\n".join(journal_lines(read_store(Path(settings.store.path)), run_id)))
+    except LookupError as error:
+        raise Fault(str(error.args[0])) from error
+
+
+# ---- setting up --------------------------------------------------------------------------------------------------
+
+
+@main.command("install-helper")
+@click.argument("cluster")
+@click.option("--node", "nodes", multiple=True, help="Only on this node; may be given several times.")
+@click.option("--admin-user", default="root", show_default=True, help="Login that may become root on the nodes.")
+@click.option("--admin-key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its private key.")
+@click.option("--print", "only_print", is_flag=True, help="Change nothing; print the lines to type on each node.")
+@click.pass_obj
+def install_helper(
+    path: Path, cluster: str, nodes: tuple[str, ...], admin_user: str, admin_key: Path | None, only_print: bool
+) -> None:
+    """Put the node helper on the nodes of CLUSTER.
+
+    Logs in with your own key, which is used once and kept nowhere.
+    """
+    managed = _managed(_load(path), cluster)
+    from cluster import install
+
+    if only_print:
+        click.echo(install.by_hand(managed))
+        return
+    if admin_key is None:
+        raise Fault("name the key of a login that may become root: --admin-key FILE; or take --print and do it by hand")
+    for node in _nodes(managed, nodes):
+        click.echo(f"{node}: {install.install(managed, node, admin_user, admin_key)}")
+
+
+if __name__ == "__main__":
+    main()
