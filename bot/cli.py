@@ -142,7 +142,7 @@ def check(path: Path) -> None:
 
 @main.command()
 @click.argument("cluster")
-@click.option("--node", "nodes", multiple=True, help="Only this node; may be given several times.")
+@click.option("--node", "nodes", multiple=True, metavar="NODE", help="Only this node; may be given several times.")
 @click.pass_obj
 def plan(path: Path, cluster: str, nodes: tuple[str, ...]) -> None:
     """Say what a run would do, changing nothing."""
@@ -155,7 +155,7 @@ def plan(path: Path, cluster: str, nodes: tuple[str, ...]) -> None:
 
 @main.command()
 @click.argument("cluster")
-@click.option("--node", "nodes", multiple=True, help="Only for this node; may be given several times.")
+@click.option("--node", "nodes", multiple=True, metavar="NODE", help="Only for this node; may be given several times.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 @click.pass_obj
 def gates(path: Path, cluster: str, nodes: tuple[str, ...], as_json: bool) -> None:
@@ -196,7 +196,7 @@ def journal(path: Path, run_id: str) -> None:
 
 @main.command("install-helper")
 @click.argument("cluster")
-@click.option("--node", "nodes", multiple=True, help="Only on this node; may be given several times.")
+@click.option("--node", "nodes", multiple=True, metavar="NODE", help="Only on this node; may be given several times.")
 @click.option("--admin-user", default="root", show_default=True, help="Login that may become root on the nodes.")
 @click.option("--admin-key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its private key.")
 @click.option("--print", "only_print", is_flag=True, help="Change nothing; print the lines to type on each node.")
