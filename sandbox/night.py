@@ -1,0 +1,248 @@
+"""A whole night in milliseconds: the real workflow and the real journal code over a store in memory, a simulated
+cluster, a simulated Slack, and people who act when their cue comes. Time is virtual, luck comes from a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from commands import answer
+from commands.api import Desk
+from engine.journal import Rules, advance
+from engine.port import Plain, Workflow
+from sandbox.cast import IDS, NAMES, readable
+from sandbox.clock import VirtualClock
+from sandbox.direct import SimCluster
+from sandbox.fixed_delay import fixed_delay
+from sandbox.model import Model
+from sandbox.scenario import Cue, Scenario
+from sandbox.simchat import SimChat
+from sandbox.spec import managed_settings
+from store.api import CommandRow, OutboxRow
+from store.memory import MemoryStore
+from workflows import catalogue
+from workflows.approvals import MARKS, normalised, note_vote
+from workflows.settings import ManagedCluster
+from workflows.site import Site
+
+RECONCILE_S = 45.0
+"""How often the bot reads the reactions of open requests again."""
+FIRST = {"board": 0, "approval": 1, "page": 1}
+"""Kinds that are delivered before the others."""
+
+
+@dataclass(slots=True)
+class Night:
+    """One scenario being lived. `lines` is the transcript; `pages` the texts that woke people, with their time."""
+
+    scenario: Scenario
+    strict: bool = True
+    transcript: bool = True
+    lines: list[str] = field(default_factory=list)
+    pages: list[tuple[float, str]] = field(default_factory=list)
+    bot_down: bool = False
+    said: list[tuple[float, str, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        s = self.scenario
+        self.clock = VirtualClock(s.start)
+        self.managed: ManagedCluster = managed_settings(s.spec)
+        self.model = Model(s.spec, s.seed, s.start, s.faults)
+        self.chat = SimChat()
+        self.store = MemoryStore(check_plain=self.transcript)
+        self.cluster = Calls(SimCluster(self.model, self.managed, self.clock), self._call)
+        site = Site(self.managed, self.cluster, self.chat, self.store, self.clock, s.spec.helper_checksum)
+        self.workflows: Mapping[str, Workflow] = {
+            **catalogue({s.spec.name: site}),
+            "fixed_delay": partial(fixed_delay, site, s.fixed_delay),
+        }
+        self._waiting = [cue for cue in s.cues if cue.when]
+        self._typed = 0
+        for cue in s.cues:
+            if cue.at is not None:
+                self.clock.at(s.start + cue.at, partial(self._perform, cue, ""))
+
+    # the night ------------------------------------------------------------------------------------------------
+
+    def live(self) -> Night:
+        """Until nothing is left to happen, or the night is over."""
+        end = self.scenario.start + self.scenario.lasts
+        while self.clock.now < end:
+            self._settle()
+            upcoming = [t for t in (self._next_wake(), self.clock.next_at()) if t is not None]
+            if not upcoming:
+                break
+            self.clock.advance_to(min(max(min(upcoming), self.clock.now), end))
+        self.write("(the night is over)")
+        return self
+
+    def _next_wake(self) -> float | None:
+        return None if self.bot_down else self.store.next_wake()
+
+    def _settle(self) -> None:
+        """Passes and deliveries until nothing is due at this moment."""
+        while True:
+            due = [] if self.bot_down else self.store.due(self.clock.now)
+            for run_id in due:
+                row = self.store.run(run_id)
+                if row:
+                    advance(self.store, run_id, self.workflows[row.workflow], self.clock, Rules(strict=self.strict))
+            delivered = self._deliver()
+            if not due and not delivered:
+                return
+
+    # what the bot's edges do ------------------------------------------------------------------------------------
+
+    def _deliver(self) -> bool:
+        if self.chat.down or self.bot_down:
+            return False
+        rows = sorted(
+            self.store.undelivered(self.clock.now), key=lambda row: (FIRST.get(row.message["kind"], 2), row.id)
+        )
+        for row in rows:
+            self._post(row)
+        return bool(rows)
+
+    def _post(self, row: OutboxRow) -> None:
+        message = row.message
+        node = str((message.get("detail") or {}).get("node", ""))
+        ts = self.chat.post(self.clock.now, message["kind"], node)
+        self.store.delivered(row.id, self.clock.now, self.managed.channel, ts)
+        text = message["text"]
+        if message["kind"] == "page":
+            who = " ".join(f"@{NAMES.get(user, user)}" for user in message.get("mention", ()))
+            self.pages.append((self.clock.now, text))
+            self.write(f"PAGE {who}", text)
+        else:
+            self.write("roundsman", text)
+        self._cue(message["kind"], node, text, ts)
+
+    def reconcile(self) -> None:
+        """Reactions that were given while nobody listened are found by reading; they count from now."""
+        if self.chat.down or self.bot_down:
+            return
+        for ts, posted in self.chat.posted.items():
+            row = self.store.posted(self.managed.channel, ts)
+            if posted.kind == "approval" and row:
+                for emoji in MARKS:
+                    self._reconcile_mark(row, emoji, set(posted.marks.get(emoji, ())))
+
+    def _reconcile_mark(self, row: OutboxRow, emoji: str, users: set[str]) -> None:
+        known = {v.user for v in self.store.votes(row.run_id, row.key) if v.mark == MARKS[emoji]}
+        for user in sorted(users | known):
+            self._vote(row, user, emoji, user in users)
+
+    def _vote(self, row: OutboxRow, user: str, emoji: str, given: bool) -> None:
+        why = note_vote(self.store, self.chat, self.managed, row.run_id, row.key, user, emoji, given, self.clock.now)
+        if why:
+            self.write("roundsman", f"(only {NAMES[user]}) your :{emoji}: does not count: {why}")
+
+    # people ---------------------------------------------------------------------------------------------------
+
+    def _cue(self, kind: str, node: str, text: str, ts: str) -> None:
+        for cue in list(self._waiting):
+            if _meant(cue.when, kind, node, readable(text)):
+                if not cue.each:
+                    self._waiting.remove(cue)
+                self.clock.at(self.clock.now + cue.after, partial(self._perform, cue, ts))
+
+    def _perform(self, cue: Cue, ts: str) -> None:
+        if cue.slack or cue.bot:
+            self._outage(cue)
+        elif cue.types:
+            self.type(cue.who, cue.types)
+        else:
+            self.react(cue.who, ts, cue.reacts or cue.unreacts, given=bool(cue.reacts))
+
+    def type(self, who: str, text: str) -> None:
+        self.write(who, text)
+        if self.bot_down or self.chat.down:
+            self.write("slack", f"(only {who}) {text.split()[0]} failed because the app did not respond")
+            return
+        self._typed += 1
+        slash, _, rest = text.partition(" ")
+        row = CommandRow(f"typed-{self._typed}", rest, slash, IDS[who], self.managed.channel, "", self.clock.now)
+        desk = Desk({self.managed.name: self.managed}, self.store, self.chat, self.clock.now, lambda *_: "")
+        reply = answer(desk, row)
+        self.write("roundsman", reply.text if reply.public else f"(only {who}) {reply.text}")
+
+    def react(self, who: str, ts: str, emoji: str, given: bool = True) -> None:
+        self.write(who, f"{'reacts' if given else 'takes back'} :{emoji}:")
+        (self.chat.react if given else self.chat.unreact)(ts, IDS[who], normalised(emoji))
+        row = self.store.posted(self.managed.channel, ts)
+        if row and not self.chat.down and not self.bot_down:
+            self._vote(row, IDS[who], emoji, given)
+
+    def _outage(self, cue: Cue) -> None:
+        if cue.slack:
+            self.chat.down = True
+        else:
+            self.bot_down = True
+        self.write("slack" if cue.slack else "bot", f"(cannot be reached for {int(cue.lasts)} s)")
+        self.clock.at(self.clock.now + cue.lasts, partial(self._back, cue))
+
+    def _back(self, cue: Cue) -> None:
+        if cue.slack:
+            self.chat.down = False
+        else:
+            self.bot_down = False
+        self.write("slack" if cue.slack else "bot", "(is back)")
+        self.reconcile()
+
+    # the transcript -------------------------------------------------------------------------------------------
+
+    def _call(self, name: str, text: str) -> None:
+        self.write("  ->", f"{name} {text}".rstrip())
+
+    def write(self, who: str, text: str = "") -> None:
+        if not self.transcript:
+            return
+        stamp = datetime.fromtimestamp(self.clock.now, UTC).strftime("%a %H:%M:%S")
+        first, *rest = readable(text).split("\n")
+        self.lines.append(f"{stamp} {who}{': ' if text and who != '  ->' else ' '}{first}".rstrip())
+        self.lines.extend(f"{'':13}{line}" for line in rest)
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines) + "\n"
+
+
+def _meant(when: str, kind: str, node: str, text: str) -> bool:
+    word, _, rest = when.partition(" ")
+    match word:
+        case "asked":
+            return kind == "approval" and rest in ("", node)
+        case "paged":
+            return kind == "page" and rest in text
+        case "said":
+            return rest in text
+        case _:
+            raise ValueError(f'no moment is called "{when}"; use asked [NODE], paged [TEXT] or said TEXT')
+
+
+ACTS = ("migrate", "shutdown", "start", "set_onboot", "maintenance", "upgrade", "reboot")
+
+
+class Calls:
+    """Writes down every act on the cluster before it is done; reads pass as they are."""
+
+    def __init__(self, inner: SimCluster, told: Callable[[str, str], None]) -> None:
+        self._inner, self._told = inner, told
+
+    def __getattr__(self, name: str) -> Any:
+        verb = getattr(self._inner, name)
+        if name not in ACTS:
+            return verb
+
+        def called(*args: Plain) -> Any:
+            self._told(name, " ".join(_shown(arg) for arg in args))
+            return verb(*args)
+
+        return called
+
+
+def _shown(arg: Any) -> str:
+    return str(arg.id) if hasattr(arg, "id") else f"{arg:.0f}" if isinstance(arg, float) else str(arg)

@@ -1,0 +1,90 @@
+"""A scenario: a cluster, what goes wrong, what people type and react, and when. Read from `scenario.yaml`."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cluster.settings import seconds
+from sandbox.cast import IDS
+from sandbox.spec import BadSpec, ClusterSpec
+
+START = 1772488800.0
+"""Nights begin on 2026-03-02 at 22:00 UTC, unless a scenario says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """One thing that somebody does, `after` seconds after its moment.
+
+    The moment is `at` (since the night's start) or `when`: "asked" or "asked pve2" (an approval request), "paged", or
+    "said TEXT" (a message with that text). `each`: every time; else the first time only.
+    What is done, one of: `types` or `reacts` or `unreacts` by `who`; `slack: down` or `bot: down` for `lasts` seconds.
+    """
+
+    who: str = ""
+    at: float | None = None
+    when: str = ""
+    after: float = 0.0
+    each: bool = False
+    types: str = ""
+    reacts: str = ""
+    unreacts: str = ""
+    slack: str = ""
+    bot: str = ""
+    lasts: float = 0.0
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Cue:
+        names = [field.name for field in fields(cls)]
+        for key in row:
+            if key not in names:
+                close = difflib.get_close_matches(key, names, n=1)
+                raise BadSpec(f'people: unknown key "{key}"' + (f' (did you mean "{close[0]}"?)' if close else ""))
+        times = {key: seconds(row[key]) for key in ("at", "after", "lasts") if key in row}
+        cue = cls(**{**row, **times})
+        if (cue.at is None) == (not cue.when):
+            raise BadSpec(f"people: say either `at` or `when`: {dict(row)}")
+        if cue.who and cue.who not in IDS:
+            raise BadSpec(f'people: nobody is called "{cue.who}" (known: {", ".join(IDS)})')
+        return cue
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """`way`: "roundsman", or "fixed-delay", the way of 2017. `lasts`: when the night is over, in seconds."""
+
+    name: str
+    why: str
+    spec: ClusterSpec
+    faults: tuple[Mapping[str, Any], ...]
+    cues: tuple[Cue, ...]
+    start: float = START
+    lasts: float = 48 * 3600.0
+    way: str = "roundsman"
+    fixed_delay: float = 300.0
+    seed: int = 1
+
+
+def load(folder: Path) -> Scenario:
+    data = yaml.safe_load((folder / "scenario.yaml").read_text()) or {}
+    known = {"cluster", "faults", "people", "start", "lasts", "way", "fixed_delay", "seed"}
+    if unknown := set(data) - known:
+        raise BadSpec(f"{folder.name}: unknown key {', '.join(sorted(unknown))} (known: {', '.join(sorted(known))})")
+    times = {key: seconds(data[key]) for key in ("lasts", "fixed_delay") if key in data}
+    plain = {key: data[key] for key in ("way", "seed") if key in data}
+    return Scenario(
+        name=folder.name,
+        why=(folder / "why.md").read_text().strip(),
+        spec=ClusterSpec.from_dict(data.get("cluster", {})),
+        faults=tuple(data.get("faults", ())),
+        cues=tuple(Cue.of(row) for row in data.get("people", ())),
+        start=data["start"].timestamp() if "start" in data else START,
+        **times,
+        **plain,
+    )

@@ -1,0 +1,40 @@
+"""Every folder here is a story: `why.md`, `scenario.yaml`, and `thread.expect`, the whole thread with pages and calls.
+
+A changed word shows as a diff; `scripts/test tests/scenarios --update` writes the transcripts anew, and reading what
+changed is the review.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+import pytest
+
+from sandbox.invariants import violations
+from sandbox.night import Night
+from sandbox.scenario import load
+
+FOLDERS = sorted(path.parent for path in Path(__file__).parent.glob("*/scenario.yaml"))
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_the_thread_reads_as_expected(folder: Path, request: pytest.FixtureRequest) -> None:
+    night = Night(load(folder)).live()
+    expect = folder / "thread.expect"
+    if request.config.getoption("--update"):
+        expect.write_text(night.text)
+    diff = difflib.unified_diff(expect.read_text().splitlines(), night.text.splitlines(), "expected", "lived", lineterm="")
+    assert not (lines := list(diff)), "\n".join(lines)
+    assert night.unexpected_pages() == []
+
+
+@pytest.mark.parametrize("folder", [f for f in FOLDERS if "fixed-delay" not in f.name], ids=lambda folder: folder.name)
+def test_nothing_that_must_never_happen_happened(folder: Path) -> None:
+    night = Night(load(folder), transcript=False).live()
+    assert violations(night) == []
+
+
+def test_there_are_enough_stories_and_each_says_why() -> None:
+    assert len(FOLDERS) >= 25
+    assert [folder.name for folder in FOLDERS if len((folder / "why.md").read_text().strip().splitlines()) > 3] == []
