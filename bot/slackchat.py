@@ -22,6 +22,8 @@ from slack_sdk.http_retry.builtin_handlers import (
 )
 from slack_sdk.http_retry.response import HttpResponse
 from slack_sdk.web import SlackResponse
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
+from slack_sdk.webhook import WebhookClient
 
 from workflows.approvals import normalised
 from workflows.site import ChatDown, Reaction
@@ -82,7 +84,7 @@ def failure(method: str, error: Exception) -> ChatDown:
     """Whatever the SDK raises, as one of our two. Only Slack's own word for a reason is a refusal: HTTP 5xx, a broken
     line or a proxy's page say nothing about what Slack did."""
     response = getattr(error, "response", None)
-    if not isinstance(response, SlackResponse):
+    if not isinstance(response, SlackResponse | AsyncSlackResponse):
         return Unsure(f"Slack did not answer {method}: {type(error).__name__}")
     if response.status_code == 429:
         rest = retry_after(response.headers)
@@ -190,6 +192,24 @@ class SlackChat:
         """Only `user` sees it, and only until the next reload."""
         ask: dict[str, Any] = {"thread_ts": thread} if thread else {}
         self._act("chat.postEphemeral", channel=channel, user=user, text=text, **ask)
+
+    def reply(self, response_url: str, channel: str, user: str, text: str, public: bool) -> None:
+        """Answer a slash command at its own address (good for 5 answers in 30 minutes), else as a message."""
+        if response_url and self._respond(response_url, text, public):
+            return
+        if public:
+            self._act("chat.postMessage", channel=channel, text=text)
+        else:
+            self.whisper(channel, "", user, text)
+
+    def _respond(self, response_url: str, text: str, public: bool) -> bool:
+        hook = WebhookClient(response_url, timeout=TIMEOUT_S, retry_handlers=[])
+        try:
+            answer = hook.send(text=text, response_type="in_channel" if public else "ephemeral")
+        except (SlackClientError, OSError, HTTPException, ValueError) as error:
+            log.warning("slack: response_url: %s", failure("response_url", error))
+            return False
+        return answer.status_code == 200
 
     def react(self, channel: str, ts: str, emoji: str) -> None:
         """Pre-place an emoji. One that is there already is as good."""

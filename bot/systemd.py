@@ -1,16 +1,22 @@
-"""Telling systemd how the service is doing (sd_notify); nothing happens where no systemd listens."""
+"""Tells systemd that the bot is ready, and that it lives (Type=notify, WatchdogSec=): a datagram, no library."""
 
 from __future__ import annotations
 
-import os
 import socket
+from collections.abc import Mapping
 
 
-def tell(state: str) -> None:
-    """One message, such as "READY=1", "STATUS=two runs wait" or "STOPPING=1"."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
+def notify(environ: Mapping[str, str], state: str) -> bool:
+    """Send "READY=1", "WATCHDOG=1" or "STOPPING=1"; False where nobody listens."""
+    address = environ.get("NOTIFY_SOCKET", "")
     if not address:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
-        line.connect("\0" + address[1:] if address.startswith("@") else address)
-        line.sendall(state.encode())
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as line:
+        line.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)
+    return True
+
+
+def watchdog_s(environ: Mapping[str, str]) -> float | None:
+    """How often systemd wants to hear of us: half of its limit. None if it does not."""
+    limit = environ.get("WATCHDOG_USEC", "")
+    return int(limit) / 2e6 if limit.isdigit() and int(limit) > 0 else None

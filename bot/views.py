@@ -1,8 +1,8 @@
-"""A run as Block Kit: pure functions, the same picture always gives the same blocks (so an edit is sent only if needed).
+"""A run as Block Kit: pure functions. The same picture always gives the same blocks, so an edit is sent only if needed.
 
 Limits are Slack's: 50 blocks a message, 3,000 characters a section. Text next to blocks is what notifications and
-screen readers get, so it is always a whole sentence. Times are Slack's own date tokens: each reader sees their zone, and
-a picture that has not changed is not rendered anew every minute. What hosts said is escaped by `host`; sentences of
+screen readers get, so it is always a whole sentence. Times are Slack's own date tokens: each reader sees their zone,
+and a picture that has not changed is not rendered anew every minute. What hosts said is escaped here; sentences of
 `workflows.messages` come escaped already.
 """
 
@@ -29,10 +29,13 @@ MOST_TEXT = 3000  # characters of one section
 MOST_PLAIN = 3900  # characters of the text next to blocks; chat.update refuses more than 4,000
 BAR = 10  # cells of a heal bar
 MENTION = re.compile(r"&lt;(@[UW][A-Z0-9]+|!subteam\^S[A-Z0-9]+|!date\^\d+\^[^|&]*\|[^&]*)&gt;")
+ESCAPED = re.compile("&(?:amp|lt|gt);")
+PLAIN = {"&amp;": "&", "&lt;": "<", "&gt;": ">"}
 
 STATES = {
     "running": "🔧 runs",
     "holding": "✋ holds",
+    "paused": "⏸️ is paused",
     "watching": "👀 is done and watched",
     "done": "🏁 is done",
     "aborted": "🛑 was aborted",
@@ -40,11 +43,13 @@ STATES = {
 }
 NODES = {
     "waiting": "▫️",
+    "not taken": "▫️",
     "asking": "🙋",
     "healing": "🩹",
     "rebooting": "🔁",
     "holding": "✋",
     "done": "☑️",
+    "nothing to do": "⏭️",
     "skipped": "⏭️",
 }
 UNDER_WAY = "▶️"
@@ -62,8 +67,9 @@ class View:
 
 
 def sentence(text: str) -> str:
-    """Escaped, but people's mentions and times in it stay what they are: for reasons that the bot itself worded."""
-    return MENTION.sub(r"<\1>", host(text))
+    """Escaped once, but people's mentions and times in it stay what they are: for reasons that the bot itself worded,
+    some of which hold a host's words that are escaped already."""
+    return MENTION.sub(r"<\1>", host(ESCAPED.sub(lambda found: PLAIN[found[0]], text)))
 
 
 def clock(at: float) -> str:
@@ -92,7 +98,7 @@ def _told(run: RunPicture, title: str) -> str:
 
 
 def _node(node: NodePicture) -> str:
-    note = f" · {sentence(node.note)}" if node.note else ""
+    note = f" · {sentence(node.note)}" if node.note and node.note != node.state else ""
     since = f" · since {clock(node.since)}" if node.since is not None else ""
     return f"{NODES.get(node.state, UNDER_WAY)} *{host(node.node)}* {node.state}{note}{since}"
 
@@ -229,4 +235,4 @@ def _view(text: str, blocks: Sequence[Block]) -> View:
     if len(blocks) > MOST_BLOCKS:
         more = _context([f"… and {len(blocks) - MOST_BLOCKS + 1} more parts; `/upgrade status` shows them all."])
         blocks = [*blocks[: MOST_BLOCKS - 1], more]
-    return View(cut(" ".join(text.split()), MOST_PLAIN), tuple(blocks))
+    return View(cut(text.strip(), MOST_PLAIN), tuple(blocks))

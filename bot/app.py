@@ -1,0 +1,239 @@
+"""The bot as one process: the one place that names concrete classes, and the order in which they start and stop."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from bot import logs, systemd
+from bot.board import EVERY_S, Board
+from bot.clock import WallClock
+from bot.delivery import Delivery
+from bot.inbox import Inbox
+from bot.settings import Settings
+from bot.slack import SlackEdge
+from bot.slackchat import SlackChat
+from bot.votes import Mark, Votes
+from bot.worker import Worker
+from cluster.api import Cluster
+from commands import answer
+from commands.api import Desk, Reply
+from engine.journal import Pace, Rules
+from engine.runner import Runner
+from store.api import CommandRow, SecondProcess, StoreError
+from store.opening import open_store
+from workflows import catalogue
+from workflows.roles import mention
+from workflows.settings import ManagedCluster
+from workflows.site import ChatDown, Site
+
+HELPER = Path(__file__).parent.parent / "deploy" / "roundsman-helper"
+FAULTED = 70
+"""Exit code after a store error or a fault (EX_SOFTWARE): systemd starts the bot again."""
+RECONCILE_S = 45.0
+ALIVE_S = 60.0
+"""auth.test: cures sockets that look alive and carry nothing."""
+TIDY_S, KEEP_S = 3600.0, 86400.0
+FIRST_READING_S = 60.0
+"""Reactions are read before any run goes on; a Slack that is away for longer does not keep the storage waiting: no
+reboot happens without reading them anyway."""
+READ_AGAIN_S = 2.0
+
+log = logging.getLogger(__name__)
+
+
+def helper_checksum() -> str:
+    """Of the node helper that belongs to this version of the bot."""
+    return hashlib.sha256(HELPER.read_bytes()).hexdigest()
+
+
+def live_cluster(managed: ManagedCluster) -> Cluster:
+    from cluster.live import LiveCluster
+
+    return LiveCluster(managed, time.time)
+
+
+def run(settings: Settings) -> None:
+    """`roundsman run`: until SIGTERM or SIGINT. Raises SystemExit, with a sentence when it cannot start."""
+    logs.set_up(settings.log.format, secrets(settings))
+    try:
+        bot = Roundsman(settings, os.environ)
+    except (SecondProcess, StoreError) as error:
+        raise SystemExit(f"roundsman: {error}") from None
+    raise SystemExit(bot.run_forever())
+
+
+def secrets(settings: Settings) -> Iterator[str]:
+    yield settings.slack.bot_token.get_secret_value()
+    yield settings.slack.app_token.get_secret_value()
+    for managed in settings.clusters:
+        yield managed.api.token.get_secret_value()
+
+
+class Roundsman:
+    """Everything that runs. `clock` gives seconds since the epoch, UTC. Raises SecondProcess and StoreError."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        *,
+        cluster: Callable[[ManagedCluster], Cluster] = live_cluster,
+        exit_process: Callable[[int], object] = os._exit,
+    ) -> None:
+        self._settings, self._environ, self._exit, self._clock = settings, environ, exit_process, time.time
+        self._managed = {managed.name: managed for managed in settings.clusters}
+        self._stopped, self._spoken = threading.Event(), threading.Lock()
+        self._store = open_store(Path(settings.store.path))
+        bot_token, app_token = settings.slack.bot_token.get_secret_value(), settings.slack.app_token.get_secret_value()
+        self._chat = SlackChat(bot_token, settings.slack.api_url, self._clock)
+        self._runner = self._make_runner(cluster)
+        self._votes = Votes(self._store, self._chat, self._managed, self._clock, self._runner.wake)
+        self._inbox = Inbox(self._store, self._answer, self._reply, self._clock, self._landed)
+        delivery = Delivery(self._store, self._chat, self._channel_of, self._clock)
+        self._posting = Worker("delivery", delivery.step, self._fatal)
+        self._commands = Worker("inbox", self._inbox.step, self._fatal)
+        self._marks = Worker("votes", self._votes.step, self._fatal)
+        self._edge = SlackEdge(bot_token, app_token, settings.slack.api_url, self, self._fatal)
+        self._wall = self._make_wall()
+
+    def _make_runner(self, cluster: Callable[[ManagedCluster], Cluster]) -> Runner:
+        checksum, pace = helper_checksum(), self._settings.pace
+        sites = {
+            name: Site(managed, cluster(managed), self._chat, self._store, self._clock, checksum)
+            for name, managed in self._managed.items()
+        }
+        rules = Rules(Pace(pace.divisor, pace.least, pace.most))
+        return Runner(
+            self._store,
+            catalogue(sites),
+            self._clock,
+            self._last_word,
+            rules=rules,
+            exit_process=lambda _: self._exit(FAULTED),
+        )
+
+    def _make_wall(self) -> WallClock:
+        wall, board = WallClock(self._fatal), Board(self._store, self._chat, self._clock)
+        wall.every("board", EVERY_S, board.refresh)
+        wall.every("reconcile", RECONCILE_S, self._reconcile)
+        wall.every("alive", ALIVE_S, self._keep_alive)
+        wall.every("tidy", TIDY_S, lambda: self._store.tidy(self._clock() - KEEP_S), at_once=True)
+        if beat := systemd.watchdog_s(self._environ):
+            wall.every("watchdog", beat, lambda: systemd.notify(self._environ, "WATCHDOG=1"))
+        return wall
+
+    # life -----------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """
+        1. People are listened to first: commands are saved and acknowledged whatever else is slow.
+        2. What they did while nobody listened is read.
+        3. Only then do runs go on.
+        """
+        for worker in (self._commands, self._marks, self._posting):
+            worker.start()
+        self._edge.start()
+        self._first_reading()
+        self._runner.begin()
+        self._wall.start()
+        systemd.notify(self._environ, "READY=1")
+        log.info("bot: process '%d': starting -> running (%d clusters)", os.getpid(), len(self._managed))
+
+    def run_forever(self) -> int:
+        """Until SIGTERM or SIGINT; the exit code."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stopped.set())
+        self.start()
+        self._stopped.wait()
+        self.stop()
+        return 0
+
+    def stop(self) -> None:
+        """What is under way may be cut off anywhere: the next start goes on from the journal."""
+        systemd.notify(self._environ, "STOPPING=1")
+        self._stopped.set()
+        self._wall.stop()
+        self._edge.stop()
+        self._runner.stop()
+        for worker in (self._commands, self._marks, self._posting):
+            worker.stop()
+        self._inbox.stop()
+        self._store.close()
+
+    def _first_reading(self) -> None:
+        for _ in range(int(FIRST_READING_S / READ_AGAIN_S)):
+            if self._reconcile() or self._stopped.wait(READ_AGAIN_S):
+                return
+        log.error("bot: reactions were not read for %.0f s; runs go on, none reboots without them", FIRST_READING_S)
+
+    # Slack ----------------------------------------------------------------------------------------------------
+
+    async def received(self, row: CommandRow) -> str:
+        return await self._inbox.receive(row)
+
+    def marked(self, mark: Mark) -> None:
+        self._votes.put(mark)
+        self._marks.wake()
+
+    def connected(self) -> None:
+        self._wall.hurry("reconcile")
+
+    def _landed(self) -> None:
+        self._commands.wake()
+
+    def _answer(self, row: CommandRow) -> Reply:
+        reply = answer(Desk(self._managed, self._store, self._chat, self._clock(), self._chat.link), row)
+        self._runner.wake()
+        self._posting.wake()
+        return reply
+
+    def _reply(self, row: CommandRow, reply: Reply) -> None:
+        self._chat.reply(row.response_url, row.channel, row.user, reply.text, reply.public)
+
+    def _channel_of(self, cluster: str) -> str:
+        return self._managed[cluster].channel if cluster in self._managed else ""
+
+    # every so often -------------------------------------------------------------------------------------------
+
+    def _reconcile(self) -> bool:
+        try:
+            self._votes.reconcile()
+        except ChatDown as down:
+            log.warning("bot: reactions were not read: %s", down)
+            return False
+        return True
+
+    def _keep_alive(self) -> None:
+        try:
+            self._chat.alive()
+        except ChatDown as down:
+            log.warning("bot: %s", down)
+
+    # the end --------------------------------------------------------------------------------------------------
+
+    def _fatal(self, error: BaseException) -> None:
+        if self._spoken.acquire(blocking=False):
+            try:
+                self._last_word(error)
+            finally:
+                self._exit(FAULTED)
+
+    def _last_word(self, error: BaseException) -> None:
+        """Past the outbox, for the outbox is what may be broken."""
+        log.critical("bot: process '%d': running -> ended (%s)", os.getpid(), error)
+        for managed in self._managed.values():
+            text = (
+                f"{mention(managed.people.operators)} 🚨 Roundsman of *{managed.name}* ends here: {error}. No run goes "
+                "on until it is started again; nodes stay as they are.\n*Hint:* `systemctl status roundsman`."
+            )
+            try:
+                self._chat.post(managed.channel, "", text, (), "", "last-word")
+            except ChatDown as down:
+                log.critical("bot: nobody in '%s' was told: %s", managed.channel, down)

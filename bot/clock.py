@@ -1,0 +1,40 @@
+"""The clock on the wall: what has to happen every so often, and may be missed. What must not be lost is in the journal.
+
+APScheduler with a memory store, UTC, and no misfire limit: its default of 1 second silently drops late jobs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from apscheduler.events import EVENT_JOB_ERROR
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from bot.worker import Fatal
+
+
+class WallClock:
+    """Whatever a job raises is fatal: what a job can live with it handles itself."""
+
+    def __init__(self, fatal: Fatal) -> None:
+        rules = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+        self._jobs = BackgroundScheduler(timezone=UTC, job_defaults=rules)
+        self._jobs.add_listener(lambda event: fatal(event.exception), EVENT_JOB_ERROR)
+
+    def every(self, name: str, seconds: float, job: Callable[[], Any], *, at_once: bool = False) -> None:
+        """Run `job` every so many seconds, the first time after as many (or at once)."""
+        first = {"next_run_time": datetime.now(UTC)} if at_once else {}
+        self._jobs.add_job(job, "interval", seconds=seconds, id=name, name=name, **first)
+
+    def hurry(self, name: str) -> None:
+        """As soon as it can; a job that is running just now is not run twice at a time."""
+        self._jobs.modify_job(name, next_run_time=datetime.now(UTC))
+
+    def start(self) -> None:
+        self._jobs.start()
+
+    def stop(self) -> None:
+        if self._jobs.running:
+            self._jobs.shutdown(wait=False)

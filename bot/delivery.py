@@ -1,0 +1,238 @@
+"""The outbox, delivered to Slack: once as far as a reader can tell, in order, and never a page behind progress.
+
+Slack has no idempotency key. So every post carries its run and key as metadata, and a message that was tried before
+(a crash, a broken line, a timeout) is looked up before it is posted again. Posts have no retry of their own.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from bot import views
+from bot.slackchat import Blocks, Refused
+from bot.story import Story, kind
+from bot.views import View
+from engine.port import Saying
+from store.api import OutboxRow, Store
+from workflows.approvals import APPROVE, REJECT
+from workflows.site import ChatDown
+
+LOOK_S = 0.25  # between two looks at the outbox
+BURST = 5.0  # posts to one channel at once; beyond, one a second (Slack's own limit)
+FIRST_REST_S = 2.0  # after no answer; doubled with each try
+LONGEST_REST_S = 60.0
+REFUSED_REST_S = 60.0  # after a no that a person has to mend: no invitation, no such channel
+SAY_PLAIN = ("invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long")
+
+log = logging.getLogger(__name__)
+
+
+class Poster(Protocol):
+    """What delivery needs of Slack; SlackChat has it. All raise ChatDown: Refused, or Unsure."""
+
+    def post(self, channel: str, thread: str, text: str, blocks: Blocks, run_id: str, key: str) -> str: ...
+
+    def find(self, channel: str, thread: str, run_id: str, key: str, since: float) -> str: ...
+
+    def whisper(self, channel: str, thread: str, user: str, text: str) -> None: ...
+
+    def react(self, channel: str, ts: str, emoji: str) -> None: ...
+
+    def link(self, channel: str, ts: str) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a message goes; `thread` is the board's ts, "" for the top level."""
+
+    channel: str
+    thread: str
+
+
+class Bucket:
+    """`burst` at once, then one per `every` seconds."""
+
+    def __init__(self, burst: float, every: float) -> None:
+        self._burst, self._every = burst, every
+        self._left, self._at = burst, 0.0
+
+    def take(self, now: float) -> bool:
+        self._left = min(self._burst, self._left + max(now - self._at, 0.0) / self._every)
+        self._at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
+def in_turn(due: Iterable[OutboxRow]) -> list[OutboxRow]:
+    """Pages, then threads in which an approval is asked, then the rest; each thread in its order."""
+    rows = list(due)
+    asking = asking_runs(rows)
+    return sorted(rows, key=lambda row: (kind(row) != "page", row.run_id not in asking, row.id))
+
+
+def asking_runs(rows: Iterable[OutboxRow]) -> set[str]:
+    return {row.run_id for row in rows if kind(row) == "approval"}
+
+
+def rest_after(tries: int) -> float:
+    return float(min(FIRST_REST_S * 2 ** max(tries, 0), LONGEST_REST_S))
+
+
+class Delivery:
+    """`step` delivers all that may go now. `channel_of`: the Slack channel of a cluster, "" if it has none any more."""
+
+    def __init__(
+        self, store: Store, chat: Poster, channel_of: Callable[[str], str], clock: Callable[[], float]
+    ) -> None:
+        self._store, self._chat, self._channel_of, self._clock = store, chat, channel_of, clock
+        self._buckets: dict[str, Bucket] = {}
+        self._rest_until = 0.0
+        self._told: set[tuple[str, str]] = set()
+
+    def step(self) -> float:
+        """Seconds until the next look."""
+        now = self._clock()
+        if now < self._rest_until:
+            return min(self._rest_until - now, LONGEST_REST_S)
+        due = self._store.undelivered(now)
+        asking, stopped = asking_runs(due), set[str]()
+        for row in in_turn(due):
+            if row.run_id in stopped and kind(row) != "page":
+                continue
+            if not self._try(row, urgent=row.run_id in asking or kind(row) == "page"):
+                stopped.add(row.run_id)
+            if self._clock() < self._rest_until:
+                break
+        return LOOK_S
+
+    # one message ----------------------------------------------------------------------------------------------
+
+    def _try(self, row: OutboxRow, *, urgent: bool) -> bool:
+        """True if the thread may go on with its next message."""
+        try:
+            return self._deliver(row, urgent)
+        except ChatDown as down:
+            self._push_back(row, down)
+        except (KeyError, TypeError, ValueError, AttributeError) as fault:
+            log.exception("delivery: message '%s' of run '%s' cannot be shown", row.key, row.run_id)
+            self._store.not_delivered(row.id, f"cannot be shown: {fault!r}", self._clock() + REFUSED_REST_S)
+        return kind(row) == "private"
+
+    def _deliver(self, row: OutboxRow, urgent: bool) -> bool:
+        story = Story.read(self._store, row.run_id)
+        if story is None:
+            raise ValueError(f"there is no run {row.run_id!r}")
+        if story.stale(row):
+            self._store.delivered(row.id, self._clock(), "", "")
+            return True
+        place = self._place(story, row)
+        if place is None or (_behind(row, story.rows) and not urgent):
+            return False
+        if not self._bucket(place.channel).take(self._clock()) and not urgent:
+            return False
+        self._send(story, row, place)
+        return True
+
+    def _send(self, story: Story, row: OutboxRow, place: Place) -> None:
+        saying = Saying.of(row.message)
+        if saying.kind == "private":
+            self._whisper(row, place, saying)
+            return
+        view = self._view(story, row, saying)
+        ts = self._found(row, place) or self._post(row, place, view)
+        self._store.delivered(row.id, self._clock(), place.channel, ts)
+        self._store.rendered(row.id, view.digest())
+        if saying.kind == "approval":
+            place_emoji(self._chat, place.channel, ts)
+
+    def _view(self, story: Story, row: OutboxRow, saying: Saying) -> View:
+        if saying.kind != "page":
+            return story.view(row)
+        board = _board(story.rows)
+        return views.page(saying, self._chat.link(board.channel, board.ts) if board and board.ts else "")
+
+    def _found(self, row: OutboxRow, place: Place) -> str:
+        """The message, if an earlier try brought it there after all. Every try is asked for, also one that was refused:
+        the process may have ended between a later try and its answer."""
+        if row.tried_at is None:
+            return ""
+        return self._chat.find(place.channel, place.thread, row.run_id, row.key, row.created_at)
+
+    def _post(self, row: OutboxRow, place: Place, view: View) -> str:
+        self._store.trying(row.id, self._clock())
+        try:
+            return self._chat.post(place.channel, place.thread, view.text, view.blocks, row.run_id, row.key)
+        except Refused as no:
+            if no.code not in SAY_PLAIN:
+                raise
+            log.warning("delivery: message '%s' of run '%s' is sent as plain text: %s", row.key, row.run_id, no)
+            return self._chat.post(place.channel, place.thread, view.text, (), row.run_id, row.key)
+
+    def _whisper(self, row: OutboxRow, place: Place, saying: Saying) -> None:
+        """Cannot be looked up, so a crash may repeat it. One that is refused is given up: the person may have left."""
+        try:
+            self._chat.whisper(place.channel, place.thread, saying.to, saying.text)
+        except Refused as no:
+            if no.retry_after:
+                raise
+            log.warning("delivery: '%s' was not told: %s", saying.to, no)
+        self._store.delivered(row.id, self._clock(), "", "")
+
+    # where, and when again --------------------------------------------------------------------------------------
+
+    def _place(self, story: Story, row: OutboxRow) -> Place | None:
+        """None while its thread has not begun. A run stays in the channel where its board stands."""
+        board = _board(story.rows)
+        if board is not None and board.ts:
+            return Place(board.channel, "" if kind(row) in ("board", "page") else board.ts)
+        if board is not None and kind(row) not in ("board", "page"):
+            return None
+        channel = self._channel_of(story.run.cluster)
+        if not channel:
+            raise Refused(f"the settings name no channel for cluster '{story.run.cluster}'", "no_channel")
+        return Place(channel, "")
+
+    def _bucket(self, channel: str) -> Bucket:
+        return self._buckets.setdefault(channel, Bucket(BURST, 1.0))
+
+    def _push_back(self, row: OutboxRow, down: ChatDown) -> None:
+        now, rest = self._clock(), rest_after(row.tries)
+        if isinstance(down, Refused):
+            rest = down.retry_after or REFUSED_REST_S
+        if not isinstance(down, Refused) or down.retry_after:
+            self._rest_until = now + rest  # no answer, or too many calls: that holds for every message
+        self._store.not_delivered(row.id, str(down), now + rest)
+        self._tell(row, down)
+
+    def _tell(self, row: OutboxRow, down: ChatDown) -> None:
+        """Once in the log, not with every try. Never to Slack: a bot that reports its rate limit makes it worse."""
+        told = (row.run_id, down.code if isinstance(down, Refused) else "no answer")
+        if told not in self._told:
+            self._told.add(told)
+            log.error("delivery: message '%s' of run '%s' waits: %s", row.key, row.run_id, down)
+
+
+def place_emoji(chat: Poster, channel: str, ts: str) -> None:
+    """So that one tap answers. What fails here is mended when the reactions are read again."""
+    for emoji in (APPROVE, REJECT):
+        try:
+            chat.react(channel, ts, emoji)
+        except ChatDown as down:
+            log.warning("delivery: no :%s: under '%s' yet: %s", emoji, ts, down)
+
+
+def _board(rows: Sequence[OutboxRow]) -> OutboxRow | None:
+    return next((row for row in rows if kind(row) == "board"), None)
+
+
+def _behind(row: OutboxRow, rows: Sequence[OutboxRow]) -> bool:
+    """An earlier message of its thread is still to come."""
+    alone = ("page", "private")
+    if kind(row) in alone:
+        return False
+    return any(r.id < row.id and r.delivered_at is None and kind(r) not in alone for r in rows)

@@ -1,0 +1,112 @@
+"""Commands: saved, then acknowledged, then worked on elsewhere, so that Slack's 3 seconds are never a question.
+
+What was acknowledged is a row, so a crash loses nothing: after a start the same rows are worked on, and working one
+twice is harmless. A row that lands after its sender was refused is void, and so is one that is found hours later:
+nobody expects an upgrade to begin because the bot's host came back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
+
+from commands.api import Reply
+from store.api import CommandRow, Store, StoreError
+from workflows.site import ChatDown
+
+SAVE_S = 2.0
+"""Of Slack's 3 seconds; the rest is for the way back."""
+OLD_S = 900.0
+"""Older saved commands are not worked on any more."""
+REST_S = 30.0  # without a wake
+
+ON_IT = "👍 On it."
+NOT_SAVED = "⚠️ I could not save this, so nothing was done: my disk did not answer in time. Type it again in a minute."
+TOO_OLD = (
+    "⚠️ I was not running when you typed `{slash} {text}`, and did nothing about it. Type it again if it still holds."
+)
+FAULT = (
+    "⚠️ A fault of the bot itself kept me from answering; it is in the log. `/upgrade status` shows what is going on."
+)
+
+log = logging.getLogger(__name__)
+
+
+class Replying(Protocol):
+    def __call__(self, row: CommandRow, reply: Reply) -> None:
+        """Raises ChatDown."""
+        ...
+
+
+class Inbox:
+    """`answer` works a command and words the reply; `reply` brings it to whoever typed."""
+
+    def __init__(
+        self,
+        store: Store,
+        answer: Callable[[CommandRow], Reply],
+        reply: Replying,
+        clock: Callable[[], float],
+        landed: Callable[[], None],
+    ) -> None:
+        self._store, self._answer, self._reply, self._clock = store, answer, reply, clock
+        self.landed = landed
+        self._savers = ThreadPoolExecutor(2, "save")
+        self._refused: set[str] = set()
+
+    async def receive(self, row: CommandRow) -> str:
+        """Save it; what to tell the sender at once."""
+        saving = self._savers.submit(self._store.save_command, row)
+        try:
+            await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(saving)), SAVE_S)
+        except (TimeoutError, StoreError) as error:
+            log.error("inbox: command '%s' is refused: it could not be saved (%r)", row.id, error)
+            self._refused.add(row.id)
+            saving.add_done_callback(lambda landed: self._void(row, landed))
+            return NOT_SAVED
+        self.landed()
+        return ON_IT
+
+    def step(self) -> float:
+        """Work every saved command, oldest first; seconds until the next look."""
+        for row in self._store.commands("saved"):
+            self._work(row)
+        return REST_S
+
+    def stop(self) -> None:
+        self._savers.shutdown(wait=False)
+
+    # ----------------------------------------------------------------------------------------------------------
+
+    def _void(self, row: CommandRow, saving: Future[bool]) -> None:
+        """It landed although its sender was told that it did not."""
+        if saving.exception() is None and saving.result():
+            self._store.settle_command(row.id, "void")
+
+    def _work(self, row: CommandRow) -> None:
+        if row.id in self._refused:
+            self._store.settle_command(row.id, "void")
+            return
+        old = self._clock() - row.at > OLD_S
+        reply = Reply(TOO_OLD.format(slash=row.slash, text=row.text)) if old else self._worked(row)
+        self._tell(row, reply)  # before it is settled: a crash in between answers twice rather than never
+        self._store.settle_command(row.id, "void" if old else "done")
+
+    def _worked(self, row: CommandRow) -> Reply:
+        try:
+            return self._answer(row)
+        except StoreError:
+            raise
+        except Exception:
+            log.exception("inbox: command '%s' (%s %s) met a fault", row.id, row.slash, row.text)
+            return Reply(FAULT)
+
+    def _tell(self, row: CommandRow, reply: Reply) -> None:
+        """What was ordered is done, told or not: the thread shows it."""
+        try:
+            self._reply(row, reply)
+        except ChatDown as down:
+            log.warning("inbox: the answer to '%s' did not reach '%s': %s", row.id, row.user, down)

@@ -1,0 +1,67 @@
+"""The log: one grammar for all lines, JSON or console, and no secret in any of them.
+
+Secrets are taken out of the finished line, so that they cannot come in by a traceback, a library or a log argument.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Iterable
+from typing import TextIO
+
+import structlog
+
+TOKENS = re.compile(r"\bx(?:ox[a-z]|app)-[A-Za-z0-9-]{4,}|(?<=PVEAPIToken=)[^\s\"']+|(?<=ticket=)[0-9a-zA-Z_-]{8,}")
+HIDDEN = "(secret)"
+LEAST_SECRET = 6
+"""A shorter "secret" would take ordinary words out of the log."""
+QUIET = {
+    "slack_sdk.web": logging.CRITICAL,  # every failed call is told once, by us, in a sentence
+    "slack_sdk.socket_mode": logging.WARNING,
+    "slack_bolt": logging.WARNING,
+    "apscheduler": logging.WARNING,
+    "paramiko": logging.WARNING,
+    "urllib3": logging.WARNING,
+    "alembic": logging.WARNING,
+}
+
+
+class Scrubbed(logging.Formatter):
+    """Wraps a formatter; `secrets` are the values from the settings."""
+
+    def __init__(self, inner: logging.Formatter, secrets: Iterable[str]) -> None:
+        super().__init__()
+        self._inner = inner
+        known = sorted((re.escape(secret) for secret in secrets if len(secret) >= LEAST_SECRET), key=len, reverse=True)
+        self._known = re.compile("|".join(known)) if known else None
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self.scrub(self._inner.format(record))
+
+    def scrub(self, text: str) -> str:
+        return TOKENS.sub(HIDDEN, self._known.sub(HIDDEN, text) if self._known else text)
+
+
+def set_up(style: str, secrets: Iterable[str], stream: TextIO = sys.stderr) -> None:
+    """`style`: "json" or "console". Replaces whatever handlers the root logger had."""
+    stamps: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    shown: list[structlog.typing.Processor] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        if style == "json"
+        else [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=stamps,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *shown],
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(Scrubbed(formatter, secrets))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    for name, level in QUIET.items():
+        logging.getLogger(name).setLevel(level)

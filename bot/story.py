@@ -1,0 +1,181 @@
+"""One run as it is kept: its row, its journal and its messages; and how each message that is kept up to date stands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bot import views
+from bot.views import View
+from engine.port import Saying
+from store.api import Entry, OrderRow, OutboxRow, RunRow, Store
+from workflows.messages import span
+from workflows.orders import Order
+from workflows.phases import Phase, key_of
+from workflows.picture import Wait, picture
+from workflows.roles import mention
+
+KEPT = ("board", "approval", "progress")
+"""Kinds of messages that are edited when what they show changes."""
+
+
+def kind(row: OutboxRow) -> str:
+    return str(row.message["kind"])
+
+
+def node_of(row: OutboxRow) -> str:
+    """The node that an approval or a progress message is about."""
+    about: str = row.message["detail"].get("node") or row.message["about"]
+    return about.partition(".")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """`rows`: the run's messages, in the order in which they were written."""
+
+    run: RunRow
+    entries: Sequence[Entry]
+    orders: Sequence[OrderRow]
+    rows: Sequence[OutboxRow]
+
+    @classmethod
+    def read(cls, store: Store, run_id: str) -> Story | None:
+        run = store.run(run_id)
+        return None if run is None else cls(run, store.entries(run_id), store.orders(run_id), store.outbox(run_id))
+
+    @property
+    def wait(self) -> Wait | None:
+        return Wait(**self.run.parked) if self.run.parked else None
+
+    # what is shown --------------------------------------------------------------------------------------------
+
+    def view(self, row: OutboxRow) -> View:
+        """A message as it should look now; for kinds that are never edited: as it is posted."""
+        saying = Saying.of(row.message)
+        match saying.kind:
+            case "board":
+                return views.board(picture(self.run, self.entries, self.orders))
+            case "approval":
+                return views.approval(saying, self.closed(row))
+            case "progress":
+                return views.progress(saying, self._live(row), self.over(row))
+        return views.note(saying)
+
+    def changes(self) -> list[tuple[OutboxRow, View]]:
+        """Messages that stand in Slack and should look different by now; closed requests first, for those mislead."""
+        found = []
+        for row in self.rows:
+            if row.ts and kind(row) in KEPT and not self._rests(row):
+                view = self.view(row)
+                if view.digest() != row.rendered:
+                    found.append((row, view))
+        return sorted(found, key=lambda change: kind(change[0]) != "approval")
+
+    def _rests(self, row: OutboxRow) -> bool:
+        """A progress message between two waits, or during a hold, goes on showing what was seen last."""
+        return kind(row) == "progress" and self._live(row) is None and not self.over(row)
+
+    # approvals ------------------------------------------------------------------------------------------------
+
+    def open_requests(self) -> list[OutboxRow]:
+        """Approval requests that stand in Slack and wait for an answer."""
+        return [row for row in self.rows if row.ts and kind(row) == "approval" and not self.closed(row)]
+
+    def replaced(self, row: OutboxRow) -> bool:
+        """Marks under this request mean nothing any more."""
+        return self.run.state != "active" or self._newer(row)
+
+    def closed(self, row: OutboxRow) -> str:
+        """Why nobody needs to answer this request any more, as a sentence; "" while it is open."""
+        last = self._last_wait(row)
+        answered = _answered(last.value) if last is not None and last.kind == "result" else ""
+        if answered:
+            again = " It was asked again since, so this one does not count any more." if self._newer(row) else ""
+            return answered + again
+        if self._newer(row):
+            return "🔄 Replaced by a newer request."
+        return "" if self.run.state == "active" else "🔒 The run has ended."
+
+    def rebooted(self, row: OutboxRow) -> bool:
+        """The reboot that this request allowed was sent: taking the mark back comes too late."""
+        reboot = key_of(node_of(row), Phase.REBOOT)
+        return any(
+            entry.kind == "result" and _base(entry) == reboot and entry.value[0] == "did" for entry in self._after(row)
+        )
+
+    def _newer(self, row: OutboxRow) -> bool:
+        return any(kind(r) == "approval" and r.id > row.id and node_of(r) == node_of(row) for r in self.rows)
+
+    def _last_wait(self, row: OutboxRow) -> Entry | None:
+        """The newest entry of the waits for an answer to this request: open as long as it is no result."""
+        wait = f"{key_of(node_of(row), Phase.ASK)}.wait"
+        requests = {r.key for r in self.rows if kind(r) == "approval" and node_of(r) == node_of(row)}
+        found = None
+        for entry in self._after(row):
+            if entry.key in requests:
+                break
+            if _base(entry) == wait:
+                found = entry
+        return found
+
+    def _after(self, row: OutboxRow) -> Sequence[Entry]:
+        """The journal after this message was written."""
+        place = next((n for n, entry in enumerate(self.entries) if entry.key == row.key), len(self.entries))
+        return self.entries[place + 1 :]
+
+    # progress -------------------------------------------------------------------------------------------------
+
+    def stale(self, row: OutboxRow) -> bool:
+        """A progress message that is not worth posting any more."""
+        return kind(row) == "progress" and (bool(self.over(row)) or row.id != self._newest_progress(row))
+
+    def over(self, row: OutboxRow) -> str:
+        """The last word of a progress message, "" while its wait may still come or go on."""
+        wait = f"{row.message['about']}.wait"
+        ends = [_ended(entry.value) for entry in self.entries if entry.kind == "result" and _base(entry) == wait]
+        if ends and ends[-1]:
+            return ends[-1]
+        return "" if self.run.state == "active" else "The run has ended; this is no longer followed."
+
+    def _live(self, row: OutboxRow) -> Wait | None:
+        """The wait that feeds this progress message now."""
+        wait = self.wait
+        if wait is None or "pending" not in wait.detail or row.id != self._newest_progress(row) or self.over(row):
+            return None
+        return wait if wait.key.partition(".")[0] == node_of(row) else None
+
+    def _newest_progress(self, row: OutboxRow) -> int:
+        return max(r.id for r in self.rows if kind(r) == "progress" and node_of(r) == node_of(row))
+
+
+def _base(entry: Entry) -> str:
+    """The key without the number that a phase gets when it comes round again."""
+    return entry.key.partition("#")[0]
+
+
+def _answered(value: Any) -> str:
+    """The journaled end of a wait for approvals (workflows.wheel): None, ["ordered", order] or ["saw", answer]. "" when
+    the wait begins anew by itself: after a pause the same request is asked on."""
+    match value:
+        case ["saw", {"how": "approved", "by": by}]:
+            return f"👍 Approved by {mention(by)}."
+        case ["saw", {"how": "rejected", "by": by}]:
+            return f"👎 Rejected by {mention(by)}."
+        case ["saw", {"how": "late"}]:
+            return "⌛ The answer came after the time was up."
+        case ["ordered", order] if order != Order.PAUSE:
+            return f"🔒 Closed by `/upgrade {order}`."
+        case None:
+            return "⌛ Nobody answered in time."
+    return ""
+
+
+def _ended(value: Any) -> str:
+    """The journaled end of a heal wait; "" when it begins anew: after a pause, or after a retry of the hold."""
+    match value:
+        case ["saw", {"took": took}]:
+            return f"💚 Fully healed after {span(took)}."
+        case ["ordered", order] if order != Order.PAUSE:
+            return f"🔒 No longer followed: `/upgrade {order}`."
+    return ""

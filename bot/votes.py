@@ -1,0 +1,152 @@
+"""Reactions on approval requests: by event as they come, and by reading, for what no event told.
+
+An event carries the time of the deed; a reaction that was found by reading carries none, so it counts from when it was
+found. Slack delivers events late, twice and in any order: an id counts once, and what is older than what is known of
+the same person and mark changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Protocol
+
+from bot.delivery import Poster, place_emoji
+from bot.story import Story, kind, node_of
+from engine.port import Saying
+from store.api import OutboxRow, Store, VoteRow
+from workflows.approvals import APPROVE, MARKS, REJECT, normalised, note_vote
+from workflows.settings import ManagedCluster
+from workflows.site import Chat, ChatDown
+
+FRESH_S = 10.0
+"""What was noted so lately is not corrected by reading: the answer may be older than the event."""
+REST_S = 30.0  # without a wake
+
+log = logging.getLogger(__name__)
+
+Clusters = Mapping[str, ManagedCluster]
+
+
+class VotingChat(Chat, Poster, Protocol):
+    """Asked for reactions and groups, and told to place emoji."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A reaction_added or reaction_removed event. `at`: Slack's event_ts, the time of the deed, in epoch seconds."""
+
+    event_id: str
+    channel: str
+    ts: str
+    user: str
+    emoji: str
+    given: bool
+    at: float
+
+
+class Votes:
+    """`poked` is called when a run may have something to look at."""
+
+    def __init__(
+        self,
+        store: Store,
+        chat: VotingChat,
+        clusters: Clusters,
+        clock: Callable[[], float],
+        poked: Callable[[], None],
+    ) -> None:
+        self._store, self._chat, self._clusters, self._clock, self._poked = store, chat, clusters, clock, poked
+        self._events: SimpleQueue[Mark] = SimpleQueue()
+
+    def put(self, mark: Mark) -> None:
+        """Never blocks."""
+        self._events.put(mark)
+
+    def step(self) -> float:
+        """Work all events that came; seconds until the next look."""
+        while True:
+            try:
+                self.work(self._events.get_nowait())
+            except Empty:
+                return REST_S
+            except ChatDown as down:
+                log.warning("votes: a reaction waits for the next reading: %s", down)
+
+    def work(self, mark: Mark) -> None:
+        """One event. Raises ChatDown when a user group cannot be read; the next reading makes up for it."""
+        if not self._store.first_sight(mark.event_id, self._clock()):
+            return
+        row = self._store.posted(mark.channel, mark.ts)
+        if row is not None and kind(row) == "approval":
+            self._note(row, mark.user, mark.emoji, mark.given, mark.at)
+
+    def reconcile(self) -> None:
+        """Read the reactions under every open request. Raises ChatDown."""
+        for run in self._store.runs(state="active", limit=1000):
+            story = Story.read(self._store, run.id)
+            for row in story.open_requests() if story else ():
+                self._read(row)
+
+    # ----------------------------------------------------------------------------------------------------------
+
+    def _read(self, row: OutboxRow) -> None:
+        now = self._clock()  # before the answer, so that what comes meanwhile is fresh
+        found = {normalised(r.name): set(r.users) for r in self._chat.reactions(row.channel, row.ts)}
+        if self._chat.bot_user not in found.get(APPROVE, set()) & found.get(REJECT, set()):
+            place_emoji(self._chat, row.channel, row.ts)
+        for emoji, mark in MARKS.items():
+            given = found.get(emoji, set()) - {self._chat.bot_user}
+            known = self._known(row, mark)
+            for user in sorted(given):
+                if not _standing(known.get(user)) and not _fresh(known.get(user), now):
+                    self._note(row, user, emoji, True, now)
+            for user, vote in known.items():
+                if vote.given and user not in given and not _fresh(vote, now):
+                    self._note(row, user, emoji, False, now)
+
+    def _known(self, row: OutboxRow, mark: str) -> dict[str, VoteRow]:
+        """The last word of each person."""
+        return {vote.user: vote for vote in self._store.votes(row.run_id, row.key) if vote.mark == mark}
+
+    def _note(self, row: OutboxRow, user: str, emoji: str, given: bool, at: float) -> None:
+        run = self._store.run(row.run_id)
+        managed = self._clusters.get(run.cluster) if run else None
+        if managed is None or user == self._chat.bot_user or self._late(row, user, emoji, at):
+            return
+        why = note_vote(self._store, self._chat, managed, row.run_id, row.key, user, emoji, given, at)
+        why = why or self._too_late(row, given)
+        if why:
+            self._tell(row, user, emoji, given, why)
+        self._poked()
+
+    def _late(self, row: OutboxRow, user: str, emoji: str, at: float) -> bool:
+        """A newer deed of the same person and mark is known already."""
+        vote = self._known(row, MARKS.get(normalised(emoji), "")).get(user)
+        return vote is not None and vote.at > at
+
+    def _too_late(self, row: OutboxRow, given: bool) -> str:
+        """Why a mark that was written changes nothing any more, as half a sentence; "" if it does."""
+        story = Story.read(self._store, row.run_id)
+        if story is None or story.replaced(row):
+            return "this request is closed; look for a newer one in the thread" if given else ""
+        if not given and story.rebooted(row):
+            return "the reboot was sent before you took it back; `/upgrade abort` lets this node end and stops then"
+        return ""
+
+    def _tell(self, row: OutboxRow, user: str, emoji: str, given: bool, why: str) -> None:
+        """Privately, and once for each person, request and mark, however often it is read or delivered again."""
+        verb = "does not count" if given else "comes too late"
+        text = f"ℹ️ Your :{normalised(emoji)}: for {node_of(row)} {verb}: {why}."
+        key = f"private.{row.key}.{user}.{normalised(emoji)}.{'given' if given else 'taken'}"
+        self._store.put_out(row.run_id, key, Saying("private", text, to=user).plain(), self._clock())
+
+
+def _standing(vote: VoteRow | None) -> bool:
+    return vote is not None and vote.given
+
+
+def _fresh(vote: VoteRow | None, now: float) -> bool:
+    return vote is not None and vote.at > now - FRESH_S
