@@ -147,10 +147,11 @@ def check(path: Path) -> None:
 def plan(path: Path, cluster: str, nodes: tuple[str, ...]) -> None:
     """Say what a run would do, changing nothing."""
     managed = _managed(_load(path, "pve"), cluster)
+    chosen = _nodes(managed, nodes)
     from bot.looking import site
     from workflows.plan import describe
 
-    click.echo(describe(site(managed), _nodes(managed, nodes)))
+    click.echo(describe(site(managed), chosen))
 
 
 @main.command()
@@ -166,9 +167,10 @@ def gates(path: Path, cluster: str, nodes: tuple[str, ...], as_json: bool) -> No
     Exit code: 0 all passed, 1 one is blocked, 3 none is blocked but one is unknown. 2: nothing could be asked.
     """
     managed = _managed(_load(path, "pve"), cluster)
+    chosen = _nodes(managed, nodes)
     from bot import looking
 
-    found = looking.ask(looking.site(managed), _nodes(managed, nodes))
+    found = looking.ask(looking.site(managed), chosen)
     click.echo(looking.as_json(managed.name, found) if as_json else looking.as_text(found))
     raise SystemExit(looking.exit_code(found))
 
@@ -209,14 +211,15 @@ def install_helper(
     Logs in with your own key, which is used once and kept nowhere.
     """
     managed = _managed(_load(path), cluster)
+    chosen = _nodes(managed, nodes)
+    if admin_key is None and not only_print:
+        raise Fault("name the key of a login that may become root: --admin-key FILE; or take --print and do it by hand")
     from cluster import install
 
-    if only_print:
+    if admin_key is None or only_print:
         click.echo(install.by_hand(managed))
         return
-    if admin_key is None:
-        raise Fault("name the key of a login that may become root: --admin-key FILE; or take --print and do it by hand")
-    for node in _nodes(managed, nodes):
+    for node in chosen:
         click.echo(f"{node}: {install.install(managed, node, admin_user, admin_key)}")
 
 

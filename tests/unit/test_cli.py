@@ -1,0 +1,185 @@
+"""What an admin sees in a shell: exit codes that scripts can trust, and sentences instead of tracebacks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from bot import looking
+from bot.cli import main
+from bot.cli_doc import pages
+from bot.settings import EXAMPLE
+from cluster.api import Unreachable
+from cluster.world import Blocked, Opinion, Passed, Unknown, Verdict
+from store.api import Entry, RunRow
+from store.opening import open_store
+
+ROOT = Path(__file__).parents[2]
+SECRETS = {
+    "ROUNDSMAN_SLACK_BOT_TOKEN": "xoxb-1",
+    "ROUNDSMAN_SLACK_APP_TOKEN": "xapp-1",
+    "ROUNDSMAN_PVE_TOKEN": "of-all",
+}
+HEALED = Passed({"pending": {"pve1:/srv/brick": 0}}, "ONE copy left while pve1 is down")
+HEALING = Blocked("14 entries pending on pve2", {"pending": {"pve2:/srv/brick": 14}}, "wait; /upgrade why shows it")
+SILENT = Unknown("pve3 does not answer")
+
+
+def shell(*words: str, settings: Path = ROOT / EXAMPLE, **environ: str) -> Result:
+    return CliRunner().invoke(main, ["--settings", str(settings), *words], env=SECRETS | environ)
+
+
+@pytest.fixture
+def gates_say(monkeypatch: pytest.MonkeyPatch) -> Sequence[Verdict]:
+    """Whatever a test puts in here is what the gates of each node say."""
+    verdicts: list[Verdict] = []
+
+    def ask(_site: object, nodes: Sequence[str]) -> looking.Found:
+        return {node: [Opinion(f"gate{n}", verdict, 1e9) for n, verdict in enumerate(verdicts)] for node in nodes}
+
+    monkeypatch.setattr(looking, "site", lambda managed: None)
+    monkeypatch.setattr(looking, "ask", ask)
+    return verdicts
+
+
+# ---- gates: the exit code is the verdict -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "code"),
+    [
+        ([HEALED, HEALED], 0),
+        ([HEALED, HEALING], 1),
+        ([SILENT, HEALING], 1),
+        ([HEALED, SILENT], 3),
+        ([], 3),
+    ],
+    ids=["all passed", "one blocked", "blocked beats unknown", "one unknown", "nothing asked is not passed"],
+)
+def test_the_exit_code_of_gates_is_their_verdict(gates_say: list[Verdict], verdicts: list[Verdict], code: int) -> None:
+    gates_say += verdicts
+    assert shell("gates", "berlin").exit_code == code
+
+
+def test_gates_show_verdict_reason_hint_and_evidence(gates_say: list[Verdict]) -> None:
+    gates_say += [HEALED, HEALING, SILENT]
+    assert shell("gates", "berlin", "--node", "pve1").output == (
+        "pve1\n"
+        "  passed   gate0  ONE copy left while pve1 is down\n"
+        '           pending: {"pve1:/srv/brick": 0}\n'
+        "  blocked  gate1  14 entries pending on pve2\n"
+        "           Hint: wait; /upgrade why shows it\n"
+        '           pending: {"pve2:/srv/brick": 14}\n'
+        "  unknown  gate2  pve3 does not answer\n"
+    )
+
+
+def test_gates_as_json_hold_the_same(gates_say: list[Verdict]) -> None:
+    gates_say += [HEALING]
+    told = json.loads(shell("gates", "berlin", "--json").output)
+    assert list(told["nodes"]) == ["pve1", "pve2", "pve3"]
+    assert told["exit_code"] == 1
+    assert told["nodes"]["pve2"] == [
+        {
+            "gate": "gate0",
+            "verdict": "blocked",
+            "reason": "14 entries pending on pve2",
+            "read_at": "2001-09-09T01:46:40+00:00",
+            "hint": "wait; /upgrade why shows it",
+            "evidence": {"pending": {"pve2:/srv/brick": 14}},
+        }
+    ]
+
+
+def test_a_fault_on_the_way_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_managed: object) -> None:
+        raise Unreachable("no node of berlin answers", "are you on the right network?")
+
+    monkeypatch.setattr(looking, "site", broken)
+    result = shell("gates", "berlin")
+    assert (result.exit_code, result.output) == (
+        2,
+        "Error: no node of berlin answers\nHint: are you on the right network?\n",
+    )
+
+
+# ---- wrong words -------------------------------------------------------------------------------------------------
+
+
+def test_a_mistyped_cluster_is_answered_with_what_was_meant() -> None:
+    result = shell("gates", "berln")
+    assert (result.exit_code, result.output) == (2, 'Error: no cluster "berln" (did you mean berlin?)\n')
+
+
+def test_an_unknown_node_is_answered_with_the_known_ones() -> None:
+    assert shell("plan", "berlin", "--node", "pve9").output == (
+        "Error: berlin has no node pve9; known: pve1, pve2, pve3\n"
+    )
+
+
+def test_faults_in_the_settings_are_told_without_a_traceback(tmp_path: Path) -> None:
+    result = shell("run", settings=tmp_path / "none.yaml")
+    assert result.exit_code == 2
+    assert result.output == (
+        f"Error: {tmp_path / 'none.yaml'} has one fault:\n"
+        "  there is no such file; deploy/roundsman.example.yaml is one to start from\n"
+    )
+
+
+def test_check_ends_with_1_when_the_settings_are_at_fault(tmp_path: Path) -> None:
+    assert shell("check", settings=tmp_path / "none.yaml").exit_code == 1
+
+
+def test_installing_the_helper_without_a_key_says_what_to_add() -> None:
+    result = shell("install-helper", "berlin")
+    assert result.exit_code == 2
+    assert "--admin-key FILE; or take --print and do it by hand" in result.output
+
+
+def test_the_demo_without_its_packages_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert shell("demo").output == "Error: the demo needs the sandbox's packages: pip install 'roundsman[sandbox]'\n"
+
+
+# ---- journal -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def settings_with_store(tmp_path: Path) -> Path:
+    text = (ROOT / EXAMPLE).read_text().replace("/var/lib/roundsman/roundsman.sqlite3", str(tmp_path / "db.sqlite3"))
+    (tmp_path / "roundsman.yaml").write_text(text)
+    return tmp_path / "roundsman.yaml"
+
+
+def test_the_journal_of_a_run_is_printed_beside_a_running_bot(settings_with_store: Path, tmp_path: Path) -> None:
+    store = open_store(tmp_path / "db.sqlite3")
+    store.start_run(RunRow("berlin-1", "rolling_upgrade", "berlin", {}, "active", 0.0, "UALICE", 0.0))
+    store.write("berlin-1", Entry("pve1.reboot", "intent", None, 60.0))
+    try:
+        told = shell("journal", "berlin-1", settings=settings_with_store).output
+    finally:
+        store.close()
+    assert "1970-01-01 00:01:00Z  intent  pve1.reboot" in told
+
+
+def test_the_journal_of_a_run_that_never_was_is_a_sentence(settings_with_store: Path, tmp_path: Path) -> None:
+    open_store(tmp_path / "db.sqlite3").close()
+    result = shell("journal", "berlin-9", settings=settings_with_store)
+    assert (result.exit_code, result.output) == (2, "Error: there is no run 'berlin-9'; the newest are: none yet\n")
+
+
+def test_a_database_that_is_not_there_is_a_sentence(settings_with_store: Path, tmp_path: Path) -> None:
+    result = shell("journal", "berlin-9", settings=settings_with_store)
+    assert result.output == f"Error: there is no database {tmp_path / 'db.sqlite3'}; roundsman run makes it\n"
+
+
+# ---- help --------------------------------------------------------------------------------------------------------
+
+
+def test_every_shell_command_has_its_page() -> None:
+    missing = [name for name in main.commands if f"### roundsman {name}\n" not in pages()]
+    assert missing == []
