@@ -1,0 +1,94 @@
+"""Every condition a node must meet before it is touched: one file each, found by looking into this folder.
+
+A gate is pure: `check(world, node, phase, now) -> Verdict`. What all gates share is done here: evidence that was not
+read, or that is too old, is *unknown*; a gate that breaks is *unknown*; an override counts only where one is allowed.
+"""
+
+from __future__ import annotations
+
+import logging
+import pkgutil
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import import_module
+
+from cluster.facts import Reading, Topic, Unread
+from cluster.gates._common import Settled, span, told
+from cluster.world import Gate, GatePhase, Opinion, Passed, Unknown, Verdict, World
+
+log = logging.getLogger(__name__)
+
+
+@cache
+def all_gates() -> tuple[Gate, ...]:
+    """Those that nobody can override first, then by name."""
+    names = [module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")]
+    gates: list[Gate] = [import_module(f"{__name__}.{name}").GATE for name in names]
+    return tuple(sorted(gates, key=lambda gate: (gate.overridable, gate.name)))
+
+
+def topics(phase: GatePhase) -> frozenset[Topic]:
+    """What a survey must read so that every gate of this phase can answer."""
+    return frozenset[Topic]().union(*(gate.reads for gate in all_gates() if phase in gate.phases))
+
+
+def judge(world: World, node: str, phase: GatePhase, now: float, overrides: Mapping[str, str]) -> tuple[Opinion, ...]:
+    """Every gate of this phase. `overrides`: gate -> who and why; it opens only what may be overridden."""
+    return tuple(
+        _opinion(gate, world, node, phase, now, overrides) for gate in all_gates() if _asked(gate, world, phase)
+    )
+
+
+def _asked(gate: Gate, world: World, phase: GatePhase) -> bool:
+    """A cluster that has no Gluster at all, by its settings, is not asked about it."""
+    return phase in gate.phases and (world.settings.gluster.enabled or Topic.GLUSTER not in gate.reads)
+
+
+def _opinion(
+    gate: Gate, world: World, node: str, phase: GatePhase, now: float, overrides: Mapping[str, str]
+) -> Opinion:
+    verdict = ask(gate, world, node, phase, now)
+    waived = gate.overridable and not isinstance(verdict, Passed)
+    return Opinion(gate.name, verdict, now, overrides.get(gate.name, "") if waived else "")
+
+
+def ask(gate: Gate, world: World, node: str, phase: GatePhase, now: float) -> Verdict:
+    """One gate's verdict. Never raises: a gate that cannot answer is unknown, and unknown blocks."""
+    try:
+        for topic in sorted(gate.reads):
+            for what, reading in _readings(world, topic):
+                told(reading, what, now, gate.max_age)
+        return gate.check(world, node, phase, now)
+    except Settled as settled:
+        return settled.verdict
+    except Exception as fault:
+        log.exception("gate '%s': asked -> unknown (it broke before %s of %s)", gate.name, phase, node)
+        hint = "this is a fault in Roundsman; its log has the trace"
+        return Unknown(f"the gate itself broke ({type(fault).__name__})", hint=hint)
+
+
+def _readings(world: World, topic: Topic) -> Iterator[tuple[str, Reading[object]]]:
+    """A topic is read when all of it is read: the helper's word of every node that we have not taken down."""
+    if topic is not Topic.NODES:
+        yield topic.value, getattr(world.machines, topic.value)
+        return
+    for name in world.settings.nodes:
+        if name not in world.own.down:
+            yield f"status of {name}", world.machines.nodes.get(name, Unread("it was not asked", 0.0))
+
+
+def table() -> str:
+    """All gates as a Markdown table, for the documentation."""
+    return "\n".join(
+        [
+            "| gate | what it asks | when | evidence | override |",
+            "| --- | --- | --- | --- | --- |",
+            *map(_row, all_gates()),
+        ]
+    )
+
+
+def _row(gate: Gate) -> str:
+    when = ", ".join(phase.value for phase in GatePhase if phase in gate.phases)
+    override = "by an approver" if gate.overridable else "never"
+    return f"| `{gate.name}` | {gate.doc} | {when} | at most {span(gate.max_age)} old | {override} |"

@@ -1,0 +1,111 @@
+"""What gates share: the moments they are asked at, evidence that must have been read, and words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from cluster.facts import Guest, Read, Reading
+from cluster.settings import GuestGroup
+from cluster.world import GatePhase, Unknown, Verdict, World
+
+T = TypeVar("T")
+
+EMPTYING = frozenset({GatePhase.PREFLIGHT, GatePhase.ASK, GatePhase.MAINTENANCE})
+"""Guests still run on the node."""
+TAKING = EMPTYING | {GatePhase.UPGRADE, GatePhase.REBOOT}
+"""All moments before something is taken from the cluster."""
+ALWAYS = frozenset(GatePhase)
+
+FRESH_S = 30.0
+"""Membership, Gluster and guest groups: DESIGN section 5, invariant 2."""
+MINUTES_S = 300.0
+"""What only a person or an upgrade changes: settings of storages, services, locks."""
+CLOCK_SLACK_S = 1.0
+"""Evidence from the future by more than this means that the clock jumped: its age is unknown."""
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+
+class Settled(Exception):
+    """A helper reached the verdict already: nothing that the gate could still look at would change it."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(verdict)
+        self.verdict = verdict
+
+
+def told(reading: Reading[T], what: str, now: float, limit: float) -> T:
+    """The value, if it was read within the last `limit` seconds; else it is settled: unknown."""
+    if not isinstance(reading, Read):
+        raise Settled(Unknown(f"{what} was not read: {reading.why}"))
+    age = now - reading.at
+    if age > limit:
+        raise Settled(Unknown(f"{what}: evidence is {age:.0f} s old, limit {limit:.0f} s"))
+    if age < -CLOCK_SLACK_S:
+        raise Settled(Unknown(f"{what}: evidence is from {-age:.0f} s ahead of now; the clock jumped"))
+    return reading.value
+
+
+def value(reading: Reading[T]) -> T:
+    """The value of a topic that the gate declares to read, so that its age was judged already."""
+    if not isinstance(reading, Read):
+        raise Settled(Unknown(f"not read: {reading.why}"))
+    return reading.value
+
+
+# ---- guests ------------------------------------------------------------------------------------------------------
+
+
+def runs_on(world: World, node: str) -> list[Guest]:
+    return [
+        guest for guest in value(world.machines.guests) if guest.node == node and guest.running and not guest.template
+    ]
+
+
+def online(world: World) -> frozenset[str]:
+    return frozenset(member.node for member in value(world.machines.membership).members if member.online)
+
+
+ILL = frozenset({"error", "fence", "recovery"})
+"""HA states in which "running" is not to be believed."""
+
+
+def members_up(world: World, group: GuestGroup) -> list[Guest]:
+    """Members that run, are healthy to HA, and lie on a node that is online: a dead node's guests stay "running" in
+    the listing (proxmox.md section 1, fact 7)."""
+    there = online(world)
+    guests = value(world.machines.guests)
+    return [g for g in guests if g.id in group.guests and g.running and g.ha not in ILL and g.node in there]
+
+
+def elsewhere(world: World, node: str) -> frozenset[str]:
+    """Nodes that can take guests: online, not this one, and not in maintenance mode."""
+    return online(world) - value(world.machines.ha).maintenance - {node}
+
+
+# ---- words -------------------------------------------------------------------------------------------------------
+
+
+def span(seconds: float) -> str:
+    """ "47 s", "12 min", "3 h", "2 d": the largest unit of which there are at least two."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def gib(amount: float) -> str:
+    return f"{amount / GIB:.1f} GiB"
+
+
+def named(guest: Guest) -> str:
+    return f"{guest.name} ({guest.id})"
+
+
+def listed(words: Iterable[object], most: int = 5) -> str:
+    """ "a, b, c"; a long list is cut, and says so."""
+    every = [str(word) for word in words]
+    more = f" and {len(every) - most} more" if len(every) > most else ""
+    return ", ".join(every[:most]) + more
