@@ -19,7 +19,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from engine.port import Again, DuplicateKey, Look, Plain, Saying, Waiting, Workflow
 from store.api import Entry, KeyTaken, RunRow, Store, StoreError
@@ -104,10 +104,7 @@ class Journal:
     def __init__(self, store: Store, row: RunRow, clock: Clock, rules: Rules) -> None:
         self._store, self._row, self._clock, self._rules = store, row, clock, rules
         self._entries = store.entries(row.id)
-        self._kept: dict[str, dict[str, Any]] = {"intent": {}, "wait": {}, "result": {}, "fault": {}}
-        for entry in self._entries:
-            self._kept[entry.kind][entry.key] = entry.value
-        self._results = self._kept["result"]
+        self._results: dict[str, Any] = {entry.key: entry.value for entry in self._entries if entry.kind == "result"}
         self._used: set[str] = set()
         self._through = ""  # the last part that was passed in one look: what stands before its result is passed too
         self._checked = False
@@ -118,17 +115,19 @@ class Journal:
 
     def step(self, key: str, fn: Callable[[], T]) -> T:
         if self._replayed(key):
-            return cast(T, self._results[key])
-        if key not in self._kept["intent"]:
+            value: T = self._results[key]
+            return value
+        if not self.acted(key):
             self._write(key, "intent")
         return self._finish(key, fn())
 
     def acted(self, key: str) -> bool:
-        return key in self._kept["intent"]
+        return self._begun(key, "intent") is not None
 
     def until(self, key: str, probe: Callable[[Look], T | Waiting], timeout: float, *, why: str, who: str) -> T | None:
         if self._replayed(key):
-            return cast(T, self._results[key])
+            value: T = self._results[key]
+            return value
         look = self._look(key, timeout)
         answer = self._ask(key, probe, look)
         if not isinstance(answer, Waiting):
@@ -146,7 +145,8 @@ class Journal:
     def part(self, key: str, fn: Callable[[], T]) -> T:
         if self._replayed(key):
             self._through = key
-            return cast(T, self._results[key])
+            value: T = self._results[key]
+            return value
         return self._finish(key, fn())
 
     def close(self, end: Plain | Again) -> None:
@@ -161,7 +161,7 @@ class Journal:
         """Park after an exception out of the workflow's body, and page once as long as the run stands at this place."""
         now, sentence = self._clock(), f"{type(error).__name__}: {error}"
         place = sum(entry.kind != "fault" for entry in self._store.entries(self.id))
-        if all(told["place"] != place for told in self._kept["fault"].values()):
+        if not any(entry.kind == "fault" and entry.value["place"] == place for entry in self._entries):
             number = 1 + sum(row.key.startswith("fault#") for row in self._store.outbox(self.id))
             told = {"place": place, "sentence": sentence}
             message = self._rules.page(self._row, sentence).plain()
@@ -177,6 +177,10 @@ class Journal:
         self._used.add(key)
         return key in self._results
 
+    def _begun(self, key: str, kind: str) -> Entry | None:
+        """What an earlier pass wrote of it. From the end: where a run stands is nearly always the last entry."""
+        return next((entry for entry in reversed(self._entries) if entry.key == key and entry.kind == kind), None)
+
     def _finish(self, key: str, value: T) -> T:
         self._write(key, "result", value)
         return value
@@ -188,9 +192,9 @@ class Journal:
 
     def _look(self, key: str, timeout: float) -> Look:
         now = self._clock()
-        wait = self._kept["wait"].get(key)
-        if wait is None:
-            wait = {"since": now, "deadline": now + timeout}
+        begun = self._begun(key, "wait")
+        wait = begun.value if begun else {"since": now, "deadline": now + timeout}
+        if begun is None:
             self._write(key, "wait", wait)
         return Look(now, wait["since"], wait["deadline"], self._parked(key).get("detail"))
 
@@ -200,8 +204,10 @@ class Journal:
         except NOT_FOR_PROBES:
             raise
         except Exception as error:  # whatever kept it from looking, it has seen nothing
-            log.warning("engine: run '%s': '%s' could not look", self.id, key, exc_info=True)
-            return Waiting(f"could not look: {error}")
+            seen = f"could not look: {str(error) or type(error).__name__}"
+            if self._parked(key).get("seen") != seen:  # a node that boots would fill the log
+                log.warning("engine: run '%s': '%s': %s", self.id, key, seen, exc_info=True)
+            return Waiting(seen)
 
     def _suspend(self, key: str, look: Look, waiting: Waiting, why: str, who: str) -> Suspend:
         now = self._clock()  # again: a probe may take long

@@ -13,11 +13,11 @@ from itertools import count
 from typing import Any, cast
 
 import pytest
-from engine_night import STRICT, Night, ask
 
 from engine.port import Again, Look, Plain, Run, Saying, Waiting
 from store.api import Store
 from store.memory import MemoryStore
+from tests.unit.engine.engine_night import STRICT, Night, ask
 
 WRITES = {"start_run", "poke", "unpoke", "park", "finish", "again", "write", "put_out", "order", "vote"}
 

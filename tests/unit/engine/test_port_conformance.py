@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_night import MIDNIGHT, RUN_ID, STRICT, Night, ask
 
 from engine.journal import FAULT_RETRY, Diverged, Pace, Rules
 from engine.port import Again, DuplicateKey, Look, Plain, Run, Saying, Waiting
 from store.api import Entry, KeyTaken, OrderRow, RunRow, Store, StoreError
+from tests.unit.engine.engine_night import MIDNIGHT, RUN_ID, STRICT, Night, ask
 
 Args = Mapping[str, Plain]
 LOOSE = Rules()
@@ -199,6 +199,20 @@ def test_a_probe_that_raises_has_seen_nothing_and_the_wait_goes_on(night: Night)
     night.awake(100)
     assert night.row.state == "done"
     assert night.row.result is None
+
+
+def test_a_probe_that_raises_the_same_all_the_time_is_in_the_log_once(
+    night: Night, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(look: Look) -> str:
+        raise TimeoutError
+
+    night.begin(lambda run, args: run.until("heal", broken, 1000, why="heal", who="nobody"))
+    night.awake(100)
+    assert [record.message for record in caplog.records] == [
+        "engine: run 'up-lab-1': 'heal': could not look: TimeoutError"
+    ]
+    assert caplog.records[0].exc_info
 
 
 @pytest.mark.parametrize("fault", [StoreError("disk full"), DuplicateKey("heal"), Diverged("x"), AssertionError("x")])

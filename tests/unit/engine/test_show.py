@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from engine_night import RUN_ID, Night, ask
 
 from engine.port import Plain, Run, Saying
 from engine.show import journal_lines
 from store.api import Store
+from tests.unit.engine.engine_night import RUN_ID, Night, ask
 
 
 def story(night: Night) -> None:
