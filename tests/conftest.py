@@ -23,7 +23,9 @@ _left_out: Counter[str] = Counter()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update", action="store_true", help="write the scenarios' transcripts anew, to be read as a diff")
+    parser.addoption(
+        "--update", action="store_true", help="write the scenarios' transcripts anew, to be read as a diff"
+    )
     parser.addoption("--full", action="store_true", help="run the heavy tests too: " + ", ".join(HEAVY))
 
 
