@@ -30,12 +30,13 @@ class Bot:
     last_words: list[str] = field(default_factory=list)
     exits: list[int] = field(default_factory=list)
     ended: Event = field(default_factory=Event)
+    now: float = NOW
 
     def __post_init__(self) -> None:
         self.runner = Runner(
             self.store,
             self.workflows,
-            lambda: NOW,
+            lambda: self.now,
             lambda error: self.last_words.append(str(error)),
             rules=Rules(),
             exit_process=self.exit,
@@ -102,6 +103,21 @@ def test_a_poke_makes_a_waiting_run_look_again(bot: Bot) -> None:
     bot.store.order(OrderRow(0, "up-lab-1", "resume", "", "", "bob", NOW, "trigger-1"))
     bot.runner.poke("up-lab-1")
     assert saw.wait(PATIENCE)
+
+
+def test_a_waiting_run_looks_again_when_its_time_has_come(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.runner.LOOK_S", 0.01)
+    waits, late = Event(), Event()
+
+    def probe(look: Look) -> Waiting:
+        (waits if look.now == NOW else late).set()
+        return Waiting("healing")
+
+    bot.begin(heal=lambda run, args: run.until("heal", probe, 3600, why="", who=""))
+    bot.start("up-lab-1", "heal")
+    assert waits.wait(PATIENCE)
+    bot.now = NOW + 5
+    assert late.wait(PATIENCE)
 
 
 def test_a_slow_probe_of_one_run_does_not_hold_up_another(bot: Bot) -> None:
@@ -189,6 +205,16 @@ def test_a_store_error_ends_the_process_with_a_last_word(bot: Bot) -> None:
     assert bot.ended.wait(PATIENCE)
     assert bot.last_words == ["cannot write night.db: database or disk is full"]
     assert bot.exits == [1]
+
+
+def test_a_store_that_cannot_say_what_is_due_ends_the_process_too(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable(now: float) -> list[str]:
+        raise StoreError("cannot read night.db: disk I/O error")
+
+    monkeypatch.setattr(bot.store, "due", unreadable)
+    bot.begin()
+    assert bot.ended.wait(PATIENCE)
+    assert (bot.last_words, bot.exits) == (["cannot read night.db: disk I/O error"], [1])
 
 
 def test_the_process_ends_even_if_its_last_word_cannot_be_said(store: Store) -> None:
