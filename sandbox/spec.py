@@ -1,7 +1,7 @@
 """What a simulated cluster is made of, as plain data: a scenario writes it, the model lives it.
 
-Sizes in bytes, times in seconds. `ClusterSpec.from_dict` reads the `cluster:` part of a scenario and refuses every key
-that it does not know.
+Sizes in bytes, times in seconds (or as text with a unit: "10m"). `ClusterSpec.from_dict` reads the `cluster:` part of a
+scenario and refuses every key that it does not know.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
-from cluster.settings import GuestGroup
+from cluster.settings import GuestGroup, seconds
 from workflows.settings import ManagedCluster
 
 GIB = 1 << 30
@@ -183,6 +183,11 @@ def managed_settings(spec: ClusterSpec) -> ManagedCluster:
     return ManagedCluster.model_validate({**section, **spec.settings})
 
 
+def in_seconds(value: float | str) -> float:
+    """A duration as a scenario may write it: 90, or "90s", "10m", "4h"."""
+    return seconds(value) if isinstance(value, str) else float(value)
+
+
 def _as_is(value: Any) -> Any:
     return value
 
@@ -238,5 +243,5 @@ _PARTS: Mapping[str, Callable[[Any], Any]] = {
     "packages": _rows(PackageSpec),
     "groups": lambda rows: tuple(GuestGroup(**row) for row in rows),
     "backups": _rows(BackupSpec),
-    "timings": lambda row: _one(Timings, row),
+    "timings": lambda row: Timings(**{k: in_seconds(v) for k, v in _known(Timings, row, "timings").items()}),
 }
