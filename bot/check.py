@@ -1,32 +1,30 @@
-"""`roundsman check`: a table of all that must be there before the first night, and what would add what is missing."""
+"""`roundsman check`: line by line, all that must be there before the first night, and what would add what is missing."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from bot.settings import Settings
 from cluster.checks import CheckLine
 
+SUBJECT = 22
+"""Characters that the name of what was checked gets, so that most answers stand in one column."""
+
 
 def show(path: Path, settings: Settings) -> bool:
-    """Print every line as it becomes known, a table a subject. True if nothing is missing."""
-    console = Console()
-    good = _table(console, f"Settings: {path}", list(check_files(settings)))
+    """Print every line as soon as it is known. True if nothing is missing."""
     from bot.check_slack import check_slack
-
-    good &= _table(console, "Slack", list(check_slack(settings)))
     from cluster.checks import check_cluster
 
-    for managed in settings.clusters:
-        good &= _table(console, f"Cluster {managed.name}", list(check_cluster(managed)))
-    console.print("Everything is there." if good else "Something is missing: see the lines marked ✗.")
-    return good
+    good = [_section(f"Settings: {path}", check_files(settings)), _section("Slack", check_slack(settings))]
+    good += [_section(f"Cluster {managed.name}", check_cluster(managed)) for managed in settings.clusters]
+    Console().print("Everything is there." if all(good) else "Something is missing: see the lines marked ✗.")
+    return all(good)
 
 
 def check_files(settings: Settings) -> Iterator[CheckLine]:
@@ -57,11 +55,15 @@ def _writable_folder(folder: Path) -> CheckLine:
     return CheckLine(False, "store.path", f"{folder} {word}", remedy)
 
 
-def _table(console: Console, title: str, lines: list[CheckLine]) -> bool:
-    table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
+def _section(title: str, lines: Iterable[CheckLine]) -> bool:
+    """Lines are never wrapped: a remedy is there to be copied."""
+    console = Console(soft_wrap=True)
+    console.print(Text(title, "bold"))
+    good = True
     for line in lines:
-        mark = Text("✓", "green") if line.ok else Text("✗", "red")
-        remedy = Text(f"\n→ {line.remedy}", "bold") if line.remedy else Text()
-        table.add_row(mark, Text(line.subject), Text(line.text) + remedy)
-    console.print(table)
-    return all(line.ok for line in lines)
+        mark = Text("  ✓ ", "green") if line.ok else Text("  ✗ ", "red")
+        console.print(mark + Text(f"{line.subject:<{SUBJECT}} {line.text}"))
+        if line.remedy:
+            console.print(Text(f"    → {line.remedy}", "bold"))
+        good &= line.ok
+    return good

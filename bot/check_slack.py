@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 import yaml
 from slack_sdk import WebClient
-from slack_sdk.errors import SlackApiError
+from slack_sdk.errors import SlackClientError
 
 from bot import credentials
 from bot.settings import Settings, SlackSettings
-from bot.slackchat import TIMEOUT_S, failure
+from bot.slackchat import TIMEOUT_S, Refused, failure
 from cluster.checks import CheckLine
 from workflows.site import ChatDown
 
@@ -33,7 +34,7 @@ def _bot_token(slack: SlackSettings) -> Iterator[CheckLine]:
     try:
         answer = _call(slack, slack.bot_token.get_secret_value(), "auth.test")
     except ChatDown as down:
-        yield CheckLine(False, subject, str(down), f"put the app's bot token into {credentials.SLACK_BOT}")
+        yield _missing(slack, subject, down, f"put the app's bot token into {credentials.SLACK_BOT}")
         return
     yield CheckLine(True, subject, f"{answer['user']} in {answer['team']}", "")
     yield from _scopes(answer.headers)
@@ -57,7 +58,7 @@ def _app_token(slack: SlackSettings) -> CheckLine:
         _call(slack, slack.app_token.get_secret_value(), "apps.connections.open")
     except ChatDown as down:
         remedy = f"make an app-level token with connections:write, and put it into {credentials.SLACK_APP}"
-        return CheckLine(False, subject, str(down), remedy)
+        return _missing(slack, subject, down, remedy)
     return CheckLine(True, subject, "Socket Mode opens", "")
 
 
@@ -66,16 +67,23 @@ def _channel(slack: SlackSettings, cluster: str, channel: str) -> CheckLine:
     try:
         found = _call(slack, slack.bot_token.get_secret_value(), "conversations.info", channel=channel)["channel"]
     except ChatDown as down:
-        return CheckLine(False, subject, f"{channel}: {down}", INVITE)
+        return _missing(slack, subject, down, INVITE)
     name = f"#{found.get('name', channel)}"
     if not found.get("is_member"):
         return CheckLine(False, subject, f"the bot is not in {name}", INVITE)
     return CheckLine(True, subject, f"the bot is in {name}", "")
 
 
+def _missing(slack: SlackSettings, subject: str, down: ChatDown, remedy: str) -> CheckLine:
+    """Only Slack's own no is mended in Slack; silence is mended on the way there."""
+    return CheckLine(
+        False, subject, str(down), remedy if isinstance(down, Refused) else f"let this host reach {slack.api_url}"
+    )
+
+
 def _call(slack: SlackSettings, token: str, method: str, **ask: str) -> Any:
     client = WebClient(token, base_url=slack.api_url, timeout=TIMEOUT_S, retry_handlers=[])
     try:
         return client.api_call(method, params=ask)
-    except (SlackApiError, OSError, ValueError) as error:
+    except (SlackClientError, OSError, HTTPException, ValueError) as error:
         raise failure(method, error) from error

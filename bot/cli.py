@@ -129,7 +129,6 @@ def check(path: Path) -> None:
 
     Exit code: 0 all is there, 1 something is missing.
     """
-    from bot import check as checks
     from bot.settings import SettingsError
 
     try:
@@ -137,7 +136,9 @@ def check(path: Path) -> None:
     except SettingsError as error:
         click.echo(str(error), err=True)
         raise SystemExit(1) from None
-    raise SystemExit(0 if checks.show(path, settings) else 1)
+    from bot.check import show
+
+    raise SystemExit(0 if show(path, settings) else 1)
 
 
 @main.command()
