@@ -1,4 +1,4 @@
-"""`roundsman check`: line by line, all that must be there before the first night, and what would add what is missing."""
+"""`roundsman check`: line by line, all that must be there before the first night, and what would add what is not."""
 
 from __future__ import annotations
 

@@ -1,0 +1,77 @@
+"""`roundsman check`: what is missing on the bot's own host, and how lines are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bot import check
+from bot.settings import EXAMPLE, Settings, load
+from cluster.checks import CheckLine
+
+ROOT = Path(__file__).parents[2]
+SECRETS = {
+    "ROUNDSMAN_SLACK_BOT_TOKEN": "xoxb-1",
+    "ROUNDSMAN_SLACK_APP_TOKEN": "xapp-1",
+    "ROUNDSMAN_PVE_TOKEN": "of-all",
+}
+GOOD = CheckLine(True, "pve1 [ssh]", "answers", "")
+BAD = CheckLine(False, "pve2 [api]", "403 (/nodes, Sys.Modify)", "pveum acl modify /nodes " + "--roles Roundsman " * 6)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """The example, with all its files in an empty folder."""
+    text = (ROOT / EXAMPLE).read_text()
+    for place in ("/etc/roundsman", "/var/lib/roundsman"):
+        text = text.replace(place, str(tmp_path / "home"))
+    (tmp_path / "roundsman.yaml").write_text(text)
+    return load(tmp_path / "roundsman.yaml", SECRETS)
+
+
+@pytest.fixture
+def show(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Callable[[CheckLine], bool]:
+    """Run the check with everything fine but one line of each cluster."""
+
+    def _show(line: CheckLine) -> bool:
+        monkeypatch.setattr("bot.check_slack.check_slack", lambda settings: [GOOD])
+        monkeypatch.setattr("cluster.checks.check_cluster", lambda managed: [GOOD, line])
+        monkeypatch.setattr(check, "check_files", lambda settings: [GOOD])
+        return check.show(Path("roundsman.yaml"), settings)
+
+    return _show
+
+
+def test_missing_files_are_told_each_with_what_makes_it(settings: Settings) -> None:
+    missing = [line for line in check.check_files(settings) if not line.ok]
+    assert [line.subject for line in missing] == [
+        "berlin: ssh.key_file",
+        "berlin: api.ca_file",
+        "office: ssh.key_file",
+        "store.path",
+    ]
+    assert missing[0].remedy.startswith(f"ssh-keygen -t ed25519 -N '' -f {settings.clusters[0].ssh.key_file}, ")
+
+
+def test_with_its_files_there_nothing_is_missing(settings: Settings) -> None:
+    home = Path(settings.store.path).parent
+    home.mkdir()
+    for file in (settings.clusters[0].ssh.key_file, settings.clusters[0].api.ca_file):
+        Path(file).write_text("")
+    assert [line.text for line in check.check_files(settings) if not line.ok] == []
+
+
+def test_one_missing_thing_makes_the_whole_check_fail(show: Callable[[CheckLine], bool]) -> None:
+    assert show(GOOD) is True
+    assert show(BAD) is False
+
+
+def test_a_remedy_stands_on_one_line_to_be_copied(
+    show: Callable[[CheckLine], bool], capsys: pytest.CaptureFixture[str]
+) -> None:
+    show(BAD)
+    lines = capsys.readouterr().out.splitlines()
+    assert "  ✗ pve2 [api]             403 (/nodes, Sys.Modify)" in lines
+    assert f"    → {BAD.remedy}" in lines
