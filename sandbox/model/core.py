@@ -62,6 +62,7 @@ class What(StrEnum):
     OVERCOMMITTED = "overcommitted"  # `node` runs guests with more memory than it has
     ONBOOT = "onboot"  # `text`: "on" or "off"
     REFUSED = "refused"  # the node helper said no; `text` is why
+    UNHEARD = "unheard"  # an answer, `text`, to a command whose line had broken
     FAULT = "fault"  # one of the scenario's faults began
     FAULT_OVER = "fault-over"
 

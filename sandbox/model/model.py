@@ -94,6 +94,10 @@ class Model:
         self.core.advance(now)
         self.core.later(delay, act)
 
+    def lost_word(self, text: str) -> None:
+        """An answer that nobody hears any more: to a command that arrived late."""
+        self.core.note(What.UNHEARD, text=text)
+
     # ---- who answers -------------------------------------------------------------------------------------------
     def node(self, name: str) -> Node:
         if name not in self.machines.all:

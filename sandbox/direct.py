@@ -1,0 +1,322 @@
+"""The model's direct face: `cluster.api.Cluster` without any wire, under a clock that the test moves.
+
+It fails as the live one does: `Refused` when the machine says no, `Unreachable` when nobody answers, `Uncertain` when
+the line breaks after the act; and a command whose line broke may still arrive, minutes later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar
+
+from cluster.api import Refused, TaskRef, TaskState, Uncertain, UnitState, Unreachable
+from cluster.facts import (
+    BrickHeal,
+    Gluster,
+    Guest,
+    HealProgress,
+    Machines,
+    Move,
+    NodeStatus,
+    PeerView,
+    Read,
+    Reading,
+    Topic,
+    Unread,
+    VolumeStatus,
+)
+from cluster.settings import ClusterSettings
+from sandbox.faults import Fault, How
+from sandbox.lines import Act, Moment
+from sandbox.model import Away, Denied, Model
+
+T = TypeVar("T")
+
+HANGING = (595, 596)
+"""What the API of one node says when another does not answer."""
+NOT_ASKED_YET = "volume status takes the cluster's lock; it is not asked while anything is still to be healed"
+TOPICS_OF_A_NODE = frozenset({Topic.MOVES, Topic.PACKAGES})
+
+
+class Clock(Protocol):
+    """Seconds since the epoch; `sleep` lets time pass, and with it whatever else happens meanwhile."""
+
+    def __call__(self) -> float: ...
+
+    def sleep(self, seconds: float) -> None: ...
+
+
+class SimCluster:
+    """`on_act` is told of every act, on receipt and after its effect; it may crash the bot there or move the clock.
+    `line` tells what the line does to a call of (verb, about); by default what the model's faults plan.
+    `guard=False`: the node helper obeys without asking."""
+
+    def __init__(
+        self,
+        model: Model,
+        settings: ClusterSettings,
+        clock: Clock,
+        *,
+        guard: bool = True,
+        on_act: Callable[[Act], None] = lambda _: None,
+        line: Callable[[str, str], Fault | None] | None = None,
+    ) -> None:
+        self._model, self._settings, self._clock = model, settings, clock
+        self._guard, self._on_act, self._line = guard, on_act, line or model.trouble.line
+        self._kept: dict[object, tuple[object, Any]] = {}
+        self._readers: Mapping[Topic, Callable[[float, str], Any]] = {
+            Topic.MEMBERSHIP: lambda now, _: model.membership(now),
+            Topic.GUESTS: lambda now, _: model.listing(now),
+            Topic.HA: lambda now, _: model.ha(now),
+            Topic.CAPACITY: lambda now, _: model.capacity(now),
+            Topic.STORAGES: lambda now, _: self._of_every_node(now, model.storages),
+            Topic.TASKS: lambda now, _: self._of_every_node(now, model.running_tasks),
+            Topic.BACKUPS: lambda now, _: model.backups(now),
+            Topic.MOVES: lambda now, node: model.moves(now, node),
+        }
+
+    @property
+    def settings(self) -> ClusterSettings:
+        return self._settings
+
+    # ---- reads -----------------------------------------------------------------------------------------------------
+    def survey(self, topics: frozenset[Topic], node: str | None) -> Machines:
+        """Gluster is read last, several times, and time passes between these reads."""
+        now = self._clock()
+        asked = topics if node else topics - TOPICS_OF_A_NODE
+        found: dict[str, Any] = {
+            topic.value: self._topic(topic, node or "", now) for topic in asked & self._readers.keys()
+        }
+        if Topic.NODES in asked:
+            found["nodes"] = {name: self._reading(now, self._model.status, now, name) for name in self._settings.nodes}
+        if Topic.PACKAGES in asked:
+            found["packages"] = self._reading(now, self._model.plan, now, node)
+        if Topic.GLUSTER in asked:
+            found["gluster"] = self._gluster()
+        return Machines(**found)
+
+    def heal_progress(self, avoid: str) -> HealProgress:
+        now = self._clock()
+        why = "no other node is a peer"
+        for asked in (name for name in self._peers() if name != avoid):
+            rows = self._heal(now, asked)
+            if isinstance(rows, Read):
+                return _progress(asked, rows.value)
+            why = rows.why
+        raise Unreachable(f"No node answers how far the heal is: {why}")
+
+    def node_status(self, node: str) -> NodeStatus:
+        with _told():
+            return self._model.status(self._clock(), node)
+
+    def guests(self) -> tuple[Guest, ...]:
+        with self._api() as now:
+            return self._model.listing(now)
+
+    def move_options(self, guest: Guest) -> Move:
+        with self._api() as now:
+            return self._model.move(now, guest.id)
+
+    def find_task(self, kind: str, guest: int, since: float) -> TaskRef | None:
+        with self._api() as now:
+            found = self._model.newest_task(now, kind, guest, since)
+            for name in [found.node] if found else self._settings.nodes:  # a node that cannot be asked may have it
+                self._model.need_api(now, name)
+            return TaskRef(found.upid) if found else None
+
+    def task(self, ref: TaskRef) -> TaskState:
+        with self._api() as now:
+            task = self._model.task(now, ref.upid)
+            return TaskState(task.running, "" if task.exit == "OK" else task.exit)
+
+    def onboot(self, guest: Guest) -> bool:
+        with self._api() as now:
+            return self._model.guest(now, guest.id).onboot
+
+    def unit(self, node: str, unit: str) -> UnitState:
+        with _told():
+            return self._model.unit(self._clock(), node, unit)
+
+    # ---- acts ------------------------------------------------------------------------------------------------------
+    def migrate(self, guest: Guest, target: str) -> TaskRef:
+        return TaskRef(self._act("migrate", str(guest.id), lambda now: self._model.migrate(now, guest.id, target)))
+
+    def shutdown(self, guest: Guest, timeout_s: int) -> TaskRef:
+        return TaskRef(self._act("shutdown", str(guest.id), lambda now: self._model.shutdown(now, guest.id, timeout_s)))
+
+    def start(self, guest: Guest) -> TaskRef:
+        return TaskRef(self._act("start", str(guest.id), lambda now: self._model.start(now, guest.id)))
+
+    def set_onboot(self, guest: Guest, on: bool) -> None:
+        self._act("set_onboot", str(guest.id), lambda now: self._model.set_onboot(now, guest.id, on))
+
+    def maintenance(self, node: str, on: bool) -> None:
+        def ask(now: float) -> None:
+            others = (name for name in self._settings.nodes if self._model.ssh_answers(now, name))
+            via = node if self._model.ssh_answers(now, node) else next(others, node)
+            self._model.maintenance(now, via, node, on)
+
+        self._act("maintenance", node, ask)
+
+    def upgrade(self, node: str, unit: str, plan_checksum: str, not_after_uptime: float) -> None:
+        def ask(now: float) -> None:
+            self._model.upgrade(now, node, unit, plan_checksum, not_after_uptime, guard=self._guard)
+
+        self._act("upgrade", node, ask)
+
+    def reboot(self, node: str, boot_id: str, not_after_uptime: float) -> None:
+        def ask(now: float) -> None:
+            self._model.reboot(now, node, boot_id, not_after_uptime, guard=self._guard)
+
+        self._act("reboot", node, ask)
+
+    # ---- the line --------------------------------------------------------------------------------------------------
+    def _act(self, verb: str, about: str, act: Callable[[float], T]) -> T:
+        """1. it is received, 2. the line may fail before, 3. it is done, 4. the line may fail before the answer."""
+        self._on_act(Act(about, verb, Moment.RECEIVED))
+        fault = self._line(verb, about)
+        now = self._clock()
+        self._fails_before(fault, now, verb, about, act)
+        with _told():
+            self._needs_api(verb, now)
+            result = act(now)
+        self._on_act(Act(about, verb, Moment.DONE))
+        if fault:
+            raise Uncertain(f"The line broke after {verb} {about}; it may have happened")
+        return result
+
+    def _fails_before(
+        self, fault: Fault | None, now: float, verb: str, about: str, act: Callable[[float], object]
+    ) -> None:
+        if fault is None or fault.how is How.BROKEN:
+            return
+        if fault.how is How.UNREACHABLE:
+            raise Unreachable(f"No connection for {verb} {about}")
+        if fault.how is How.LATE:
+            self._model.later(now, fault.amount, lambda: self._arrives_late(act))
+        raise Uncertain(f"The line broke during {verb} {about}; it may have happened")
+
+    def _arrives_late(self, act: Callable[[float], object]) -> None:
+        try:
+            act(self._model.core.now)
+        except (Denied, Away) as nobody:
+            self._model.lost_word(str(nobody))  # there is nobody left to answer; the record keeps it
+
+    def _needs_api(self, verb: str, now: float) -> None:
+        if verb in ("migrate", "shutdown", "start", "set_onboot"):
+            self._entry(now)
+
+    def _entry(self, now: float) -> None:
+        """Some node's API must answer, whichever."""
+        if not any(self._model.api_answers(now, name) for name in self._settings.nodes):
+            raise Away(self._settings.name, "the API of no node answers")
+
+    @contextmanager
+    def _api(self) -> Iterator[float]:
+        now = self._clock()
+        with _told():
+            self._entry(now)
+            yield now
+
+    # ---- readings --------------------------------------------------------------------------------------------------
+    def _topic(self, topic: Topic, node: str, now: float) -> Reading[Any]:
+        def ask() -> Any:
+            self._entry(now)
+            return self._readers[topic](now, node)
+
+        kept = self._keep((topic, node), now, lambda: self._reading(now, ask))
+        return Read(kept.value, now) if isinstance(kept, Read) else Unread(kept.why, now)
+
+    def _keep(self, key: object, now: float, ask: Callable[[], T]) -> T:
+        """An answer stands while nothing changed: a night asks the same a hundred times."""
+        self._model.advance(now)
+        stamp = (self._model.version, self._model.gluster.counts())
+        if key not in self._kept or self._kept[key][0] != stamp:
+            answer = ask()
+            self._kept[key] = ((self._model.version, stamp[1]), answer)
+        return self._kept[key][1]  # type: ignore[no-any-return]
+
+    def _reading(self, now: float, ask: Callable[..., T], *args: Any) -> Reading[T]:
+        try:
+            return Read(ask(*args), now)
+        except (Denied, Away) as no:
+            return Unread(str(no), now)
+
+    def _of_every_node(self, now: float, ask: Callable[[float, str], tuple[T, ...]]) -> tuple[T, ...]:
+        rows: list[T] = []
+        for name in self._settings.nodes:
+            self._model.need_api(now, name)
+            rows += ask(now, name)
+        return tuple(rows)
+
+    # ---- gluster ---------------------------------------------------------------------------------------------------
+    def _peers(self) -> tuple[str, ...]:
+        return self._settings.gluster.nodes or tuple(self._settings.nodes)
+
+    def _volumes(self) -> tuple[str, ...]:
+        return self._settings.gluster.volumes or tuple(volume.name for volume in self._model.spec.volumes)
+
+    def _gluster(self) -> Read[Gluster]:
+        settings, began = self._settings.gluster, self._clock()
+        heal: dict[str, dict[str, list[Reading[tuple[BrickHeal, ...]]]]] = {
+            peer: {volume: [] for volume in self._volumes()} for peer in self._peers()
+        }
+        for turn in range(settings.reads):
+            self._clock.sleep(settings.gap if turn else 0.0)
+            for peer, volumes in heal.items():
+                for volume, answers in volumes.items():
+                    answers.append(self._heal_of(self._clock(), peer, volume))
+        views = tuple(self._view(peer, {v: tuple(a) for v, a in volumes.items()}) for peer, volumes in heal.items())
+        return Read(Gluster(views, settings.reads, settings.gap), began)
+
+    def _view(self, peer: str, heal: Mapping[str, tuple[Reading[tuple[BrickHeal, ...]], ...]]) -> PeerView:
+        now, model = self._clock(), self._model
+        pool = self._reading(now, model.pool, now, peer)
+        uuid = next((one.uuid for one in pool.value if one.host == peer), "") if isinstance(pool, Read) else ""
+        status = {volume: self._status(now, peer, volume, answers) for volume, answers in heal.items()}
+        return PeerView(peer, uuid, pool, self._reading(now, model.volumes, now, peer), heal, status)
+
+    def _status(
+        self, now: float, peer: str, volume: str, heal: tuple[Reading[tuple[BrickHeal, ...]], ...]
+    ) -> Reading[VolumeStatus]:
+        if not all(isinstance(answer, Read) and all(row.healed for row in answer.value) for answer in heal):
+            return Unread(NOT_ASKED_YET, now)
+        return self._reading(now, self._model.volume_status, now, peer, volume)
+
+    def _heal_of(self, now: float, asked: str, volume: str) -> Reading[tuple[BrickHeal, ...]]:
+        def ask() -> Reading[tuple[BrickHeal, ...]]:
+            return self._reading(now, self._model.heal, now, asked, volume)
+
+        kept = self._keep(("heal", asked, volume), now, ask)
+        return Read(kept.value, now) if isinstance(kept, Read) else Unread(kept.why, now)
+
+    def _heal(self, now: float, asked: str) -> Reading[tuple[BrickHeal, ...]]:
+        """All volumes as one node tells them; unread if one of them is."""
+        rows: list[BrickHeal] = []
+        for volume in self._volumes():
+            answer = self._heal_of(now, asked, volume)
+            if isinstance(answer, Unread):
+                return answer
+            rows += answer.value
+        return Read(tuple(rows), now)
+
+
+def _progress(asked: str, rows: tuple[BrickHeal, ...]) -> HealProgress:
+    return HealProgress(
+        asked=asked,
+        pending={row.brick: row.total for row in rows},
+        split_brain=sum(row.split_brain or 0 for row in rows),
+        down=tuple(row.brick for row in rows if row.status != "Connected"),
+    )
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """The model's words as those of `cluster.api`."""
+    try:
+        yield
+    except Away as away:
+        raise Unreachable(f"{away}") from away
+    except Denied as no:
+        raise (Unreachable if no.status in HANGING else Refused)(str(no)) from no
