@@ -19,6 +19,10 @@ class Fault(StrEnum):
     MISSING = "missing"  # SSH: the helper is not installed
 
 
+class Gone(Exception):
+    """The node lost its power while it was asked: the line breaks without an answer."""
+
+
 class Moment(StrEnum):
     RECEIVED = "received"  # the request is there, nothing has been done
     DONE = "done"  # the effect is there, the answer has not been sent

@@ -18,14 +18,10 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from sandbox.lines import Act, Fault, Faults, Moment
+from sandbox.lines import Act, Fault, Faults, Gone, Moment
 from sandbox.pve_contract import Acl, Contract, Method, PveError, answer_errors
 
 BASE = "/api2/json"
-
-
-class Gone(Exception):
-    """The node lost its power while it was asked: the line breaks without an answer."""
 
 
 Answer = Callable[[str, Method, Mapping[str, Any]], Any]

@@ -1,6 +1,6 @@
 """Is this a request that a real Proxmox VE would take? And is this an answer that it could give?
 
-`contract/pve-api.json` holds the 63 methods that the bot calls or could be expected to call, one a line: parameters,
+`contract/pve-api.json` holds the 40 methods that the bot calls or might well call, one a line: parameters,
 permissions, which node it is forwarded to, what it returns. They were read on 2026-11-22 out of the API registry of
 Proxmox VE 9.2 (pve-manager 9.2.11); descriptions, defaults and rarely used text formats are left out. A method that is
 not in the file is answered like a method that does not exist.

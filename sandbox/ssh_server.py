@@ -14,7 +14,7 @@ from pathlib import Path
 
 import asyncssh
 
-from sandbox.lines import Act, Fault, Faults, Moment
+from sandbox.lines import Act, Fault, Faults, Gone, Moment
 
 HELPER = ("sudo", "-n", "/usr/local/sbin/roundsman-helper")
 FLOOD = 100 * 1024 * 1024
@@ -83,9 +83,13 @@ class SshFace:
         elif fault is Fault.DROP_BEFORE:
             process.channel.get_connection().abort()
         else:
-            self._finish(process, self._reply(command, fault), fault)
+            self._finish(process, command, fault)
 
-    def _finish(self, process: asyncssh.SSHServerProcess[bytes], reply: Reply, fault: Fault | None) -> None:
+    def _finish(self, process: asyncssh.SSHServerProcess[bytes], command: str, fault: Fault | None) -> None:
+        try:
+            reply = self._reply(command, fault)
+        except Gone:
+            fault = Fault.DROP_AFTER
         if fault is Fault.DROP_AFTER:
             process.channel.get_connection().abort()
             return

@@ -1,0 +1,162 @@
+"""The node helper of a model node: the real one's own grammar, answered out of the model.
+
+Which orders there are, and how they are spelled, is read from `deploy/roundsman-helper` itself, so that an order that
+the real one would not understand is not understood here. What it prints has the same keys, shapes and exit codes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+from typing import Any
+
+from cluster.facts import BrickProcess
+from sandbox import gluster_xml
+from sandbox.lines import Gone
+from sandbox.model import Away, Denied, Model
+from sandbox.model.gluster import LOCKED, NO_DAEMON, TIMED_OUT
+from sandbox.ssh_server import Reply
+
+FILE = Path(__file__).parent.parent / "deploy" / "roundsman-helper"
+REFUSED = 3
+LOCK_ERRNO, OTHER_ERRNO = 30802, 30800
+
+Found = Mapping[str, str | None]
+
+
+def checksum() -> str:
+    """What the real helper's file hashes to; a sandbox for the unchanged bot has nodes that say so."""
+    return hashlib.sha256(FILE.read_bytes()).hexdigest()
+
+
+def _grammar() -> list[tuple[re.Pattern[str], str]]:
+    """The orders of the real helper: how each is spelled, and the name of the function that obeys it."""
+    loader = SourceFileLoader("roundsman_helper", str(FILE))
+    spec = spec_from_loader(loader.name, loader)
+    assert spec is not None, "a loader was given"
+    module = module_from_spec(spec)
+    loader.exec_module(module)
+    return [(re.compile(form), act.__name__) for form, act in module.VERBS]
+
+
+class Helper:
+    """All nodes' helpers. `answer` may raise Gone: the node went dark while it was asked."""
+
+    def __init__(self, model: Model, clock: Callable[[], float]) -> None:
+        self._model, self._clock = model, clock
+        self._grammar = _grammar()
+        self._acts: Mapping[str, Callable[[str, Found], Mapping[str, Any]]] = {
+            "status": self._status,
+            "plan": self._plan,
+            "maintenance": self._maintenance,
+            "upgrade": self._upgrade,
+            "unit_state": self._unit,
+            "reboot": self._reboot,
+        }
+
+    def answer(self, node: str, words: Sequence[str]) -> Reply:
+        order = " ".join(words)
+        try:
+            for form, act in self._grammar:
+                if found := form.fullmatch(order):
+                    return self._obey(node, act, found.groupdict())
+        except Away as away:
+            raise Gone from away
+        return _refusal(f"roundsman-helper does not understand {order[:200]!r}")
+
+    def _obey(self, node: str, act: str, found: Found) -> Reply:
+        if act == "gluster":
+            return self._gluster(node, found["read"] or "", found.get("volume") or "")
+        try:
+            return Reply(json.dumps(self._acts[act](node, found)) + "\n")
+        except Denied as no:
+            return _refusal(str(no).removeprefix(f"{node}: refused: "))
+
+    # JSON -----------------------------------------------------------------------------------------------------
+    def _status(self, node: str, _: Found) -> Mapping[str, Any]:
+        said = self._model.status(self._clock(), node)
+        return asdict(said) | {"votes": self._votes(), "gluster_mounts": list(said.gluster_mounts)}
+
+    def _votes(self) -> Mapping[str, Any]:
+        seen = self._model.membership(self._clock())
+        return {
+            "nodes": {member.node: member.votes for member in seen.members},
+            "expected": sum(member.votes for member in seen.members) + seen.qdevice_votes,
+            "total": sum(member.votes for member in seen.members if member.online) + seen.qdevice_votes,
+            "quorum": seen.quorum,
+            "qdevice": seen.qdevice_votes,
+        }
+
+    def _plan(self, node: str, found: Found) -> Mapping[str, Any]:
+        plan = asdict(self._model.plan(self._clock(), node))
+        return plan | {"trouble": "", "hint": "", "refreshed_s_ago": 0.0 if found["refresh"] else 3600.0}
+
+    def _maintenance(self, node: str, found: Found) -> Mapping[str, Any]:
+        target = found["node"] or node
+        self._model.maintenance(self._clock(), node, target, found["word"] == "on")
+        return {"node": target, "requested": found["word"]}
+
+    def _upgrade(self, node: str, found: Found) -> Mapping[str, Any]:
+        unit, plan, not_after = found["unit"] or "", found["plan"] or "", float(found["not_after"] or 0)
+        already = self._model.unit(self._clock(), node, unit).began
+        self._model.upgrade(self._clock(), node, unit, plan, not_after)
+        return {"began": True, "already": already}
+
+    def _unit(self, node: str, found: Found) -> Mapping[str, Any]:
+        return asdict(self._model.unit(self._clock(), node, found["unit"] or "")) | {"hint": ""}
+
+    def _reboot(self, node: str, found: Found) -> Mapping[str, Any]:
+        self._model.reboot(self._clock(), node, found["approved"] or "", float(found["not_after"] or 0))
+        return {"rebooting": True}
+
+    # gluster --------------------------------------------------------------------------------------------------
+    def _gluster(self, node: str, read: str, volume: str) -> Reply:
+        try:
+            return Reply(self._xml(node, read, volume))
+        except Denied as no:
+            return _no_gluster(str(no), volume)
+
+    def _xml(self, node: str, read: str, volume: str) -> str:
+        model, now = self._model, self._clock()
+        if read == "pool-list":
+            return gluster_xml.pool_list(replace(p, host=_as_seen(p.host, node)) for p in model.pool(now, node))
+        if read == "volume-info":
+            return gluster_xml.volume_info(model.volumes(now, node))
+        if read == "volume-status":
+            status = model.volume_status(now, node, volume)
+            return gluster_xml.volume_status(replace(status, rows=tuple(_seen(row, node) for row in status.rows)))
+        rows = model.heal(now, node, volume)
+        if read == "heal-summary":
+            return gluster_xml.heal_summary(rows)
+        names = {row.brick: [f"/images/vm-disk-{n}.raw" for n in range(row.total or 0)] for row in rows}
+        return gluster_xml.heal_info(rows, names)
+
+
+def _as_seen(host: str, asked: str) -> str:
+    """A peer's name for itself is localhost."""
+    return gluster_xml.SELF if host == asked else host
+
+
+def _seen(row: BrickProcess, asked: str) -> BrickProcess:
+    return replace(row, name=_as_seen(row.name, asked)) if row.daemon else row
+
+
+def _no_gluster(why: str, volume: str) -> Reply:
+    """Gluster's ways to say no: a refusal in XML with exit code 0, or plain words with exit code 1."""
+    if why == LOCKED.format(volume=volume):
+        return Reply(gluster_xml.refused(LOCK_ERRNO, why))
+    if why in (NO_DAEMON, TIMED_OUT):
+        return Reply(err=f"{why}\n", exit=1)
+    if "not XML" in why:  # the model's fault of this name
+        return Reply("gluster: symbol lookup error: undefined symbol: xdr_gf_cli_rsp\n")
+    return Reply(gluster_xml.refused(OTHER_ERRNO, why))
+
+
+def _refusal(why: str, hint: str = "") -> Reply:
+    return Reply(json.dumps({"refused": why, "hint": hint}) + "\n", exit=REFUSED)

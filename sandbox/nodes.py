@@ -1,0 +1,164 @@
+"""A model cluster on real ports: for each node an API over TLS and an SSH server, all on 127.0.0.1.
+
+    faces = Faces(model, clock, directory)
+    faces.start()
+    settings = faces.settings()        # a ClusterSettings to reach them with the bot's own adapters
+    ...
+    faces.stop()
+
+They live in one thread with a loop of its own; the model is touched in that thread only. Whoever wants to look at it or
+to change it while the faces run does so through `faces.run`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, TypeVar
+
+import asyncssh
+
+from cluster.settings import ClusterSettings
+from sandbox.door import HOST, Door
+from sandbox.helper import Helper
+from sandbox.lines import Act, Faults
+from sandbox.model import Model
+from sandbox.model.model import OUR_USER
+from sandbox.pve_answers import Answers
+from sandbox.pve_api import Api, ApiFace
+from sandbox.pve_contract import Acl
+from sandbox.ssh_server import SshFace
+from sandbox.tls import Authority, NodeCertificate
+
+T = TypeVar("T")
+
+LOGIN = "roundsman"
+TOKEN = "5a4d0b0c-5a4d-4b0c-8a4d-0b0c5a4d0b0c"
+"""Opens nothing but the sandbox."""
+
+FOLLOW_S = 0.02
+"""Real seconds between two looks at which nodes are up."""
+
+
+class Faces:
+    """`faults`: break a line, or be told of every act. `acl`: what the token may; take a privilege away at will."""
+
+    def __init__(self, model: Model, clock: Callable[[], float], directory: Path) -> None:
+        self.model = model
+        self.directory = directory
+        self.faults = Faults()
+        self.acl = Acl()
+        self.names = tuple(model.machines.all)
+        self._clock = clock
+        self._authority = Authority(directory, time.time())
+        self._key_file = directory / "bot_ed25519"
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="faces", daemon=True)
+        self._follower: Future[None] | None = None
+        self._build()
+
+    def _build(self) -> None:
+        key = asyncssh.generate_private_key("ssh-ed25519", comment="the bot's key of a sandbox")
+        self._key_file.touch(mode=0o600)
+        key.write_private_key(self._key_file)
+        allowed = self.directory / "authorized_keys"
+        key.write_public_key(allowed)
+        answers = Answers(self.model, self._clock, self.acl, OUR_USER, self._fingerprint)
+        api = Api({f"{OUR_USER}={TOKEN}"}, answers.answer, answers.reach, self.faults, self.acl)
+        helper = Helper(self.model, self._clock)
+        self.certificates: dict[str, NodeCertificate] = {n: self._authority.issue(n) for n in self.names}
+        self.ssh = {n: SshFace(n, LOGIN, allowed, helper.answer, self.faults) for n in self.names}
+        self._ssh_doors = {name: Door(face) for name, face in self.ssh.items()}
+        self._api_doors = {
+            name: Door(ApiFace(name, certificate.context(), api)) for name, certificate in self.certificates.items()
+        }
+
+    # for whoever uses them ------------------------------------------------------------------------------------
+    def start(self) -> None:
+        self._thread.start()
+        self.settle()
+        self._follower = asyncio.run_coroutine_threadsafe(self._follow_always(), self._loop)
+
+    def stop(self) -> None:
+        if self._follower:
+            self._follower.cancel()
+        self._wait(self._shut())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def run(self, fn: Callable[[], T]) -> T:
+        """Do something with the model at its present time, in the faces' thread."""
+
+        async def at_present() -> T:
+            self.model.advance(self._clock())
+            return fn()
+
+        return self._wait(at_present())
+
+    def settle(self) -> None:
+        """Doors open and close by themselves within moments of the model; this waits for them."""
+        self._wait(self._follow())
+
+    def on_act(self, callback: Callable[[Act], None]) -> None:
+        self.faults.on_act(callback)
+
+    def change_host_key(self, node: str) -> None:
+        """Somebody else answers on this node's SSH port from now on."""
+
+        async def change() -> None:
+            await self._ssh_doors[node].follow(False)
+            self.ssh[node].host_key = asyncssh.generate_private_key("ssh-ed25519")
+            await self._follow()
+
+        self._wait(change())
+
+    def section(self) -> dict[str, Any]:
+        """The keys of a cluster's section of the settings file that say how to reach it. The token's secret is meant
+        for the environment; see TOKEN."""
+        return {
+            "nodes": {name: self._node(name) for name in self.names},
+            "api": {"token_id": OUR_USER, "ca_file": str(self._authority.ca_file)},
+            "ssh": {"user": LOGIN, "key_file": str(self._key_file)},
+        }
+
+    def settings(self, **more: Mapping[str, Any]) -> ClusterSettings:
+        """For the bot's own adapters; `more` replaces whole keys."""
+        section = self.section()
+        section["api"]["token"] = TOKEN
+        return ClusterSettings.model_validate(
+            {"name": self.model.spec.name, "channel": "C0LAB", **section, **self.model.spec.settings, **more}
+        )
+
+    # how ------------------------------------------------------------------------------------------------------
+    def _node(self, name: str) -> dict[str, Any]:
+        return {
+            "address": HOST,
+            "host_key": self.ssh[name].public_host_key,
+            "ssh_port": self._ssh_doors[name].port,
+            "api_port": self._api_doors[name].port,
+        }
+
+    def _fingerprint(self, node: str) -> str:
+        return self.certificates[node].fingerprint
+
+    async def _follow(self) -> None:
+        for name in self.names:
+            await self._ssh_doors[name].follow(self.model.ssh_answers(self._clock(), name))
+            await self._api_doors[name].follow(self.model.api_answers(self._clock(), name))
+
+    async def _follow_always(self) -> None:
+        while True:
+            await self._follow()
+            await asyncio.sleep(FOLLOW_S)
+
+    async def _shut(self) -> None:
+        for door in (*self._ssh_doors.values(), *self._api_doors.values()):
+            await door.shut()
+
+    def _wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout=30)
