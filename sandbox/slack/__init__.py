@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sandbox.slack.faults import Fault, Kind
+from sandbox.slack.page import ClusterCard, NodeCard
 from sandbox.slack.people import Answer
 from sandbox.slack.server import LocalSlack
 from sandbox.slack.socketmode import Pace
@@ -20,11 +21,13 @@ __all__ = [
     "TIERS",
     "Answer",
     "Channel",
+    "ClusterCard",
     "Fault",
     "Kind",
     "LocalSlack",
     "Manifest",
     "Message",
+    "NodeCard",
     "Pace",
     "Refusal",
     "SlackInThread",

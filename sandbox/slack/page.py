@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from aiohttp import WSMsgType, web
 
@@ -18,8 +18,30 @@ from sandbox.slack.state import BOT, Change, Plain, Refusal
 
 STATIC = Path(__file__).parent / "static"
 NOT_FOUND = 404
-POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
+POLICY = "default-src 'self'; connect-src 'self' ws:; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
 """Nothing comes from elsewhere, and no text of a message can become a script."""
+
+
+class NodeCard(TypedDict):
+    """One node in the head of the page. `pending`: entries to heal, None = its Gluster does not answer; `peak`: most of
+    them in this heal. `tone` colours the card: good, busy or bad. `state`: a word or two."""
+
+    name: str
+    state: str
+    tone: str
+    kernel: str
+    pending: int | None
+    peak: int
+    guests: list[str]
+
+
+class ClusterCard(TypedDict):
+    """What GET /sandbox/cluster answers. `note`: half a sentence beside the name."""
+
+    name: str
+    note: str
+    nodes: list[NodeCard]
+
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +54,7 @@ class Page:
         people: People,
         faults: Faults,
         plant: Callable[[Fault], Coroutine[Any, Any, None]],
-        cluster: Callable[[], Mapping[str, Any]] | None,
+        cluster: Callable[[], ClusterCard] | None,
     ) -> None:
         self._people = people
         self._planted = faults
@@ -149,7 +171,7 @@ class Page:
     async def _cluster_now(self, request: web.Request) -> web.Response:
         if self._cluster is None:
             return web.Response(status=NOT_FOUND, text="no cluster is simulated here")
-        return web.json_response(dict(self._cluster()))
+        return web.json_response(self._cluster())
 
     async def _faults(self, request: web.Request) -> web.Response:
         return web.json_response(list(self._planted))

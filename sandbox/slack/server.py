@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Self
+from typing import Self
 
 from aiohttp import web
 
@@ -20,14 +20,13 @@ from sandbox.slack.faults import AT_ONCE, Fault, Faults, Kind
 from sandbox.slack.files import Files
 from sandbox.slack.lines import cut
 from sandbox.slack.methods import Methods
-from sandbox.slack.page import Page
+from sandbox.slack.page import ClusterCard, Page
 from sandbox.slack.people import Answer, People
 from sandbox.slack.socketmode import Pace, SocketMode
 from sandbox.slack.state import CAST, Change, Channel, Manifest, Message, Refusal, User, UserGroup, Workspace
 from sandbox.slack.web import Limits, Tokens, WebApi
 
 Predicate = Callable[[Message], bool]
-ClusterPicture = Callable[[], Mapping[str, Any]]
 
 WAIT_S = 10.0
 
@@ -47,7 +46,7 @@ class LocalSlack:
         tokens: Tokens | None = None,
         pace: Pace | None = None,
         limits: Mapping[str, int] | None = None,
-        cluster: ClusterPicture | None = None,
+        cluster: Callable[[], ClusterCard] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.port = port

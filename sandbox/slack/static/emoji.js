@@ -1,0 +1,101 @@
+// The emoji that a maintenance bot and its people use, drawn here: a bare machine has no emoji font, and nothing is
+// fetched from elsewhere. What is not in the list is left to the reader's own fonts.
+
+const RED = "#d63b3b", GREEN = "#2f9e5b", AMBER = "#e0a100", BLUE = "#3a7bd5", GREY = "#8a929b", SKIN = "#f2b84b", BROWN = "#a9713c";
+
+const fill = (colour, d) => `<path fill="${colour}" d="${d}"/>`;
+const line = (colour, d, width = 2.4) =>
+  `<path fill="none" stroke="${colour}" stroke-width="${width}" stroke-linecap="round" stroke-linejoin="round" d="${d}"/>`;
+const disc = (colour, r = 10) => `<circle cx="12" cy="12" r="${r}" fill="${colour}"/>`;
+const tile = (colour) => `<rect x="2" y="2" width="20" height="20" rx="4.5" fill="${colour}"/>`;
+const dot = (x, y, r, colour) => `<circle cx="${x}" cy="${y}" r="${r}" fill="${colour}"/>`;
+
+const hourglass = (sand) =>
+  fill(BROWN, "M5 2h14v2.6H5zM5 19.4h14V22H5z") + fill("#dbe7f2", "M7 4.6h10v3.2L13.4 12l3.6 4.2v3.2H7v-3.2L10.6 12 7 7.8z") + fill(SKIN, sand);
+const hand = fill(SKIN, "M6.2 13.5V6.2a1.3 1.3 0 0 1 2.6 0V4.3a1.3 1.3 0 0 1 2.6 0V3.5a1.3 1.3 0 0 1 2.6 0v1a1.3 1.3 0 0 1 2.6 0v8.1l1-1.9c.9-1.5 2.6-.7 2.2.8l-2.2 6.4A6.6 6.6 0 0 1 12.4 22 6.3 6.3 0 0 1 6.2 16z");
+const thumb = fill(SKIN, "M3 11h4v10H3zM8.2 11.2 12 3.2c1.9 0 2.8 1.3 2.4 3l-.6 3h5.3c1.4 0 2.3 1.2 1.9 2.5l-2 7.3c-.3 1.2-1.2 2-2.5 2H8.2z");
+
+// character, names as Slack has them (the first is shown), drawing
+const DRAWN = [
+  ["✅", "white_check_mark", tile(GREEN) + line("#fff", "M6.5 12.5l4 4 7-8.5", 2.8)],
+  ["☑️", "ballot_box_with_check", tile(BLUE) + line("#fff", "M6.5 12.5l4 4 7-8.5", 2.8)],
+  ["✔️", "heavy_check_mark", line(GREEN, "M4.5 13l5 5.5 10-13", 3.4)],
+  ["❌", "x", line(RED, "M5 5l14 14M19 5 5 19", 3.8)],
+  ["⛔", "no_entry", disc(RED) + fill("#fff", "M6 10.2h12v3.6H6z")],
+  ["🛑", "octagonal_sign stop_sign", fill(RED, "M8 2h8l6 6v8l-6 6H8l-6-6V8z") + fill("#fff", "M6.5 10.4h11v3.2h-11z")],
+  ["🚨", "rotating_light", fill(RED, "M6 18v-6a6 6 0 0 1 12 0v6z") + fill("#fff8", "M9 17v-5a3 3 0 0 1 2-2.8V17z") + fill(GREY, "M4 18h16v3.5H4z") + line(RED, "M12 1.5v2M3.5 6l1.7 1M20.5 6l-1.7 1", 1.8)],
+  ["⚠️", "warning", fill(AMBER, "M12 2.5 22.5 21h-21z") + fill("#231d00", "M10.9 9h2.2l-.3 6h-1.6zM10.9 16.5h2.2v2.2h-2.2z")],
+  ["👀", "eyes", `<ellipse cx="7" cy="12" rx="4.6" ry="6.5" fill="#fff" stroke="#777" stroke-width=".8"/><ellipse cx="17" cy="12" rx="4.6" ry="6.5" fill="#fff" stroke="#777" stroke-width=".8"/>` + dot(8.3, 12.8, 2.5, "#222") + dot(18.3, 12.8, 2.5, "#222")],
+  ["✋", "hand raised_hand", hand],
+  ["👍", "+1 thumbsup", thumb],
+  ["👎", "-1 thumbsdown", `<g transform="rotate(180 12 12)">${thumb}</g>`],
+  ["🙋", "raising_hand", dot(11, 8, 4, SKIN) + fill("#5b6ee1", "M4 22c0-5 3-8.5 7-8.5S18 17 18 22z") + line(SKIN, "M17.5 17 20 6", 3)],
+  ["👋", "wave", `<g transform="rotate(-25 12 12)">${hand}</g>`],
+  ["⏳", "hourglass_flowing_sand", hourglass("M8.5 8h7L12 12zM8.5 18.8h7L12 15.5z")],
+  ["⌛", "hourglass", hourglass("M8 18.8h8v-2L12 14l-4 2.8z")],
+  ["⏸️", "double_vertical_bar pause_button", tile(BLUE) + fill("#fff", "M7.5 7h3v10h-3zM13.5 7h3v10h-3z")],
+  ["⏹️", "black_square_for_stop stop_button", tile(BLUE) + fill("#fff", "M7.5 7.5h9v9h-9z")],
+  ["⏭️", "black_right_pointing_double_triangle_with_vertical_bar next_track_button", tile(BLUE) + fill("#fff", "M5 7l5.5 5L5 17zM10.5 7l5.5 5-5.5 5zM16.5 7H19v10h-2.5z")],
+  ["▶️", "arrow_forward", tile(BLUE) + fill("#fff", "M8.5 6.5 17.5 12l-9 5.5z")],
+  ["⬆️", "arrow_up", tile(BLUE) + line("#fff", "M12 18V6.5M7 11.5l5-5 5 5", 2.6)],
+  ["↩️", "leftwards_arrow_with_hook", tile(BLUE) + line("#fff", "M9.5 6 5.5 10l4 4M5.5 10H15a3.5 3.5 0 0 1 0 7h-3", 2.2)],
+  ["🔁", "repeat", tile(BLUE) + line("#fff", "M6 11.5V10a2.5 2.5 0 0 1 2.5-2.5H18M15.5 5 18 7.5 15.5 10M18 12.5V14a2.5 2.5 0 0 1-2.5 2.5H6M8.5 14 6 16.5 8.5 19", 1.9)],
+  ["▫️", "white_small_square", `<rect x="8" y="8" width="8" height="8" rx="1.5" fill="none" stroke="${GREY}" stroke-width="1.8"/>`],
+  ["🔧", "wrench", fill(GREY, "M21.5 6.8a5.6 5.6 0 0 1-7.5 6.6L6.9 20.6a2.5 2.5 0 0 1-3.5-3.5L10.6 10A5.6 5.6 0 0 1 17.2 2.5L13.9 5.8l.7 3.6 3.6.7z")],
+  ["📋", "clipboard", `<rect x="4" y="3.5" width="16" height="18.5" rx="2" fill="${BROWN}"/><rect x="6" y="6" width="12" height="14" fill="#fff"/><rect x="8.5" y="2" width="7" height="4" rx="1.2" fill="${GREY}"/>` + line(GREY, "M8.5 10h7M8.5 13h7M8.5 16h4.5", 1.3)],
+  ["🏁", "checkered_flag", fill("#fff", "M5 3h15v11H5z") + fill("#222", "M5 3h3.75v3.67H5zM12.5 3h3.75v3.67H12.5zM8.75 6.67h3.75v3.66H8.75zM16.25 6.67H20v3.66h-3.75zM5 10.33h3.75V14H5zM12.5 10.33h3.75V14H12.5z") + `<path fill="none" stroke="#777" stroke-width=".8" d="M5 3h15v11H5z"/>` + line("#777", "M5 3v19", 1.8)],
+  ["🚧", "construction", fill(AMBER, "M2 6h20v7H2z") + fill("#2b2b2b", "M5 6h4l-3 7H2.2zM12.5 6h4l-3 7h-4zM20 6h2v4l-1.2 3h-3.8z") + fill(GREY, "M5 13h2.2v8H5zM16.8 13H19v8h-2.2z")],
+  ["🚚", "truck", fill(GREEN, "M1.5 6H14v11H1.5z") + fill(BLUE, "M14.5 9.5h4.5l3.5 4V17h-8z") + dot(6, 18, 2.5, "#333") + dot(18, 18, 2.5, "#333") + dot(6, 18, 1, "#ccc") + dot(18, 18, 1, "#ccc")],
+  ["📦", "package", fill(BROWN, "M3 8h18v13H3z") + fill("#c98f55", "M5 3h14l2 5H3z") + fill("#e9d3b4", "M10.3 3h3.4l.5 8h-4.4z")],
+  ["🩹", "adhesive_bandage", `<g transform="rotate(-45 12 12)"><rect x="1" y="7.5" width="22" height="9" rx="4.5" fill="#e8a678"/><rect x="7.8" y="7.5" width="8.4" height="9" fill="#f5d3b8"/>${dot(10.5, 10.5, 0.8, "#b9774b")}${dot(13.5, 10.5, 0.8, "#b9774b")}${dot(10.5, 13.5, 0.8, "#b9774b")}${dot(13.5, 13.5, 0.8, "#b9774b")}</g>`],
+  ["💚", "green_heart", fill(GREEN, "M12 21C5 15.5 2 12 2 8.2A5.2 5.2 0 0 1 12 6.2a5.2 5.2 0 0 1 10 2C22 12 19 15.5 12 21z")],
+  ["🏠", "house", fill("#e5d5b8", "M4.5 11h15v10.5h-15z") + fill(RED, "M12 2.5 23 12.5H1z") + fill(BROWN, "M10 14.5h4v7h-4z")],
+  ["📌", "pushpin", fill(RED, "M14 2.5 21.5 10l-2 1-1.5-.4-3.5 3.5.2 3.5-1.5 1.2-8-8L6.4 9.3l3.5.2 3.5-3.5L13 4.5z") + line(GREY, "M8.5 15.5 3 21", 1.8)],
+  ["🔥", "fire", fill("#f06a1f", "M12 1.5c1 4 6.5 6.5 6.5 12.5a6.5 6.5 0 0 1-13 0c0-3 1.5-4.5 2.5-6.5.8 1 1 2 1.8 2.7C11 8 12 5 12 1.5z") + fill("#ffd34d", "M12 12c.5 2 3 3 3 5.5a3 3 0 0 1-6 0c0-2 2-3 3-5.5z")],
+  ["🔔", "bell", fill(AMBER, "M12 2.5a1.5 1.5 0 0 1 1.5 1.7A6 6 0 0 1 18 10v5l2 3H4l2-3v-5a6 6 0 0 1 4.5-5.8A1.5 1.5 0 0 1 12 2.5z") + dot(12, 20, 2, BROWN)],
+  ["🔒", "lock", line(GREY, "M7.5 11V8a4.5 4.5 0 0 1 9 0v3", 2.4) + `<rect x="4.5" y="10.5" width="15" height="11" rx="2" fill="${AMBER}"/>`],
+  ["📞", "telephone_receiver", fill("#444c56", "M5 2.5 9 3l1 5-2.5 2a14 14 0 0 0 6.5 6.5l2-2.5 5 1 .5 4c-.3 1.6-1.5 2.5-3 2.5A16.5 16.5 0 0 1 2.5 5.5c0-1.5.9-2.7 2.5-3z")],
+  ["📈", "chart_with_upwards_trend", `<rect x="2" y="2" width="20" height="20" rx="2" fill="#eef2f6"/>` + line(RED, "M5 17l5-5 3 3 6-8", 2)],
+  ["📉", "chart_with_downwards_trend", `<rect x="2" y="2" width="20" height="20" rx="2" fill="#eef2f6"/>` + line(BLUE, "M5 7l5 5 3-3 6 8", 2)],
+  ["🎉", "tada", fill(AMBER, "M2 22 8 8l8 8z") + line(RED, "M14 8l2-4M17 12l4-2", 1.8) + dot(19, 5, 1.4, BLUE) + dot(12, 4, 1.2, GREEN) + dot(20, 15, 1.2, RED)],
+  ["ℹ️", "information_source", tile(BLUE) + fill("#fff", "M10.8 6h2.6v2.6h-2.6zM9.5 10.3h3.9v6h1.4v2H9.3v-2h1.6v-4H9.5z")],
+  ["🟢", "large_green_circle", disc(GREEN, 9)],
+  ["🟡", "large_yellow_circle", disc(AMBER, 9)],
+  ["🔴", "red_circle", disc(RED, 9)],
+  ["⚪", "white_circle", `<circle cx="12" cy="12" r="8.5" fill="#fff" stroke="${GREY}"/>`],
+].map(([char, names, drawing]) => ({ char, bare: char.replace("\ufe0f", ""), names: names.split(" "), drawing }));
+
+const byName = new Map(DRAWN.flatMap((one) => one.names.map((name) => [name, one])));
+const byChar = new Map(DRAWN.map((one) => [one.bare, one]));
+
+const PATTERN = new RegExp(`(?:${DRAWN.map((one) => one.bare).join("|")})\ufe0f?|:([a-z0-9_+'-]+)(?:::skin-tone-[2-6])?:`, "gu");
+
+function picture(one, title) {
+  const span = document.createElement("span");
+  span.className = "emoji";
+  span.title = title;
+  span.setAttribute("role", "img");
+  span.setAttribute("aria-label", title);
+  span.innerHTML = `<svg viewBox="0 0 24 24" aria-hidden="true">${one.drawing}</svg>`; // our own drawing, never a message's text
+  return span;
+}
+
+/** A reaction's name as a node; ":name:" where there is no drawing. */
+export function emojiNamed(name) {
+  const one = byName.get(name.replace(/::skin-tone-[2-6]$/, ""));
+  return one ? picture(one, `:${name}:`) : document.createTextNode(`:${name}:`);
+}
+
+/** Plain text as nodes, its emoji drawn. */
+export function withEmoji(text) {
+  const nodes = [];
+  let end = 0;
+  for (const found of text.matchAll(PATTERN)) {
+    const one = found[1] ? byName.get(found[1]) : byChar.get(found[0].replace("\ufe0f", ""));
+    if (!one) continue;
+    nodes.push(document.createTextNode(text.slice(end, found.index)), picture(one, `:${one.names[0]}:`));
+    end = found.index + found[0].length;
+  }
+  nodes.push(document.createTextNode(text.slice(end)));
+  return nodes;
+}
