@@ -1,7 +1,8 @@
 """The Slack edge: Bolt on two Socket Mode connections, in one event loop, in one thread.
 
-Two aiohttp connections that take turns in being refreshed lost none of 581 commands over 10 refreshes; one alone lost
-some or acknowledged them late (measured; the app may have up to 10, and Slack delivers to any of them). The listeners
+Slack refreshes each connection every few hours, and delivers to any that is open (an app may have ten). A connection
+that is told to go is replaced first, and read on until Slack closes it: the SDK's own way closes it at once and throws
+away what is on the line just then. Two of them, so that one that drops without a word leaves the other. The listeners
 save, acknowledge and return; nothing is worked on here.
 """
 
@@ -11,8 +12,8 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from threading import Thread
 from typing import Any, Protocol
 
@@ -31,9 +32,9 @@ from store.api import CommandRow
 
 CONNECTIONS = ("one", "two")
 TIMEOUT_S = 10  # of one request
-PING_S = 5.0  # a line that died without a word is noticed after four of these
-TURN_S = 8.0  # Slack closes a connection about 10 s after it said so
-GREETING_S = 5.0  # from a new connection to Slack's hello
+PING_S = 3.0  # a line that died without a word is noticed after four of these
+RETIRED_S = 20.0  # a line that was told to go is read for so long; Slack closes it after about 10
+HASTE_S = 1.0  # a line that is told to go so soon (too many of them) is not replaced at once
 FIRST_REST_S, LONGEST_REST_S = 1.0, 30.0
 
 log = logging.getLogger(__name__)
@@ -53,27 +54,37 @@ class Desk(Protocol):
 
 class Line(SocketModeClient):
     """One connection of Slack's SDK, with three things mended: an address of Slack's is good for one try only; a
-    failure is told in a sentence and tried again, also the first; two lines are not refreshed at the same time."""
+    failure is told in a sentence and tried again, also the first; told to go, it makes room before it closes.
 
-    def __init__(self, name: str, app_token: str, web: AsyncWebClient, turn: asyncio.Lock, greeted: Callable[[], None]):
+    `on_greeting`: a connection stands. `on_leave`: this one was told to go, open another.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        app_token: str,
+        web: AsyncWebClient,
+        on_greeting: Callable[[], None],
+        on_leave: Callable[[Line], None],
+    ) -> None:
         super().__init__(app_token, web_client=web, ping_interval=PING_S)
-        self._name, self._turn, self._on_greeting = name, turn, greeted
-        self._greeted = asyncio.Event()
+        self.name = name
+        self.greeted_at = 0.0
+        self._on_greeting, self._on_leave = on_greeting, on_leave
+        self._retired = False
         self._renewer = asyncio.ensure_future(self._renew())
         self.message_listeners.append(self._heard)
 
     async def issue_new_wss_url(self) -> str:
-        return await until_told(f"socket '{self._name}'", "apps.connections.open", self._address)
+        return await until_told(f"socket '{self.name}'", "apps.connections.open", self._address)
 
     async def connect_to_new_endpoint(self, force: bool = False) -> None:
-        old = self.current_session
-        async with self._in_turn():
-            if self.current_session is not old:
-                return  # Slack says both `warning` and `refresh_requested`; once is enough
-            self._greeted.clear()
-            await super().connect_to_new_endpoint(force)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._greeted.wait(), GREETING_S)
+        """The SDK comes here when Slack says `disconnect` (`force`), and when the line broke."""
+        if not force:
+            await super().connect_to_new_endpoint()
+        elif not self._retired:  # Slack says both `warning` and `refresh_requested`
+            self._retired, self.default_auto_reconnect_enabled, self.auto_reconnect_enabled = True, False, False
+            self._on_leave(self)
 
     async def close(self) -> None:
         self._renewer.cancel()
@@ -86,8 +97,8 @@ class Line(SocketModeClient):
 
     async def _heard(self, _: Any, message: dict[str, Any], __: Any) -> None:
         if message.get("type") == "hello":
-            log.info("slack: socket '%s': connecting -> connected", self._name)
-            self._greeted.set()
+            log.info("slack: socket '%s': connecting -> connected", self.name)
+            self.greeted_at = asyncio.get_running_loop().time()
             self._on_greeting()
 
     async def _renew(self) -> None:
@@ -97,17 +108,38 @@ class Line(SocketModeClient):
             if not await self.is_connected():
                 self.wss_uri = None
 
-    @asynccontextmanager
-    async def _in_turn(self) -> AsyncIterator[None]:
-        """Wait for the other line, but not for so long that Slack closes this one first."""
-        mine = False
-        with suppress(TimeoutError):
-            mine = await asyncio.wait_for(self._turn.acquire(), TURN_S)
-        try:
-            yield
-        finally:
-            if mine:
-                self._turn.release()
+
+class Lines:
+    """As many connections as have names; each is replaced when Slack wants it to go."""
+
+    def __init__(self, app: AsyncApp, app_token: str, web: AsyncWebClient, on_greeting: Callable[[], None]) -> None:
+        self._app, self._app_token, self._web, self._on_greeting = app, app_token, web, on_greeting
+        self._open: set[Line] = set()
+        self._changes: set[asyncio.Task[None]] = set()
+
+    async def open(self, name: str) -> None:
+        line = Line(name, self._app_token, self._web, self._on_greeting, self._leave)
+        self._open.add(line)
+        await Handler(self._app, line).connect_async()  # type: ignore[no-untyped-call]
+
+    async def close(self) -> None:
+        for change in self._changes:
+            change.cancel()
+        await asyncio.gather(*(line.close() for line in self._open))
+
+    def _leave(self, line: Line) -> None:
+        change = asyncio.ensure_future(self._replace(line))
+        self._changes.add(change)
+        change.add_done_callback(self._changes.discard)
+
+    async def _replace(self, line: Line) -> None:
+        log.info("slack: socket '%s': connected -> told to go", line.name)
+        if asyncio.get_running_loop().time() - line.greeted_at < HASTE_S:
+            await asyncio.sleep(HASTE_S)
+        await self.open(line.name)
+        await asyncio.sleep(RETIRED_S)
+        self._open.discard(line)
+        await line.close()
 
 
 class Handler(AsyncSocketModeHandler):
@@ -168,13 +200,12 @@ class SlackEdge:
         self._main = asyncio.current_task()
         web = AsyncWebClient(self._bot_token, base_url=self._api_url, timeout=TIMEOUT_S, retry_handlers=[])
         app = bolt_app(web, await self._identity(web), self._desk)
-        turn = asyncio.Lock()
-        lines = [Line(name, self._app_token, web, turn, self._desk.connected) for name in CONNECTIONS]
+        lines = Lines(app, self._app_token, web, self._desk.connected)
         try:
-            await asyncio.gather(*(Handler(app, line).connect_async() for line in lines))  # type: ignore[no-untyped-call]
+            await asyncio.gather(*(lines.open(name) for name in CONNECTIONS))
             await asyncio.Event().wait()
         finally:
-            await asyncio.gather(*(line.close() for line in lines))
+            await lines.close()
 
     async def _identity(self, web: AsyncWebClient) -> AuthorizeResult:
         """Who we are, asked once: Bolt would ask with the first command, which cannot wait."""

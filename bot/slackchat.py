@@ -89,10 +89,11 @@ def failure(method: str, error: Exception) -> ChatDown:
     if response.status_code == 429:
         rest = retry_after(response.headers)
         return Refused(f"Slack refused {method}: too many calls, again in {rest:.0f} s", "ratelimited", rest)
-    code = str(response.get("error", ""))
+    said = response.data if isinstance(response.data, dict) else {}
+    code = str(said.get("error", ""))
     if response.status_code >= 500 or code in NO_ANSWER or not re.fullmatch(r"[a-z0-9_]+", code):
         return Unsure(f"Slack did not answer {method}: HTTP {response.status_code} {code[:80]}".rstrip())
-    needed = f", needed is {response.get('needed')}" if code == "missing_scope" else ""
+    needed = f", needed is {said.get('needed')}" if code == "missing_scope" else ""
     hint = f"; {HINTS[code]}" if code in HINTS else ""
     return Refused(f"Slack refused {method}: {code}{needed}{hint}", code)
 

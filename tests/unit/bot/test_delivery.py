@@ -1,0 +1,285 @@
+"""The outbox on its way to Slack: once, in order, urgent things first, whatever breaks in between."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.delivery import Bucket, Delivery, in_turn
+from bot.slackchat import Refused, Unsure
+from engine.port import Saying
+from sandbox.cast import ALICE, MALLORY
+from store.api import OutboxRow
+from store.memory import MemoryStore
+from tests.unit.bot.deskwork import (
+    CHANNEL,
+    NOON,
+    RUN,
+    Clock,
+    DoneAllTheSame,
+    FakeSlack,
+    ask,
+    begin_run,
+    limited,
+    note,
+    park,
+    result,
+    row,
+    say,
+    wait,
+)
+
+OTHER = "lab2-20261124-1"
+
+
+class Post:
+    """A store, a Slack and the delivery between them."""
+
+    def __init__(self) -> None:
+        self.store, self.slack, self.clock = MemoryStore(check_plain=True), FakeSlack(), Clock()
+        self.restart()
+        begin_run(self.store)
+
+    def restart(self) -> None:
+        self.delivery = Delivery(self.store, self.slack, lambda cluster: CHANNEL, self.clock)
+
+    def step(self, after: float = 0.0) -> None:
+        self.clock.now += after
+        self.delivery.step()
+
+    def told(self) -> list[str]:
+        return [post.key for post in self.slack.posts.values()]
+
+
+@pytest.fixture
+def post() -> Post:
+    return Post()
+
+
+# ---- where and in which order --------------------------------------------------------------------------------------
+
+
+def test_the_board_comes_first_and_everything_else_goes_into_its_thread(post: Post) -> None:
+    note(post.store, "a")
+    note(post.store, "b")
+    post.step()
+    assert post.told() == ["board", "a", "b"]
+    assert [p.thread for p in post.slack.posts.values()] == ["", "1.0", "1.0"]
+    assert row(post.store, "b").ts == "3.0"
+
+
+def test_a_page_goes_to_the_top_level_before_all_else_and_links_to_the_thread(post: Post) -> None:
+    post.step()
+    note(post.store, "a")
+    say(post.store, "page", Saying("page", "✋ I hold.", mention=(ALICE,)))
+    post.step()
+    assert post.told() == ["board", "page", "a"]
+    page = post.slack.posts["2.0"]
+    assert page.thread == ""
+    assert page.text == f"<@{ALICE}> ✋ I hold.\n<https://slack.example/C0LAB/1.0|The run and its thread>"
+
+
+def test_a_page_does_not_wait_for_a_board_that_cannot_be_posted(post: Post) -> None:
+    say(post.store, "page", Saying("page", "✋ I hold."))
+    post.slack.troubles = [limited(0.0)]
+    post.step()
+    assert post.slack.texts() == []
+    post.step(60)
+    assert post.told() == ["page", "board"]
+
+
+def test_a_thread_that_asks_for_approval_goes_before_others() -> None:
+    def outgoing(number: int, run_id: str, kind: str) -> OutboxRow:
+        return OutboxRow(number, run_id, f"{number}", Saying(kind, "").plain(), NOON)
+
+    due = [
+        outgoing(1, "r1", "note"),
+        outgoing(2, "r2", "note"),
+        outgoing(3, "r2", "approval"),
+        outgoing(4, "r3", "page"),
+    ]
+    assert [r.id for r in in_turn(due)] == [4, 2, 3, 1]
+
+
+def test_beyond_a_burst_notes_go_out_one_a_second_but_an_approval_does_not_wait(post: Post) -> None:
+    for number in range(8):
+        note(post.store, f"n{number}")
+    post.step()
+    assert len(post.told()) == 5
+    post.step(after=1)
+    assert len(post.told()) == 6
+    ask(post.store)
+    post.step()
+    assert post.told()[-1] == "pve1.ask.request.said"
+    assert [key for key in post.told() if key.startswith("n")] == [f"n{number}" for number in range(8)]
+
+
+def test_the_request_gets_both_emoji(post: Post) -> None:
+    ask(post.store)
+    post.step()
+    assert post.slack.posts["2.0"].emoji == ["white_check_mark", "x"]
+
+
+def test_what_only_one_person_may_see_is_whispered(post: Post) -> None:
+    say(post.store, "private", Saying("private", "ℹ️ does not count", to=MALLORY))
+    post.step()
+    assert post.slack.whispers == [(MALLORY, "ℹ️ does not count")]
+    assert post.told() == ["board"]
+
+
+def test_a_whisper_that_is_refused_is_given_up(post: Post) -> None:
+    post.step()
+    say(post.store, "private", Saying("private", "ℹ️", to=MALLORY))
+    post.slack.troubles = [Refused("no such user", "user_not_in_channel")]
+    post.step()
+    assert post.store.undelivered(NOON) == []
+
+
+# ---- once ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_crash_after_the_post_is_found_by_its_metadata_and_not_repeated(post: Post) -> None:
+    board = row(post.store, "board")
+    post.store.trying(board.id, NOON)
+    post.slack.post(CHANNEL, "", "🔧 posted before the crash", (), RUN, "board")
+    post.restart()
+    post.step()
+    assert post.slack.tries == 1
+    assert row(post.store, "board").ts == "1.0"
+
+
+def test_a_crash_before_the_post_is_looked_up_and_then_posted(post: Post) -> None:
+    post.store.trying(row(post.store, "board").id, NOON)
+    post.restart()
+    post.step()
+    assert post.slack.found == ["board"]
+    assert post.told() == ["board"]
+
+
+def test_a_first_try_needs_no_look_up(post: Post) -> None:
+    post.step()
+    assert post.slack.found == []
+
+
+def test_a_line_that_broke_after_the_post_does_not_post_twice(post: Post) -> None:
+    post.slack.troubles = [DoneAllTheSame("the line broke")]
+    post.step()
+    post.step(after=3)
+    assert post.slack.tries == 1
+    assert row(post.store, "board").delivered_at == NOON + 3
+
+
+def test_a_line_that_broke_before_the_post_is_tried_again_later_and_later(post: Post) -> None:
+    post.slack.troubles = [Unsure("no answer")] * 4
+    for rest in (0, 2, 4, 8, 16):
+        post.step(after=rest)
+    assert post.slack.tries == 5
+    assert post.told() == ["board"]
+
+
+def test_while_the_look_up_fails_nothing_is_posted(post: Post) -> None:
+    def away(*_: object) -> str:
+        raise Unsure("no answer")
+
+    post.store.trying(row(post.store, "board").id, NOON)
+    post.slack.find = away  # type: ignore[method-assign]
+    post.step()
+    assert post.slack.tries == 0
+    assert row(post.store, "board").error == "no answer"
+
+
+# ---- refusals ------------------------------------------------------------------------------------------------------
+
+
+def test_too_many_calls_rest_for_as_long_as_slack_says(post: Post) -> None:
+    post.slack.troubles = [limited(30)]
+    post.step()
+    post.step(after=29)
+    assert post.slack.tries == 1
+    post.step(after=1)
+    assert post.told() == ["board"]
+
+
+def test_blocks_that_slack_refuses_are_sent_again_as_plain_text(post: Post) -> None:
+    post.slack.troubles = [Refused("bad blocks", "invalid_blocks")]
+    post.step()
+    assert post.slack.posts["1.0"].blocks == ()
+    assert post.slack.texts() == ["🔧 The rolling upgrade of lab runs."]
+
+
+def test_a_channel_without_an_invitation_is_told_once_in_the_log_and_tried_slowly(
+    post: Post, caplog: pytest.LogCaptureFixture
+) -> None:
+    post.slack.troubles = [Refused("not_in_channel; type /invite @roundsman", "not_in_channel")] * 3
+    for _ in range(3):
+        post.step(after=60)
+    assert caplog.text.count("type /invite @roundsman") == 1
+    post.step(after=60)
+    assert post.told() == ["board"]
+
+
+def test_one_thread_that_cannot_be_posted_does_not_hold_up_the_others(post: Post) -> None:
+    begin_run(post.store, OTHER)
+    post.slack.troubles = [Refused("is_archived", "is_archived")]
+    post.step()
+    assert [(p.key, p.text) for p in post.slack.posts.values()] == [("board", "🔧 The rolling upgrade of lab runs.")]
+    assert row(post.store, "board", OTHER).delivered_at == NOON
+
+
+def test_later_messages_of_a_thread_wait_for_the_one_that_failed(post: Post) -> None:
+    post.step()
+    note(post.store, "a")
+    note(post.store, "b")
+    post.slack.troubles = [Refused("msg_too_long", "msg_too_long")]
+    post.step()
+    post.step(after=30)
+    assert post.told() == ["board"]
+    post.step(after=30)
+    assert post.told() == ["board", "a", "b"]
+
+
+def test_a_message_that_cannot_be_shown_is_pushed_back_and_the_loop_goes_on(
+    post: Post, caplog: pytest.LogCaptureFixture
+) -> None:
+    post.store.put_out("no-such-run", "odd", Saying("note", "?").plain(), NOON)
+    post.step()
+    assert post.told() == ["board"]
+    assert "message 'odd' of run 'no-such-run' cannot be shown" in caplog.text
+    assert [r.key for r in post.store.undelivered(NOON + 60)] == ["odd"]
+
+
+# ---- progress ------------------------------------------------------------------------------------------------------
+
+
+def heals(store: MemoryStore, after: str) -> None:
+    about = f"pve1.heal.{after}"
+    say(store, f"{about}.said", Saying("progress", "🩹 pve1: now the storage heals.", about=about))
+
+
+def test_progress_that_is_over_is_merged_away(post: Post) -> None:
+    heals(post.store, "reboot")
+    wait(post.store, "pve1.heal.reboot.wait")
+    result(post.store, "pve1.heal.reboot.wait", ["saw", {"took": 60.0, "bricks": 2}])
+    post.step()
+    assert post.told() == ["board"]
+    assert row(post.store, "pve1.heal.reboot.said").delivered_at == NOON
+
+
+def test_older_progress_gives_way_to_newer(post: Post) -> None:
+    heals(post.store, "upgrade")
+    heals(post.store, "reboot")
+    post.step()
+    assert post.told() == ["board", "pve1.heal.reboot.said"]
+
+
+def test_live_progress_is_posted_with_its_bar(post: Post) -> None:
+    heals(post.store, "reboot")
+    park(post.store, "pve1.heal.reboot.wait", {"pending": {"pve1:/b": 3, "pve2:/b": 0}, "curve": [[NOON, 3]]})
+    post.step()
+    assert post.slack.posts["2.0"].text == "🩹 pve1: now the storage heals. 3 pending."
+
+
+def test_a_bucket_fills_again_and_never_above_its_rim() -> None:
+    bucket = Bucket(2.0, 1.0)
+    assert [bucket.take(100.0) for _ in range(3)] == [True, True, False]
+    assert [bucket.take(101.0), bucket.take(101.0)] == [True, False]
+    assert [bucket.take(1000.0) for _ in range(3)] == [True, True, False]
