@@ -16,6 +16,7 @@ from engine.port import Plain, Workflow
 from sandbox.cast import IDS, NAMES, readable
 from sandbox.clock import VirtualClock
 from sandbox.direct import SimCluster
+from sandbox.faults import faults_from
 from sandbox.fixed_delay import fixed_delay
 from sandbox.model import Model
 from sandbox.scenario import Cue, Scenario
@@ -30,11 +31,9 @@ from workflows.site import Site
 
 RECONCILE_S = 45.0
 """How often the bot reads the reactions of open requests again."""
-FIRST = {"board": 0, "approval": 1, "page": 1}
-"""Kinds that are delivered before the others."""
 
 
-@dataclass(slots=True)
+@dataclass
 class Night:
     """One scenario being lived. `lines` is the transcript; `pages` the texts that woke people, with their time."""
 
@@ -50,7 +49,7 @@ class Night:
         s = self.scenario
         self.clock = VirtualClock(s.start)
         self.managed: ManagedCluster = managed_settings(s.spec)
-        self.model = Model(s.spec, s.seed, s.start, s.faults)
+        self.model = Model(s.spec, s.seed, s.start, faults_from(s.faults))
         self.chat = SimChat()
         self.store = MemoryStore(check_plain=self.transcript)
         self.cluster = Calls(SimCluster(self.model, self.managed, self.clock), self._call)
@@ -99,9 +98,8 @@ class Night:
     def _deliver(self) -> bool:
         if self.chat.down or self.bot_down:
             return False
-        rows = sorted(
-            self.store.undelivered(self.clock.now), key=lambda row: (FIRST.get(row.message["kind"], 2), row.id)
-        )
+        waiting = self.store.undelivered(self.clock.now)
+        rows = sorted(waiting, key=lambda row: row.message["kind"] != "page")  # in order within a thread, pages first
         for row in rows:
             self._post(row)
         return bool(rows)
@@ -155,7 +153,12 @@ class Night:
         elif cue.types:
             self.type(cue.who, cue.types)
         else:
-            self.react(cue.who, ts, cue.reacts or cue.unreacts, given=bool(cue.reacts))
+            self.react(cue.who, self._request(ts), cue.reacts or cue.unreacts, given=bool(cue.reacts))
+
+    def _request(self, ts: str) -> str:
+        """The approval request that a reaction is meant for: the cue's own message, else the last one."""
+        requests = [posted.ts for posted in self.chat.posted.values() if posted.kind == "approval"]
+        return ts if ts in requests else requests[-1]
 
     def type(self, who: str, text: str) -> None:
         self.write(who, text)

@@ -64,7 +64,7 @@ def next_guest(w: Wheel) -> Any:
     guest = min(here, key=lambda g: (not g.ha, g.id))
     move = next((m for m in machines.moves.value if m.guest == guest.id), None)
     if guest.ha:
-        return {"guest": guest.id, "how": "ha", "name": guest.name, "target": "another node, by HA"}
+        return {"guest": guest.id, "how": "ha", "name": guest.name, "source": guest.node, "target": "another node"}
     target = choose(machines, guest, move, w.site.managed.groups, w.own.down) if move else ""
     if target:
         return {"guest": guest.id, "how": "move", "name": guest.name, "target": target}
@@ -105,12 +105,12 @@ def _move(w: Wheel, item: Mapping[str, Any], target: str) -> None:
     """Start the migration (or leave it to HA), then believe the listing alone."""
     guest_id, detail = item["guest"], str(item["guest"])
     if item["how"] == "ha":
-        started = {"upid": ""}
+        started = {"upid": "", "source": item["source"]}
     else:
         began = w.act(Phase.MOVE, lambda *_: w.site.clock(), f"{detail}.began")
         started = w.act(Phase.MOVE, lambda _, again: _start_move(w, guest_id, target, again, began), detail)
-    w.say(Phase.MOVE, detail, lambda: messages.moving(w.node, guest_id, item["name"], target))
-    source = started.get("source", w.node)
+    w.say(Phase.MOVE, detail, lambda: messages.moving(w.node, guest_id, item["name"], target, item["how"]))
+    source = started["source"]
     ended = w.wait(
         Phase.MOVE,
         lambda at: _arrived(w, guest_id, source, started["upid"], at),
@@ -245,7 +245,7 @@ def _way_back(w: Wheel, guest_id: int) -> Any:
     guest = _find(w, guest_id)
     if guest.node == w.node or not guest.running:
         return {"guest": None}
-    return {"guest": guest_id, "how": "ha" if guest.ha else "move", "name": guest.name}
+    return {"guest": guest_id, "how": "ha" if guest.ha else "move", "name": guest.name, "source": guest.node}
 
 
 def _all_running(w: Wheel, guests: Sequence[int]) -> Any:

@@ -41,12 +41,18 @@ class Judgement:
 
     @property
     def notes(self) -> list[str]:
-        notes = [o.verdict.note for o in self.opinions if isinstance(o.verdict, Passed) and o.verdict.note]
-        return notes + [f"{o.gate} overridden by {o.overridden_by}" for o in self.opinions if o.overridden_by]
+        """What a person should know although it passed."""
+        return [o.verdict.note for o in self.opinions if isinstance(o.verdict, Passed) and o.verdict.note]
+
+    @property
+    def waived(self) -> list[str]:
+        return [f"{o.gate} overridden by {o.overridden_by}" for o in self.opinions if o.overridden_by]
 
     @property
     def summary(self) -> str:
-        return "; ".join([f"{len(self.opinions)} gates passed", *self.notes])
+        """How many passed, and which are open only because somebody said so."""
+        passed = sum(isinstance(opinion.verdict, Passed) for opinion in self.opinions)
+        return "; ".join([f"{passed} gates passed", *self.waived])
 
 
 def judge_now(

@@ -213,8 +213,9 @@ def maintenance_on(node: str, gates: str) -> Saying:
     return _note(f"🚧 {node}: maintenance mode is on ({host(gates)}). Next: drain.")
 
 
-def moving(node: str, guest: int, name: str, target: str) -> Saying:
-    return _note(f"🚚 {node}: guest {guest} ({host(name)}) moves to {target}.")
+def moving(node: str, guest: int, name: str, target: str, how: str) -> Saying:
+    by = ", moved by HA" if how == "ha" else ""
+    return _note(f"🚚 {node}: guest {guest} ({host(name)}) moves to {target}{by}.")
 
 
 def stopping(node: str, guest: int, name: str) -> Saying:
@@ -259,6 +260,10 @@ def heal_state(progress: HealProgress) -> str:
     if progress.split_brain:
         parts.append(f"{progress.split_brain} in split-brain, which does not heal by itself")
     return "; ".join(parts) or f"{progress.asked} listed no brick at all"
+
+
+def still_healed(node: str, bricks: int) -> Saying:
+    return _note(f"💚 {node}: the storage is fully healed: {bricks} bricks connected, 0 pending on each.")
 
 
 def healed(node: str, took: float, bricks: int) -> Saying:

@@ -121,7 +121,8 @@ def ask(walk: Walk, why_again: str = "") -> None:
     while True:
         if not w.own.maintenance:
             w.approval = None
-            walk.evidence = w.gated(Phase.GATES, GatePhase.ASK, lambda *_: None)["gates"]
+            judged = w.gated(Phase.GATES, GatePhase.ASK, lambda *_: None)
+            walk.evidence = "; ".join([judged["gates"], *judged["notes"]])
         walk.need = _narrowed(walk, look(w, walk.force)) if why_again or w.approval else walk.need
         answer = _answer(walk, why_again)
         match answer["how"]:
@@ -210,13 +211,13 @@ def maintenance_on(walk: Walk) -> None:
 def upgrade(walk: Walk) -> None:
     """dist-upgrade as a named unit on the node, followed to its end. A failed one holds; a retry gets a new name only
     after the old one is known to have ended."""
-    w, cluster = walk.wheel, walk.wheel.site.cluster
+    w = walk.wheel
     while True:
         sent = w.gated(
             Phase.UPGRADE,
             GatePhase.UPGRADE,
             lambda key, _: _start_upgrade(walk, key),
-            done=lambda key: cluster.unit(w.node, unit_name(w.run.id, key)).began,
+            found=lambda key: _begun(w, key),
             ask_again=_ask_again(walk),
         )
         if not walk.need.packages:
@@ -233,6 +234,12 @@ def upgrade(walk: Walk) -> None:
 def unit_name(run_id: str, key: str) -> str:
     """A systemd unit's name for one numbered key of one run; the same key always names the same unit."""
     return f"{run_id}.{key}".replace("#", "-")
+
+
+def _begun(w: Wheel, key: str) -> dict[str, Any] | None:
+    """A unit that an earlier pass may have started: what it returned, if the node knows it."""
+    unit = unit_name(w.run.id, key)
+    return {"unit": unit, "at": w.site.clock()} if w.site.cluster.unit(w.node, unit).began else None
 
 
 def _start_upgrade(walk: Walk, key: str) -> dict[str, Any]:
@@ -279,7 +286,7 @@ def reboot(walk: Walk) -> None:
         Phase.REBOOT,
         GatePhase.REBOOT,
         lambda key, again: _strike(walk, again),
-        done=lambda _: _struck(walk),
+        found=lambda _: "sent" if _struck(walk) else None,
         ask_again=_ask_again(walk),
     )
     w.owns(down=frozenset({w.node}))

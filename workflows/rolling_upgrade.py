@@ -75,7 +75,8 @@ def _preflight(wheel: Wheel, nodes: list[str]) -> None:
     summaries = {}
     for node in nodes:
         one = Wheel(wheel.run, wheel.site, wheel.starter, node)
-        summaries[node] = one.gated(Phase.PREFLIGHT, GatePhase.PREFLIGHT, lambda *_: None)["gates"]
+        judged = one.gated(Phase.PREFLIGHT, GatePhase.PREFLIGHT, lambda *_: None)
+        summaries[node] = "; ".join([judged["gates"], *judged["notes"]])
     wheel.run.say("run.preflight", lambda: messages.preflight_passed(summaries))
 
 

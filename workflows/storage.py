@@ -22,6 +22,9 @@ def healed(w: Wheel, after: str) -> None:
         return
     limits = w.site.managed.limits
     about = w.key(Phase.HEAL, after)
+    if bricks := w.read(Phase.HEAL, lambda: _whole(w), "asking whether the storage is healed", f"{after}.asked"):
+        w.say(Phase.HEAL, f"{after}.whole", lambda: messages.still_healed(w.node, bricks))
+        return
     w.say(Phase.HEAL, after, lambda: messages.heal_begins(w.node, about))
     w.wait(
         Phase.BRICKS,
@@ -40,6 +43,12 @@ def healed(w: Wheel, after: str) -> None:
         detail=after,
     )
     w.say(Phase.HEAL, f"{after}.over", lambda: messages.healed(w.node, found["took"], found["bricks"]))
+
+
+def _whole(w: Wheel) -> int:
+    """How many bricks are healed, if all are; else 0."""
+    progress = w.site.cluster.heal_progress(w.node)
+    return len(progress.pending) if progress.healed and not progress.split_brain else 0
 
 
 def _bricks(w: Wheel, at: Look) -> Any:

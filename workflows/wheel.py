@@ -65,8 +65,8 @@ Deed = Callable[[str, bool], Any]
 """fn(key, again): `again` says that an earlier pass may have acted already, so the world is to be asked."""
 
 
-def never(_: str) -> bool:
-    return False
+def nothing(_: str) -> None:
+    return None
 
 
 def healing(site: Site, node: str) -> Waiting | None:
@@ -148,23 +148,25 @@ class Wheel:
         moment: GatePhase,
         fn: Deed,
         *,
-        done: Callable[[str], bool] = never,
+        found: Callable[[str], Any] = nothing,
         ask_again: Callable[[str], None] | None = None,
     ) -> Any:
         """An act behind gates: read in this order, machines, people, then the node's own guard inside `fn`.
 
-        `done(key)`: asked first when an earlier pass may have acted; true means that it has. `ask_again(why)`: called
-        when the approval no longer stands, after which the act is tried anew.
+        `found(key)`: asked first when an earlier pass may have acted; a value means that it has.
+        `ask_again(why)`: called when the approval no longer stands, after which the act is tried anew.
         """
 
         def attempt(key: str) -> Any:
-            if self.run.acted(key) and done(key):
-                return ["did", {"value": "found", "gates": ""}]
+            if self.run.acted(key) and (value := found(key)) is not None:
+                return ["did", {"value": value, "gates": "found begun after a restart", "notes": []}]
             judgement = self.judge(moment)
             if not judgement.open:
                 return ["shut", judgement.reasons, judgement.remedy]
             tried = self._attempt(key, fn)
-            return ["did", {"value": tried[1], "gates": judgement.summary}] if tried[0] == "did" else tried
+            if tried[0] != "did":
+                return tried
+            return ["did", {"value": tried[1], "gates": judgement.summary, "notes": judgement.notes}]
 
         def shut(base: str, reasons: Sequence[str], remedy: str) -> None:
             if not remedy:
