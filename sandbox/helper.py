@@ -18,7 +18,7 @@ from typing import Any
 
 from cluster.facts import BrickProcess
 from sandbox import gluster_xml
-from sandbox.lines import Gone
+from sandbox.lines import Acts, Gone
 from sandbox.model import Away, Denied, Model
 from sandbox.model.gluster import LOCKED, NO_DAEMON, TIMED_OUT
 from sandbox.ssh_server import Reply
@@ -48,8 +48,8 @@ def _grammar() -> list[tuple[re.Pattern[str], str]]:
 class Helper:
     """All nodes' helpers. `answer` may raise Gone: the node went dark while it was asked."""
 
-    def __init__(self, model: Model, clock: Callable[[], float]) -> None:
-        self._model, self._clock = model, clock
+    def __init__(self, model: Model, clock: Callable[[], float], line: Acts) -> None:
+        self._model, self._clock, self._line = model, clock, line
         self._grammar = _grammar()
         self._acts: Mapping[str, Callable[[str, Found], Mapping[str, Any]]] = {
             "status": self._status,
@@ -99,20 +99,22 @@ class Helper:
 
     def _maintenance(self, node: str, found: Found) -> Mapping[str, Any]:
         target = found["node"] or node
-        self._model.maintenance(self._clock(), node, target, found["word"] == "on")
+        on = found["word"] == "on"
+        self._line.do("maintenance", target, lambda: self._model.maintenance(self._clock(), node, target, on))
         return {"node": target, "requested": found["word"]}
 
     def _upgrade(self, node: str, found: Found) -> Mapping[str, Any]:
         unit, plan, not_after = found["unit"] or "", found["plan"] or "", float(found["not_after"] or 0)
         already = self._model.unit(self._clock(), node, unit).began
-        self._model.upgrade(self._clock(), node, unit, plan, not_after)
+        self._line.do("upgrade", node, lambda: self._model.upgrade(self._clock(), node, unit, plan, not_after))
         return {"began": True, "already": already}
 
     def _unit(self, node: str, found: Found) -> Mapping[str, Any]:
         return asdict(self._model.unit(self._clock(), node, found["unit"] or "")) | {"hint": ""}
 
     def _reboot(self, node: str, found: Found) -> Mapping[str, Any]:
-        self._model.reboot(self._clock(), node, found["approved"] or "", float(found["not_after"] or 0))
+        boot_id, not_after = found["approved"] or "", float(found["not_after"] or 0)
+        self._line.do("reboot", node, lambda: self._model.reboot(self._clock(), node, boot_id, not_after))
         return {"rebooting": True}
 
     # gluster --------------------------------------------------------------------------------------------------

@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeVar
+
+from sandbox.faults import How
+from sandbox.model import Away, Denied, Model
+
+T = TypeVar("T")
 
 
 class Fault(StrEnum):
@@ -30,10 +36,11 @@ class Moment(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Something that changes the cluster, as a face received it. `what`: "reboot 5f...", "POST /nodes/pve1/..."."""
+    """Something that changes the cluster, as a face received it, named as in `cluster.api`. `about`: a node's name, or
+    a guest's id as text; `verb`: migrate, shutdown, start, set_onboot, maintenance, upgrade, reboot ..."""
 
-    node: str
-    what: str
+    about: str
+    verb: str
     moment: Moment
 
 
@@ -72,3 +79,30 @@ class Faults:
     def tell(self, act: Act) -> None:
         for callback in self._told:
             callback(act)
+
+
+class Acts:
+    """How an act on a real-protocol face meets its line: who is told, and what the model's night does to it."""
+
+    def __init__(self, model: Model, clock: Callable[[], float], faults: Faults) -> None:
+        self._model, self._clock, self._faults = model, clock, faults
+
+    def do(self, verb: str, about: str, act: Callable[[], T]) -> T:
+        """1. it is received, 2. the line may fail before, 3. it is done, 4. the line may fail before the answer."""
+        self._faults.tell(Act(about, verb, Moment.RECEIVED))
+        fault = self._model.trouble.line(verb, about)
+        if fault and fault.how is not How.BROKEN:
+            if fault.how is How.LATE:
+                self._model.later(self._clock(), fault.amount, lambda: self._arrive_late(act))
+            raise Gone
+        result = act()
+        self._faults.tell(Act(about, verb, Moment.DONE))
+        if fault:
+            raise Gone
+        return result
+
+    def _arrive_late(self, act: Callable[[], object]) -> None:
+        try:
+            act()
+        except (Denied, Away) as nobody:
+            self._model.lost_word(str(nobody))  # there is nobody left to answer; the record keeps it

@@ -25,7 +25,7 @@ import asyncssh
 from cluster.settings import ClusterSettings
 from sandbox.door import HOST, Door
 from sandbox.helper import Helper
-from sandbox.lines import Act, Faults
+from sandbox.lines import Act, Acts, Faults
 from sandbox.model import Model
 from sandbox.model.model import OUR_USER
 from sandbox.pve_answers import Answers
@@ -67,9 +67,10 @@ class Faces:
         key.write_private_key(self._key_file)
         allowed = self.directory / "authorized_keys"
         key.write_public_key(allowed)
-        answers = Answers(self.model, self._clock, self.acl, OUR_USER, self._fingerprint)
+        line = Acts(self.model, self._clock, self.faults)
+        answers = Answers(self.model, self._clock, line, self.acl, OUR_USER, self._fingerprint)
         api = Api({f"{OUR_USER}={TOKEN}"}, answers.answer, answers.reach, self.faults, self.acl)
-        helper = Helper(self.model, self._clock)
+        helper = Helper(self.model, self._clock, line)
         self.certificates: dict[str, NodeCertificate] = {n: self._authority.issue(n) for n in self.names}
         self.ssh = {n: SshFace(n, LOGIN, allowed, helper.answer, self.faults) for n in self.names}
         self._ssh_doors = {name: Door(face) for name, face in self.ssh.items()}
@@ -84,11 +85,15 @@ class Faces:
         self._follower = asyncio.run_coroutine_threadsafe(self._follow_always(), self._loop)
 
     def stop(self) -> None:
-        if self._follower:
-            self._follower.cancel()
-        self._wait(self._shut())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
+        """Every port is free again afterwards; also for faces that were never started."""
+        if self._thread.is_alive():
+            if self._follower:
+                self._follower.cancel()
+            self._wait(self._shut())
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+        else:
+            self._loop.run_until_complete(self._shut())
         self._loop.close()
 
     def run(self, fn: Callable[[], T]) -> T:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cluster.facts import Backup, Guest, Move, StorageRow
-from sandbox.lines import Gone
+from sandbox.lines import Acts, Gone
 from sandbox.model import Away, Denied, Model
 from sandbox.model.core import SOMEBODY
 from sandbox.model.guests import Vm
@@ -60,17 +60,24 @@ class Answers:
     """From a judged request to what stands under `data`; the model's errors become PVE's."""
 
     def __init__(
-        self, model: Model, clock: Callable[[], float], acl: Acl, user: str, fingerprint: Callable[[str], str]
+        self,
+        model: Model,
+        clock: Callable[[], float],
+        line: Acts,
+        acl: Acl,
+        user: str,
+        fingerprint: Callable[[str], str],
     ) -> None:
-        self._model, self._clock, self._acl = model, clock, acl
-        self._user, self._fingerprint = user, fingerprint
+        self._model, self._clock, self._line = model, clock, line
+        self._acl, self._user, self._fingerprint = acl, user, fingerprint
 
     def answer(self, node: str, method: Method, values: Mapping[str, Any]) -> Any:
         ask = Ask(self._model, self._clock(), node, values, self._acl, self._user, self._fingerprint)
         if not ask.model.api_answers(ask.now, node):
             raise Gone
+        give = ANSWERS[f"{method.verb} {method.path}"]
         try:
-            return ANSWERS[f"{method.verb} {method.path}"](ask)
+            return give(ask) if method.verb == "GET" else self._line.do(*_named(method, values), lambda: give(ask))
         except Denied as no:
             raise _denied(no, values) from None
         except Away as away:
@@ -84,6 +91,12 @@ class Answers:
             self._model.need_api(self._clock(), target)
         except Away as away:
             raise _away(away) from None
+
+
+def _named(method: Method, values: Mapping[str, Any]) -> tuple[str, str]:
+    """An act's verb as `cluster.api` has it, and the guest or node that it is about."""
+    word = method.path.rsplit("/", 1)[1]
+    return "set_onboot" if word == "config" else word, str(values.get("vmid", values["node"]))
 
 
 def _denied(no: Denied, values: Mapping[str, Any]) -> PveError:
@@ -327,7 +340,7 @@ def node_status(ask: Ask) -> Row:
 def node_command(ask: Ask) -> None:
     """Reboot, unguarded; the bot's token may not."""
     if ask.values["command"] != "reboot":
-        raise PveError(500, "the nodes of the sandbox reboot, they do not shut down")
+        raise Denied("the nodes of the sandbox reboot, they do not shut down")
     boot_id = ask.model.node(ask.target).boot_id
     ask.model.reboot(ask.now, ask.target, boot_id, 0.0, guard=False, by=SOMEBODY)
 
@@ -535,7 +548,7 @@ def set_guest_config(ask: Ask) -> None:
     elif wanted == {"delete"} and ask.values["delete"] == "onboot":
         ask.model.set_onboot(ask.now, vm.id, False)
     else:
-        raise PveError(500, f"of a guest's settings the sandbox has onboot only, not {', '.join(sorted(wanted))}")
+        raise Denied(f"of a guest's settings the sandbox has onboot only, not {', '.join(sorted(wanted))}")
 
 
 def vm_move(ask: Ask) -> Row:
@@ -569,21 +582,21 @@ def _barred(move: Move) -> Row:
 def migrate_vm(ask: Ask) -> str:
     vm = ask.vm()
     if vm.running and not ask.values.get("online") and not vm.ha:
-        raise PveError(500, "can't migrate running VM without --online")
+        raise Denied("can't migrate running VM without --online")
     return ask.model.migrate(ask.now, vm.id, ask.values["target"], ask.user)
 
 
 def migrate_container(ask: Ask) -> str:
     vm = ask.vm()
     if vm.running and not ask.values.get("restart") and not vm.ha:
-        raise PveError(500, "can't migrate running container without --online or --restart")
+        raise Denied("can't migrate running container without --online or --restart")
     return ask.model.migrate(ask.now, vm.id, ask.values["target"], ask.user)
 
 
 def migrate_all(ask: Ask) -> str:
     """Ends in OK whatever becomes of the guests: never believe it (proxmox.md §1.2)."""
     if not (ask.values.get("max-workers") or ask.values.get("maxworkers")):
-        raise PveError(500, "either 'max-workers' parameter or max_workers in datacenter.cfg must be set!")
+        raise Denied("either 'max-workers' parameter or max_workers in datacenter.cfg must be set!")
     guests = [vm for vm in ask.model.guests.on(ask.target) if vm.running]
     for vm in guests:
         _try_to_move(ask, vm)
@@ -609,7 +622,7 @@ def start_guest(ask: Ask) -> str:
 
 def agent_ping(ask: Ask) -> Row:
     if not ask.vm().healthy:
-        raise PveError(500, "QEMU guest agent is not running")
+        raise Denied("QEMU guest agent is not running")
     return {"result": {}}
 
 

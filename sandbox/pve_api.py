@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from sandbox.lines import Act, Fault, Faults, Gone, Moment
+from sandbox.lines import Fault, Faults, Gone
 from sandbox.pve_contract import Acl, Contract, Method, PveError, answer_errors
 
 BASE = "/api2/json"
@@ -49,16 +49,7 @@ class Api:
         if method.proxy:
             self.reach(node, _answering_node(named, method.proxy))
         values = method.checked({**named, **given})
-        return self._judged(method, self._done(node, method, path, values))
-
-    def _done(self, node: str, method: Method, path: str, values: Mapping[str, Any]) -> Any:
-        if method.verb == "GET":
-            return self.answer(node, method, values)
-        what = f"{method.verb} {path}"
-        self.faults.tell(Act(node, what, Moment.RECEIVED))
-        answer = self.answer(node, method, values)
-        self.faults.tell(Act(node, what, Moment.DONE))
-        return answer
+        return self._judged(method, self.answer(node, method, values))
 
     def _judged(self, method: Method, answer: Any) -> Any:
         wrong = answer_errors(method.returns, answer)

@@ -14,12 +14,10 @@ from pathlib import Path
 
 import asyncssh
 
-from sandbox.lines import Act, Fault, Faults, Gone, Moment
+from sandbox.lines import Fault, Faults, Gone
 
 HELPER = ("sudo", "-n", "/usr/local/sbin/roundsman-helper")
 FLOOD = 100 * 1024 * 1024
-ACTS = ("maintenance", "upgrade", "reboot", "plan refresh")
-"""Helper verbs that change something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +30,7 @@ class Reply:
 
 
 Answer = Callable[[str, Sequence[str]], Reply]
-"""(node, the helper's arguments) -> what the helper prints there."""
+"""(node, the helper's arguments) -> what the helper prints there. Raises Gone when the line breaks meanwhile."""
 
 
 class SshFace:
@@ -103,19 +101,10 @@ class SshFace:
             return Reply(err=f"sudo: {HELPER[-1]}: command not found\n", exit=1)
         if tuple(words[:3]) != HELPER:
             return _not_allowed(words)
-        reply = self._act(words[3:])
+        reply = self._answer(self.node, words[3:])
         if fault is Fault.CUT:
             return Reply(reply.out[: len(reply.out) // 2], reply.err, reply.exit)
         return Reply("<!doctype html><p>It works!") if fault is Fault.GARBAGE else reply
-
-    def _act(self, words: Sequence[str]) -> Reply:
-        what = " ".join(words)
-        if not what.startswith(ACTS):
-            return self._answer(self.node, words)
-        self._faults.tell(Act(self.node, what, Moment.RECEIVED))
-        reply = self._answer(self.node, words)
-        self._faults.tell(Act(self.node, what, Moment.DONE))
-        return reply
 
 
 class _Login(asyncssh.SSHServer):
