@@ -63,10 +63,11 @@ class Faults:
         """The next `times` requests to `node` ("" = any) whose words contain `what` go wrong."""
         self._planned.append(_Planned(fault, node, what, times))
 
-    def take(self, node: str, what: str) -> Fault | None:
+    def take(self, node: str, what: str, only: Fault | None = None) -> Fault | None:
         """The fault that is due for this request, once fewer from now on."""
         for planned in self._planned:
-            if planned.times > 0 and planned.node in ("", node) and planned.what in what:
+            fits = planned.times > 0 and planned.node in ("", node) and planned.what in what
+            if fits and only in (None, planned.fault):
                 planned.times -= 1
                 return planned.fault
         return None

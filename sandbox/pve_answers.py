@@ -83,8 +83,8 @@ class Answers:
         except Away as away:
             raise _away(away) from None
 
-    def reach(self, asked: str, target: str) -> None:
-        """Raises what the asked node answers when it cannot forward to the target."""
+    def reach(self, target: str) -> None:
+        """Raises what a node answers when it cannot forward a request to the target."""
         if target not in self._model.machines.all:
             raise PveError(500, f"hostname lookup '{target}' failed - failed to get address info for: {target}")
         try:

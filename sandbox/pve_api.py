@@ -34,8 +34,8 @@ class Api:
 
     tokens: set[str]
     answer: Answer
-    reach: Callable[[str, str], None]
-    """(from, to): raises PveError 595 or 596 when one node cannot forward to the other."""
+    reach: Callable[[str], None]
+    """(node): raises PveError 595 when no other node can forward to it."""
     faults: Faults
     acl: Acl = field(default_factory=Acl)
     contract: Contract = field(default_factory=Contract)
@@ -47,9 +47,14 @@ class Api:
         method, named = self.contract.find(verb, path)
         self.acl.require(method.permissions.get("check"), named)
         if method.proxy:
-            self.reach(node, _answering_node(named, method.proxy))
+            self._forward(node, _answering_node(named, method.proxy), f"{verb} {path}")
         values = method.checked({**named, **given})
         return self._judged(method, self.answer(node, method, values))
+
+    def _forward(self, asked: str, target: str, what: str) -> None:
+        self.reach(target)
+        if target != asked and self.faults.take(target, what, only=Fault.HANG):
+            raise PveError(596, "Connection timed out")  # which a real one says after 30 s
 
     def _judged(self, method: Method, answer: Any) -> Any:
         wrong = answer_errors(method.returns, answer)

@@ -233,6 +233,12 @@ def test_a_dead_node_is_595_from_the_others_and_refuses_by_itself(night: Night) 
         night.api("pve2").version.get()
 
 
+def test_a_node_that_hangs_is_596_from_the_others(night: Night) -> None:
+    night.faces.faults.plan(Fault.HANG, node="pve2", what="qemu/102")
+    error = refused(lambda: night.api("pve1").nodes("pve2").qemu(102).config.get())
+    assert (error.status_code, error.content) == (596, "Connection timed out")
+
+
 def test_a_dead_node_stays_in_the_lists_for_a_while(night: Night) -> None:
     night.power_cut("pve2")
     night.pass_time(2)
