@@ -11,9 +11,10 @@ import pkgutil
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
+from typing import Any
 
-from cluster.facts import Reading, Topic, Unread
-from cluster.gates._common import Settled, span, told
+from cluster.facts import Reading, Topic
+from cluster.gates._common import Settled, not_down, span, status_of, told
 from cluster.world import Gate, GatePhase, Opinion, Passed, Unknown, Verdict, World
 
 log = logging.getLogger(__name__)
@@ -67,14 +68,13 @@ def ask(gate: Gate, world: World, node: str, phase: GatePhase, now: float) -> Ve
         return Unknown(f"the gate itself broke ({type(fault).__name__})", hint=hint)
 
 
-def _readings(world: World, topic: Topic) -> Iterator[tuple[str, Reading[object]]]:
+def _readings(world: World, topic: Topic) -> Iterator[tuple[str, Reading[Any]]]:
     """A topic is read when all of it is read: the helper's word of every node that we have not taken down."""
     if topic is not Topic.NODES:
         yield topic.value, getattr(world.machines, topic.value)
         return
-    for name in world.settings.nodes:
-        if name not in world.own.down:
-            yield f"status of {name}", world.machines.nodes.get(name, Unread("it was not asked", 0.0))
+    for name in not_down(world):
+        yield f"status of {name}", status_of(world, name)
 
 
 def table() -> str:
@@ -90,5 +90,6 @@ def table() -> str:
 
 def _row(gate: Gate) -> str:
     when = ", ".join(phase.value for phase in GatePhase if phase in gate.phases)
+    age = f"at most {span(gate.max_age)} old" if gate.max_age else "the clock"
     override = "by an approver" if gate.overridable else "never"
-    return f"| `{gate.name}` | {gate.doc} | {when} | at most {span(gate.max_age)} old | {override} |"
+    return f"| `{gate.name}` | {gate.doc} | {when} | {age} | {override} |"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeVar
 
-from cluster.facts import Guest, Read, Reading
+from cluster.facts import Guest, NodeStatus, Read, Reading, StorageRow, Unread
 from cluster.settings import GuestGroup
 from cluster.world import GatePhase, Unknown, Verdict, World
 
@@ -21,6 +21,8 @@ FRESH_S = 30.0
 """Membership, Gluster and guest groups: DESIGN section 5, invariant 2."""
 MINUTES_S = 300.0
 """What only a person or an upgrade changes: settings of storages, services, locks."""
+QUARTER_S = 900.0
+"""Backups: listing them is slow, and a quarter of an hour is nothing to their age."""
 CLOCK_SLACK_S = 1.0
 """Evidence from the future by more than this means that the clock jumped: its age is unknown."""
 
@@ -36,16 +38,23 @@ class Settled(Exception):
         self.verdict = verdict
 
 
-def told(reading: Reading[T], what: str, now: float, limit: float) -> T:
-    """The value, if it was read within the last `limit` seconds; else it is settled: unknown."""
+def untold(reading: Reading[T], what: str, now: float, limit: float) -> str:
+    """Why this does not count as told, in a sentence; "" if it was read within the last `limit` seconds."""
     if not isinstance(reading, Read):
-        raise Settled(Unknown(f"{what} was not read: {reading.why}"))
+        return f"{what} was not read: {reading.why}"
     age = now - reading.at
     if age > limit:
-        raise Settled(Unknown(f"{what}: evidence is {age:.0f} s old, limit {limit:.0f} s"))
+        return f"{what}: evidence is {age:.0f} s old, limit {limit:.0f} s"
     if age < -CLOCK_SLACK_S:
-        raise Settled(Unknown(f"{what}: evidence is from {-age:.0f} s ahead of now; the clock jumped"))
-    return reading.value
+        return f"{what}: evidence is stamped {-age:.0f} s ahead of now; the clock jumped"
+    return ""
+
+
+def told(reading: Reading[T], what: str, now: float, limit: float) -> T:
+    """The value, if it was read within the last `limit` seconds; else it is settled: unknown."""
+    if why := untold(reading, what, now, limit):
+        raise Settled(Unknown(why))
+    return value(reading)
 
 
 def value(reading: Reading[T]) -> T:
@@ -55,6 +64,28 @@ def value(reading: Reading[T]) -> T:
     return reading.value
 
 
+# ---- nodes -------------------------------------------------------------------------------------------------------
+
+
+def not_down(world: World) -> list[str]:
+    """Every node of the settings but those that this run is rebooting right now."""
+    return [name for name in world.settings.nodes if name not in world.own.down]
+
+
+def status_of(world: World, node: str) -> Reading[NodeStatus]:
+    """The helper's word on a node."""
+    return world.machines.nodes.get(node, Unread("it was not asked", 0.0))
+
+
+def online(world: World) -> frozenset[str]:
+    return frozenset(member.node for member in value(world.machines.membership).members if member.online)
+
+
+def elsewhere(world: World, node: str) -> frozenset[str]:
+    """Nodes that can take guests: online, not this one, and not in maintenance mode."""
+    return online(world) - value(world.machines.ha).maintenance - {node}
+
+
 # ---- guests ------------------------------------------------------------------------------------------------------
 
 
@@ -62,10 +93,6 @@ def runs_on(world: World, node: str) -> list[Guest]:
     return [
         guest for guest in value(world.machines.guests) if guest.node == node and guest.running and not guest.template
     ]
-
-
-def online(world: World) -> frozenset[str]:
-    return frozenset(member.node for member in value(world.machines.membership).members if member.online)
 
 
 ILL = frozenset({"error", "fence", "recovery"})
@@ -80,9 +107,21 @@ def members_up(world: World, group: GuestGroup) -> list[Guest]:
     return [g for g in guests if g.id in group.guests and g.running and g.ha not in ILL and g.node in there]
 
 
-def elsewhere(world: World, node: str) -> frozenset[str]:
-    """Nodes that can take guests: online, not this one, and not in maintenance mode."""
-    return online(world) - value(world.machines.ha).maintenance - {node}
+# ---- storages ----------------------------------------------------------------------------------------------------
+
+
+def mounted(world: World, row: StorageRow) -> bool:
+    """Whether the storage's path lies on a Gluster mount of its node."""
+    status = status_of(world, row.node)
+    mounts = status.value.gluster_mounts if isinstance(status, Read) else ()
+    return any(row.path == mount or row.path.startswith(f"{mount}/") for mount in mounts)
+
+
+def on_gluster(world: World) -> list[StorageRow]:
+    """Rows of the storages that lie on Gluster: on one node's mount, and so on every node, mounted there or not."""
+    rows = value(world.machines.storages)
+    names = {row.storage for row in rows if row.kind == "glusterfs" or mounted(world, row)}
+    return [row for row in rows if row.storage in names]
 
 
 # ---- words -------------------------------------------------------------------------------------------------------

@@ -1,0 +1,172 @@
+"""What the peers of a Gluster pool say, read from every one of them and compared. Bricks are matched by host UUID and
+path, for host names differ by who is asked (gluster.md section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import inf
+
+from cluster.facts import Brick, BrickHeal, PeerView, Volume, VolumeStatus
+from cluster.gates._common import FRESH_S, Settled, listed, told, untold, value
+from cluster.world import Blocked, Unknown, World
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Every peer's view, and the volumes that must be healed, on which all views agree."""
+
+    views: tuple[PeerView, ...]
+    volumes: tuple[Volume, ...]
+
+    def node(self, uuid: str) -> str:
+        """The peer's name, or its UUID if nobody asked it."""
+        return next((view.node for view in self.views if view.uuid == uuid), uuid)
+
+    def uuid(self, node: str) -> str | None:
+        """None: the node is no peer."""
+        return next((view.uuid for view in self.views if view.node == node), None)
+
+
+def pool_nodes(world: World) -> tuple[str, ...]:
+    """The nodes that are peers, by the settings; none if there is no Gluster."""
+    gluster = world.settings.gluster
+    return (gluster.nodes or tuple(world.settings.nodes)) if gluster.enabled else ()
+
+
+def pool_of(world: World, now: float) -> Pool:
+    """Every peer answered for itself, just now, and all know the same volumes. Else it is settled."""
+    views = value(world.machines.gluster).views
+    if unasked := sorted(frozenset(pool_nodes(world)) - {view.node for view in views}):
+        hint = "`gluster.nodes` in the settings names the peers, if not every node is one"
+        raise Settled(Unknown(f"Gluster on {listed(unasked)} was not asked", hint=hint))
+    known = [_volumes(view, now) for view in views]
+    for view, volumes in zip(views, known, strict=True):
+        if _shapes(volumes) != _shapes(known[0]):
+            reason = f"{view.node} and {views[0].node} do not know the same volumes and bricks"
+            raise Settled(Blocked(reason, hint=f"compare `gluster volume info` on {view.node} and {views[0].node}"))
+    return Pool(views, _wanted(world, known[0]))
+
+
+def _volumes(view: PeerView, now: float) -> tuple[Volume, ...]:
+    return told(view.volumes, f"volume info of {view.node}", now, FRESH_S)
+
+
+def _shapes(volumes: Iterable[Volume]) -> dict[str, tuple[object, ...]]:
+    """What must be the same whoever is asked."""
+    return {v.name: (v.kind, v.started, v.replica, v.disperse, tuple(map(_place, v.bricks))) for v in volumes}
+
+
+def _place(brick: Brick) -> tuple[str, str]:
+    return brick.host_uuid, path_of(brick.name)
+
+
+def _wanted(world: World, volumes: Sequence[Volume]) -> tuple[Volume, ...]:
+    names = world.settings.gluster.volumes or tuple(volume.name for volume in volumes)
+    found = {volume.name: volume for volume in volumes}
+    if not names:
+        raise Settled(Blocked("the Gluster pool has no volume", hint="no Gluster at all: `gluster.enabled: false`"))
+    for name in names:
+        if name not in found:
+            hint = f"`gluster.volumes` in the settings names it; the pool has {listed(found) or 'none'}"
+            raise Settled(Blocked(f"there is no volume {name}", hint=hint))
+        _must_be_whole(found[name])
+    return tuple(found[name] for name in names)
+
+
+def _must_be_whole(volume: Volume) -> None:
+    if not volume.started:
+        hint = f"`gluster volume start {volume.name}`, or leave it out of `gluster.volumes` in the settings"
+        raise Settled(Blocked(f"volume {volume.name} is stopped", hint=hint))
+    if not volume.bricks or len(volume.bricks) % set_size(volume):
+        reason = f"volume info lists {len(volume.bricks)} bricks of {volume.name}: no whole sets of {set_size(volume)}"
+        raise Settled(Unknown(reason))
+
+
+# ---- bricks ------------------------------------------------------------------------------------------------------
+
+
+def set_size(volume: Volume) -> int:
+    """Bricks that hold the same files: so many consecutive ones."""
+    return max(volume.disperse or volume.replica, 1)
+
+
+def heals(volume: Volume) -> bool:
+    """A plain distributed volume has one copy of everything, and nothing to heal from."""
+    return set_size(volume) > 1
+
+
+def sets(volume: Volume) -> list[tuple[Brick, ...]]:
+    size = set_size(volume)
+    return [volume.bricks[n : n + size] for n in range(0, len(volume.bricks), size)]
+
+
+def path_of(name: str) -> str:
+    return name.rpartition(":")[2]
+
+
+def is_about(brick: Brick, name: str, host_uuid: str) -> bool:
+    """A brick that is down has "-" for its host's UUID; then its name must be that of volume info."""
+    if host_uuid in ("", "-"):
+        return name == brick.name
+    return host_uuid == brick.host_uuid and path_of(name) == path_of(brick.name)
+
+
+# ---- heal info summary, read several times from every peer ---------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One peer's answer, one time: brick -> its row, None where the answer leaves it out. `strangers`: rows about no
+    brick of the volume."""
+
+    node: str
+    volume: Volume
+    rows: Mapping[str, BrickHeal | None]
+    strangers: tuple[str, ...] = ()
+
+
+def heal_answers(world: World, pool: Pool, now: float) -> tuple[list[Answer], list[str]]:
+    """All answers of all peers, oldest first, and in words what was not answered. Only the last one has to be fresh:
+    those before it show that it is stable."""
+    answers: list[Answer] = []
+    silent: list[str] = []
+    for view, volume in ((view, volume) for view in pool.views for volume in pool.volumes if heals(volume)):
+        readings = view.heal.get(volume.name, ())
+        silent += _too_few(world, view, volume, len(readings))
+        for place, reading in enumerate(readings, start=1):
+            limit = FRESH_S if place == len(readings) else inf
+            if why := untold(reading, f"heal of {volume.name} by {view.node}", now, limit):
+                silent.append(why)
+            else:
+                answers.append(_answer(view.node, volume, value(reading)))
+    return answers, silent
+
+
+def _too_few(world: World, view: PeerView, volume: Volume, times: int) -> list[str]:
+    wanted = max(value(world.machines.gluster).reads, world.settings.gluster.reads)
+    return [f"{view.node} was asked {times} of {wanted} times how {volume.name} heals"] if times < wanted else []
+
+
+def _answer(node: str, volume: Volume, rows: tuple[BrickHeal, ...]) -> Answer:
+    found: dict[str, BrickHeal | None] = {}
+    left = list(rows)
+    for brick in volume.bricks:
+        row = next((row for row in left if is_about(brick, row.brick, row.host_uuid)), None)
+        found[brick.name] = row
+        if row is not None:
+            left.remove(row)
+    return Answer(node, volume, found, tuple(row.brick for row in left))
+
+
+# ---- volume status -------------------------------------------------------------------------------------------------
+
+
+def statuses(pool: Pool, now: float) -> Iterator[tuple[str, Volume, VolumeStatus]]:
+    """`volume status` of every volume by every peer. It takes the cluster's lock, so "ask again" is a usual answer."""
+    for view in pool.views:
+        for volume in pool.volumes:
+            reading = view.status.get(volume.name)
+            if reading is None:
+                raise Settled(Unknown(f"{view.node} was not asked for the status of {volume.name}"))
+            yield view.node, volume, told(reading, f"status of {volume.name} by {view.node}", now, FRESH_S)

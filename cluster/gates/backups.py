@@ -1,0 +1,50 @@
+"""A fresh, restorable backup of the guests that matter, and not on the volume that may be what is lost."""
+
+from __future__ import annotations
+
+from cluster.facts import Backup, Topic
+from cluster.gates._common import QUARTER_S, listed, on_gluster, span, value
+from cluster.world import Blocked, Gate, GatePhase, Passed, Verdict, World
+
+
+def check(world: World, node: str, phase: GatePhase, now: float) -> Verdict:
+    rows = value(world.machines.backups)
+    inside = frozenset(world.settings.backups.on_gluster) | {row.storage for row in on_gluster(world)}
+    newest = {guest: _newest([row for row in rows if row.guest == guest], inside) for guest in _wanted(world)}
+    evidence = {str(guest): row.volid or row.storage if row else None for guest, row in newest.items()}
+    limit = world.settings.backups.max_age
+    wrong = {guest: why for guest, row in newest.items() if (why := _why_not(row, now, limit))}
+    if not wrong:
+        return Passed(evidence)
+    what = listed(f"guest {guest}: {why}" for guest, why in wrong.items())
+    reason = f"{len(wrong)} of {len(newest)} guests have no fresh backup outside of Gluster; {what}"
+    return Blocked(reason, evidence, f"`vzdump {' '.join(map(str, wrong))} --mode snapshot --storage STORAGE`")
+
+
+def _wanted(world: World) -> list[int]:
+    grouped = (guest for group in world.settings.groups for guest in group.guests)
+    return sorted({*world.settings.backups.critical, *grouped})
+
+
+def _newest(rows: list[Backup], inside: frozenset[str]) -> Backup | None:
+    """An empty file, one that failed its verification, or one on the volume itself restores nothing."""
+    good = [row for row in rows if row.size > 0 and row.verified is not False and row.storage not in inside]
+    return max(good, key=lambda row: row.made_at, default=None)
+
+
+def _why_not(row: Backup | None, now: float, limit: float) -> str:
+    if row is None:
+        return "none that would restore"
+    age = now - row.made_at
+    return f"the newest is {span(age)} old, limit {span(limit)}" if age > limit else ""
+
+
+GATE = Gate(
+    name="backups",
+    doc="Does every critical guest, and every member of a guest group, have a fresh backup outside of the volume?",
+    phases=frozenset({GatePhase.PREFLIGHT, GatePhase.ASK}),
+    reads=frozenset({Topic.BACKUPS, Topic.STORAGES, Topic.NODES}),
+    max_age=QUARTER_S,
+    overridable=True,
+    check=check,
+)

@@ -1,0 +1,103 @@
+"""Nothing is left to heal: on every brick of `volume info`, by the word of every peer, several times in a row.
+
+A brick counts as healed only if it is listed, its status is exactly Connected, and every counter is there and 0.
+Measured: a dead brick has no counters at all, and a sum that takes them for 0 reads a dead brick as healed. "Possibly
+healing" with nothing pending blocks too: a heal holds its lock right now.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from cluster.facts import BrickHeal, Read, Topic
+from cluster.gates._common import ALWAYS, FRESH_S, listed
+from cluster.gates._pool import Answer, heal_answers, pool_of
+from cluster.world import Blocked, Gate, GatePhase, Passed, Unknown, Verdict, World
+
+CONNECTED = "Connected"
+STATUS_CHARS = 80
+"""So much of a brick's status is shown: a dead one has prose there."""
+IMAGE = re.compile(r"(?:vm|subvol|base)-(\d+)-[\w.-]+")
+
+Faults = dict[tuple[str, str], dict[str, str]]
+"""(volume, brick) -> peer -> what that peer said of the brick last."""
+
+
+def check(world: World, node: str, phase: GatePhase, now: float) -> Verdict:
+    pool = pool_of(world, now)
+    answers, silent = heal_answers(world, pool, now)
+    faults = _faults(answers)
+    evidence = {"answers": len(answers), "silent": silent, "faults": _plain(faults)}
+    hint = f"`gluster volume heal {pool.volumes[0].name} info summary` on every node; `/upgrade why` shows the curve"
+    if faults:
+        asked = [view.node for view in pool.views]
+        what = listed(_told(brick, said, asked) for (_, brick), said in faults.items())
+        return Blocked(f"{what}{_images(world)}", evidence, hint)
+    return Unknown(listed(silent), evidence, hint) if silent else Passed(evidence)
+
+
+def _faults(answers: Sequence[Answer]) -> Faults:
+    faults: Faults = {}
+    for answer in answers:
+        for brick, why in _wrong(answer):
+            faults.setdefault((answer.volume.name, brick), {})[answer.node] = why
+    return faults
+
+
+def _wrong(answer: Answer) -> Iterator[tuple[str, str]]:
+    for brick, row in answer.rows.items():
+        if why := "not listed" if row is None else _why_not_healed(row):
+            yield brick, why
+    for stranger in answer.strangers:
+        yield stranger, "listed, but no brick of the volume"
+
+
+def _why_not_healed(row: BrickHeal) -> str:
+    """What keeps this brick from being healed, in words; "" if nothing does."""
+    if row.status != CONNECTED:
+        return f"not connected ({row.status[:STATUS_CHARS]})"
+    counts = {"pending": row.pending, "possibly healing": row.possibly_healing, "in split-brain": row.split_brain}
+    if row.total is None or None in counts.values():
+        return "connected, but its counters are missing"
+    if any(counts.values()):
+        return ", ".join(f"{count} {what}" for what, count in counts.items() if count or what == "pending")
+    return f"{row.total} entries" if row.total else ""
+
+
+def _told(brick: str, said: dict[str, str], asked: Sequence[str]) -> str:
+    """Who says what; peers that see nothing where others do are named, for somebody is wrong."""
+    words = dict.fromkeys(said.values())
+    what = " or ".join(words)
+    others = [node for node in asked if node not in said]
+    return f"{brick}: {what}" + (f" (by {listed(said)}, but not by {listed(others)})" if others else "")
+
+
+def _images(world: World) -> str:
+    """Which guests' images are among the entries, as far as their names tell."""
+    gluster = world.machines.gluster
+    names = [name for names in gluster.value.entries.values() for name in names] if isinstance(gluster, Read) else []
+    images = {match[0]: int(match[1]) for name in names if (match := IMAGE.search(name))}
+    return f"; healing: {listed(_image(world, *image) for image in sorted(images.items()))}" if images else ""
+
+
+def _image(world: World, image: str, guest_id: int) -> str:
+    guests = world.machines.guests
+    found = [guest.name for guest in guests.value if guest.id == guest_id] if isinstance(guests, Read) else []
+    groups = [f"group {group.name}" for group in world.settings.groups if guest_id in group.guests]
+    return f"{image} of {listed([*(found or [f'guest {guest_id}']), *groups])}"
+
+
+def _plain(faults: Faults) -> dict[str, dict[str, str]]:
+    return {f"{volume} {brick}": said for (volume, brick), said in faults.items()}
+
+
+GATE = Gate(
+    name="heal",
+    doc="Is every brick connected and fully healed, by every peer's word, several times in a row?",
+    phases=ALWAYS,
+    reads=frozenset({Topic.GLUSTER}),
+    max_age=FRESH_S,
+    overridable=False,
+    check=check,
+)

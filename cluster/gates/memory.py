@@ -1,0 +1,77 @@
+"""Memory of what stays. A migration's own precondition does not look at it, and an overcommitted node kills guests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from cluster.facts import Guest, Topic
+from cluster.gates._common import EMPTYING, MIB, MINUTES_S, elsewhere, gib, listed, named, runs_on, value
+from cluster.settings import ClusterSettings
+from cluster.world import Blocked, Gate, GatePhase, Passed, Unknown, Verdict, World
+
+
+def check(world: World, node: str, phase: GatePhase, now: float) -> Verdict:
+    """Every guest of the node that can move is placed in simulation, the largest first, on the first node it fits."""
+    targets = sorted(elsewhere(world, node))
+    known = {row.node for row in value(world.machines.capacity)}
+    if unknown := [name for name in targets if name not in known]:
+        return Unknown(f"nobody said how much memory {listed(unknown)} has")
+    free = _free(world, targets)
+    places, homeless = _place(_movers(world, node), free, _allowed(world))
+    evidence = {"free_after": free, "places": places}
+    if not homeless:
+        return Passed(evidence)
+    guest = homeless[0]
+    left = listed(f"{gib(amount)} on {name}" for name, amount in free.items()) or "no node"
+    reason = f"{named(guest)} with {gib(guest.memory)} finds no place: {left} would be left{_reserve(world.settings)}"
+    hint = "shut down a guest that may rest (`qm shutdown ID`), or lower `memory_reserve_mib` in the settings"
+    return Blocked(reason, evidence, hint)
+
+
+def _reserve(settings: ClusterSettings) -> str:
+    reserve = settings.memory_reserve_mib
+    return f" beside the reserve of {gib(reserve * MIB)}" if reserve else ""
+
+
+def _free(world: World, targets: Iterable[str]) -> dict[str, int]:
+    """Bytes left on each target by configured memory, not by what is in use now."""
+    memory = {row.node: row.memory for row in value(world.machines.capacity)}
+    reserve = world.settings.memory_reserve_mib * MIB
+    return {name: memory[name] - reserve - sum(guest.memory for guest in runs_on(world, name)) for name in targets}
+
+
+def _allowed(world: World) -> Mapping[int, tuple[str, ...]]:
+    return {move.guest: move.allowed for move in value(world.machines.moves)}
+
+
+def _movers(world: World, node: str) -> list[Guest]:
+    """Those that PVE lets go nowhere are shut down or refused by the gate `movable`; they need no place."""
+    allowed = _allowed(world)
+    movers = [guest for guest in runs_on(world, node) if allowed.get(guest.id)]
+    return sorted(movers, key=lambda guest: -guest.memory)
+
+
+def _place(
+    guests: Iterable[Guest], free: dict[str, int], allowed: Mapping[int, tuple[str, ...]]
+) -> tuple[dict[str, str], list[Guest]]:
+    """Takes from `free` what is placed. Returns guest -> node, and the guests that found no place."""
+    places, homeless = {}, []
+    for guest in guests:
+        target = next((n for n in free if n in allowed[guest.id] and free[n] >= guest.memory), None)
+        if target is None:
+            homeless.append(guest)
+            continue
+        free[target] -= guest.memory
+        places[str(guest.id)] = target
+    return places, homeless
+
+
+GATE = Gate(
+    name="memory",
+    doc="Do the nodes that stay hold all guests' configured memory, and a reserve, each guest placed in simulation?",
+    phases=EMPTYING,
+    reads=frozenset({Topic.CAPACITY, Topic.GUESTS, Topic.MOVES, Topic.MEMBERSHIP, Topic.HA}),
+    max_age=MINUTES_S,
+    overridable=True,
+    check=check,
+)
