@@ -59,6 +59,7 @@ class UnitState:
     exit: int | None = None
     tail: str = ""
     trouble: str = ""
+    hint: str = ""
 
 
 class Cluster(Protocol):

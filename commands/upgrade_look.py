@@ -43,12 +43,13 @@ def _why(now: RunPicture, at: float) -> str:
     if now.wait is None:
         return f"`{now.run_id}` waits for nothing: it is at work right now."
     wait = now.wait
+    then = "it is said again, to all operators" if ".hold" in wait.key else "it holds; it never goes on by itself"
     return (
-        f"`{now.run_id}` waits for {messages.host(wait.why)}, since {messages.at(wait.since)} "
-        f"({messages.span(at - wait.since)}).\n"
+        f"`{now.run_id}` waits since {messages.at(wait.since)} ({messages.span(at - wait.since)}) for: "
+        f"{messages.host(wait.why)}.\n"
         f"Seen {messages.span(max(at - wait.looked_at, 0))} ago: {wait.seen}.\n"
         f"What ends it: {wait.who}.\n"
-        f"At the latest {messages.at(wait.deadline)}, and then it holds; it never goes on by itself."
+        f"At the latest {messages.at(wait.deadline)}, and then {then}."
     )
 
 

@@ -52,12 +52,11 @@ class Night:
         self.model = Model(s.spec, s.seed, s.start, faults_from(s.faults))
         self.chat = SimChat()
         self.store = MemoryStore(check_plain=self.transcript)
-        self.cluster = Calls(SimCluster(self.model, self.managed, self.clock), self._call)
+        self.cluster = Calls(SimCluster(self.model, self.managed, self.clock, guard=s.way == "roundsman"), self._call)
         site = Site(self.managed, self.cluster, self.chat, self.store, self.clock, s.spec.helper_checksum)
-        self.workflows: Mapping[str, Workflow] = {
-            **catalogue({s.spec.name: site}),
-            "fixed_delay": partial(fixed_delay, site, s.fixed_delay),
-        }
+        self.workflows: Mapping[str, Workflow] = catalogue({s.spec.name: site})
+        if s.way == "fixed-delay":
+            self.workflows = {"rolling_upgrade": partial(fixed_delay, site, s.fixed_delay)}
         self._waiting = [cue for cue in s.cues if cue.when]
         self._typed = 0
         for cue in s.cues:

@@ -137,7 +137,7 @@ def hold(managed: ManagedCluster, node: str, why: str, hint: str, page: bool) ->
     skip = f"`/upgrade skip {node}`, " if node else ""
     text = (
         f"✋ {where}I hold: {host(why)}. Nothing more happens until an operator says so."
-        f"{_hint(f'{host(hint)}; then ' if hint else '', f'`/upgrade retry`, {skip}or `/upgrade abort`')}"
+        f"{_hint(f'{hint}; then ' if hint else '', f'`/upgrade retry`, {skip}or `/upgrade abort`')}"
     )
     return _page(managed, text) if page else _note(text)
 
@@ -196,10 +196,6 @@ def approved(node: str, by: Sequence[str], until: float) -> Saying:
 
 def rejected_reason(by: Sequence[str]) -> str:
     return f"rejected by {mention(by)}"
-
-
-def expired(node: str) -> Saying:
-    return _note(f"⌛ {node}: the answer came after the time was up, so it does not count; I ask again.")
 
 
 def nothing_to_do(node: str) -> Saying:
@@ -264,6 +260,13 @@ def heal_state(progress: HealProgress) -> str:
 
 def still_healed(node: str, bricks: int) -> Saying:
     return _note(f"💚 {node}: the storage is fully healed: {bricks} bricks connected, 0 pending on each.")
+
+
+def split_brain(count: int) -> str:
+    return f"{count} entries are in split-brain: the copies blame each other, and that does not heal by itself"
+
+
+SPLIT_BRAIN_HINT = "choose the good copy: `gluster volume heal VOLUME split-brain source-brick BRICK FILE`"
 
 
 def healed(node: str, took: float, bricks: int) -> Saying:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from cluster.api import ClusterError, Refused, Uncertain
@@ -130,10 +131,17 @@ def ask(walk: Walk, why_again: str = "") -> None:
                 _accept(walk, answer)
                 return
             case "rejected":
-                w.hold(w.key(Phase.ASK), messages.rejected_reason(answer["by"]))
-            case "late":
-                w.say(Phase.ASK, "late", lambda: messages.expired(w.node))
-        why_again = "the request before was not approved"
+                why_again = messages.rejected_reason(answer["by"])
+                w.hold(w.key(Phase.ASK), why_again)
+            case _:
+                why_again = f"nobody answered within {messages.span(w.site.managed.limits.approval_wait)}"
+                w.hold(w.key(Phase.ASK), f"{w.node} was not approved: {why_again}", over=partial(_late, w, answer))
+
+
+def _late(w: Wheel, answer: Mapping[str, Any]) -> bool:
+    """Somebody approved after the time was up: it does not count (a mark carries no time), but it asks again."""
+    votes = w.site.store.votes(w.run.id, answer["key"])
+    return any(vote.given and vote.mark == "approve" and vote.at > answer["deadline"] for vote in votes)
 
 
 def _narrowed(walk: Walk, need: Need) -> Need:
@@ -156,16 +164,18 @@ def _answer(walk: Walk, why_again: str) -> Mapping[str, Any]:
         ),
     )
 
-    def probe(at: Look) -> Any:
-        return _judge_votes(w, key, at)
-
-    who = f"{w.site.managed.people.approvals_needed} of the approvers, with an emoji"
-    answer = w.wait(Phase.ASK, probe, limits.approval_wait, why=f"approval for {w.node}", who=who)
+    answer = w.wait(
+        Phase.ASK,
+        lambda at: _judge_votes(w, key, at),
+        limits.approval_wait,
+        why=f"approval for {w.node}",
+        who=f"{w.site.managed.people.approvals_needed} of the approvers, with an emoji",
+    )
     return {"key": key, **answer}
 
 
 def _judge_votes(w: Wheel, key: str, at: Look) -> Any:
-    """What the marks say by the deadline; a mark first seen after it asks again (it carries no time)."""
+    """What the marks say by the deadline."""
     people, chat = w.site.managed.people, w.site.chat
     votes = w.site.store.votes(w.run.id, key)
     marks = tally(votes, at.deadline)
@@ -175,8 +185,8 @@ def _judge_votes(w: Wheel, key: str, at: Look) -> Any:
     if len(approvers) >= people.approvals_needed:
         waived = sorted(overrides(w.site.store.orders(w.run.id), w.node))
         return {"how": "approved", "by": list(approvers), "at": at.now, "overrides": waived}
-    if at.now >= at.deadline and tally(votes, at.now).approve != marks.approve:
-        return {"how": "late"}
+    if at.now >= at.deadline:
+        return {"how": "expired", "deadline": at.deadline}
     return Waiting(f"{len(approvers)} of {people.approvals_needed} approvals")
 
 
@@ -263,7 +273,7 @@ def _follow_upgrade(walk: Walk, unit: str) -> dict[str, Any]:
         if state.exit is None:
             return Waiting(messages.host(state.tail.strip().rpartition("\n")[2]) or "apt-get is running")
         why = state.trouble or f"dist-upgrade ended with {state.exit}: {state.tail.strip()[-300:]}"
-        return {"exit": state.exit, "why": why, "hint": "", "at": at.now}
+        return {"exit": state.exit, "why": why, "hint": state.hint, "at": at.now}
 
     ended: dict[str, Any] = w.wait(
         Phase.UPGRADE,
@@ -370,7 +380,20 @@ def release(walk: Walk) -> None:
     w = walk.wheel
     w.approval = None
     start_again(w, walk.journey)
+    w.wait(
+        Phase.REJOIN,
+        lambda _: _rejoined(w),
+        w.site.managed.limits.brick_back,
+        why=f"{w.node} to rejoin",
+        who="its services, by starting",
+    )
     done = w.gated(Phase.RELEASE, GatePhase.HEALED, lambda *_: w.site.cluster.maintenance(w.node, False))
     w.owns(maintenance=frozenset())
     w.reduced = False
     w.say(Phase.RELEASE, "", lambda: messages.released(w.node, done["gates"]))
+
+
+def _rejoined(w: Wheel) -> Any:
+    """Services, storages, quorum, heal: nobody hears of a gate that is shut only because the boot goes on."""
+    judgement = w.judge(GatePhase.HEALED)
+    return True if judgement.open else Waiting("; ".join(judgement.reasons), {"gates": judgement.reasons})

@@ -75,7 +75,11 @@ def _preflight(wheel: Wheel, nodes: list[str]) -> None:
     summaries = {}
     for node in nodes:
         one = Wheel(wheel.run, wheel.site, wheel.starter, node)
-        judged = one.gated(Phase.PREFLIGHT, GatePhase.PREFLIGHT, lambda *_: None)
+        try:
+            judged = one.gated(Phase.PREFLIGHT, GatePhase.PREFLIGHT, lambda *_: None)
+        except Skipped:
+            summaries[node] = "skipped"
+            continue
         summaries[node] = "; ".join([judged["gates"], *judged["notes"]])
     wheel.run.say("run.preflight", lambda: messages.preflight_passed(summaries))
 

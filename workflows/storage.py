@@ -34,15 +34,24 @@ def healed(w: Wheel, after: str) -> None:
         who="glusterd, by starting its bricks (the lag grows with the time the node was off)",
         detail=after,
     )
-    found: Mapping[str, Any] = w.wait(
-        Phase.HEAL,
-        lambda at: _heal(w, at),
-        limits.heal,
-        why="the storage to be fully healed",
-        who="the self-heal daemons, by healing",
-        detail=after,
-    )
+    found = _follow_heal(w, after)
     w.say(Phase.HEAL, f"{after}.over", lambda: messages.healed(w.node, found["took"], found["bricks"]))
+
+
+def _follow_heal(w: Wheel, after: str) -> Mapping[str, Any]:
+    """Until nothing is pending. A split brain never heals by itself, so it holds as soon as nothing else is left."""
+    while True:
+        found: Mapping[str, Any] = w.wait(
+            Phase.HEAL,
+            lambda at: _heal(w, at),
+            w.site.managed.limits.heal,
+            why="the storage to be fully healed",
+            who="the self-heal daemons, by healing",
+            detail=after,
+        )
+        if not found["split_brain"]:
+            return found
+        w.hold(w.key(Phase.HEAL, after), messages.split_brain(found["split_brain"]), messages.SPLIT_BRAIN_HINT)
 
 
 def _whole(w: Wheel) -> int:
@@ -60,9 +69,18 @@ def _bricks(w: Wheel, at: Look) -> Any:
 
 def _heal(w: Wheel, at: Look) -> Any:
     progress = w.site.cluster.heal_progress(w.node)
+    found = {"took": at.now - at.since, "bricks": len(progress.pending), "split_brain": progress.split_brain}
     if progress.healed and not progress.split_brain:
-        return {"took": at.now - at.since, "bricks": len(progress.pending)}
+        return found
+    if progress.split_brain and not progress.down and _only_split(progress):
+        return found
     return Waiting(messages.heal_state(progress), _detail(progress, at))
+
+
+def _only_split(progress: HealProgress) -> bool:
+    """Every entry that is left is one of the split ones: each is listed by at most every brick."""
+    left = list(progress.pending.values())
+    return None not in left and all((count or 0) <= progress.split_brain for count in left)
 
 
 def _detail(progress: HealProgress, at: Look) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from itertools import count
 from typing import Any
 
 from cluster.api import ClusterError, Refused
+from cluster.facts import Read, Topic
 from cluster.world import GatePhase, OwnChanges
 from engine.port import Look, Run, Saying, Waiting
 from workflows import messages, orders
@@ -67,6 +68,10 @@ Deed = Callable[[str, bool], Any]
 
 def nothing(_: str) -> None:
     return None
+
+
+def never() -> bool:
+    return False
 
 
 def healing(site: Site, node: str) -> Waiting | None:
@@ -223,30 +228,32 @@ class Wheel:
         """Wait for a value of `probe`. Not in time: a hold, and after a retry the wait begins anew."""
         base = self.key(phase, detail)
         while True:
-            value = self._until(base, probe, timeout, why=why, who=who)
-            if value is not None:
-                return value[0]
-            self.hold(base, f"{why}: not within {messages.span(timeout)}")
+            match self._until(base, probe, timeout, why=why, who=who):
+                case ["saw", value]:
+                    return value
+                case ["late", seen]:
+                    self.hold(base, f"waited {messages.span(timeout)} in vain for {why}; last seen: {seen}")
+                case _:
+                    self.hold(base, f"waited {messages.span(timeout)} in vain for {why}; nothing could be seen")
 
-    def _until(
-        self, base: str, probe: Callable[[Look], Any], timeout: float, *, why: str, who: str
-    ) -> list[Any] | None:
-        """[value], or None when it was not in time. A pause holds, and then the wait begins anew."""
+    def _until(self, base: str, probe: Callable[[Look], Any], timeout: float, *, why: str, who: str) -> Any:
+        """["saw", value]; or ["late", what was seen], or None where not even that is known. A pause holds, and then
+        the wait begins anew."""
 
         def look(at: Look) -> Any:
             if order := self.ordered():
                 return ["ordered", order.value]
             seen = probe(at)
-            return seen if isinstance(seen, Waiting) else ["saw", seen]
+            if not isinstance(seen, Waiting):
+                return ["saw", seen]
+            return ["late", seen.seen] if at.now >= at.deadline else seen
 
         while True:
             match self.run.until(self.numbered(f"{base}.wait"), look, timeout, why=why, who=who):
                 case ["ordered", order]:
                     self.obey(order)
-                case ["saw", value]:
-                    return [value]
-                case _:
-                    return None
+                case answer:
+                    return answer
 
     def read(self, phase: Phase, fn: Callable[[], Any], what: str, detail: str = "") -> Any:
         """A read that decides the way: a flaky line must not page anybody, so it is asked until it answers."""
@@ -270,7 +277,7 @@ class Wheel:
 
         While a heal goes on only the cheap question is asked; the whole survey follows when that one says healed.
         """
-        why = f"gates are shut before {messages.MOMENTS[moment]}"
+        why = f"gates to open before {messages.MOMENTS[moment]}"
 
         def probe(_: Look) -> Any:
             if waiting := healing(self.site, self.node):
@@ -287,24 +294,24 @@ class Wheel:
 
     # holds ----------------------------------------------------------------------------------------------------
 
-    def hold(self, base: str, why: str, hint: str = "", *, page: bool | None = None) -> None:
-        """Stop until a person says retry (returns), skip or abort (raises). Nobody in time: said again, to all."""
+    def hold(self, base: str, why: str, hint: str = "", *, over: Callable[[], bool] = never) -> None:
+        """Stop until a person says retry (returns), skip or abort (raises), or until `over` says that somebody did
+        what it was about. Pages if redundancy is reduced; nobody in time: said again, to all."""
         if self.mode is Mode.ABORT:
             raise GaveUp(why)
         name = self.numbered(f"{base}.hold")
-        pages = self.reduced if page is None else page
         managed, node = self.site.managed, self.node
 
         def probe(_: Look) -> Any:
             order = self.ordered()
             if order in (Order.ABORT, Order.SKIP):
                 return str(order)
-            if orders.retried(self.site.store.orders(self.run.id), name):
+            if orders.retried(self.site.store.orders(self.run.id), name) or over():
                 return str(Order.RETRY)
             return Waiting(why, {"hold": name})
 
         for n in count(1):
-            self.run.say(f"{name}.said#{n}", lambda n=n: messages.hold(managed, node, why, hint, pages or n > 1))  # type: ignore[misc]
+            self.run.say(f"{name}.said#{n}", lambda n=n: messages.hold(managed, node, why, hint, n > 1 or self._weak()))  # type: ignore[misc]
             answer = self.run.until(
                 f"{name}.answer#{n}", probe, managed.limits.hold, why=f"held: {why}", who=messages.WHO_ENDS_A_HOLD
             )
@@ -312,6 +319,18 @@ class Wheel:
                 return
             if answer is not None:
                 self.obey(answer)
+
+    def _weak(self) -> bool:
+        """Redundancy is reduced, by us or by anything else; what cannot be seen is not whole."""
+        if self.reduced:
+            return True
+        membership = self.site.cluster.survey(frozenset({Topic.MEMBERSHIP}), None).membership
+        if not isinstance(membership, Read) or not all(member.online for member in membership.value.members):
+            return True
+        try:
+            return healing(self.site, "") is not None
+        except ClusterError:
+            return True
 
     def _hold_pause(self) -> None:
         """A pause lasts until an operator resumes; it pages nobody, but says so again each time its limit passes."""

@@ -162,7 +162,7 @@ def test_why_says_what_it_waits_for_since_when_and_who_can_end_it(channel: Chann
     channel.parks()
     channel.now += 300
     assert channel.types(MALLORY, "why") == (
-        f"`{channel.run().id}` waits for approval for pve1, since <!date^1772488800^{{time}}|22:00 UTC> (5 minutes).\n"
+        f"`{channel.run().id}` waits since <!date^1772488800^{{time}}|22:00 UTC> (5 minutes) for: approval for pve1.\n"
         "Seen 5 minutes ago: 0 of 1 approvals.\n"
         "What ends it: an approver.\n"
         "At the latest <!date^1772490600^{time}|22:30 UTC>, and then it holds; it never goes on by itself."
