@@ -25,9 +25,7 @@ REST_S = 30.0  # without a wake
 
 ON_IT = "👍 On it."
 NOT_SAVED = "⚠️ I could not save this, so nothing was done: my disk did not answer in time. Type it again in a minute."
-TOO_OLD = (
-    "⚠️ I was not running when you typed `{slash} {text}`, and did nothing about it. Type it again if it still holds."
-)
+TOO_OLD = "⚠️ I was not running when you typed `{slash} {text}`, and did nothing. Type it again if it still holds."
 FAULT = (
     "⚠️ A fault of the bot itself kept me from answering; it is in the log. `/upgrade status` shows what is going on."
 )

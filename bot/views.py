@@ -93,7 +93,7 @@ def board(run: RunPicture) -> View:
 def _told(run: RunPicture, title: str) -> str:
     """The title, and in words what the blocks show: the node under way and what is waited for."""
     waits = f" It waits for {sentence(run.wait.why)}." if run.wait else ""
-    outcome = f" {sentence(run.outcome)}" if run.outcome else ""
+    outcome = f" {sentence(run.outcome)}" if _says_more(run) else ""
     return title.replace("*", "") + waits + outcome
 
 
@@ -120,9 +120,13 @@ def _rest(run: RunPicture) -> list[Block]:
         parts.append("⚠️ *Overridden gates*\n" + "\n".join(f"• {sentence(text)}" for text in run.overrides))
     if run.left:
         parts.append("📌 *Changed and not put back*\n" + "\n".join(f"• {sentence(text)}" for text in run.left))
-    if run.outcome:
+    if _says_more(run):
         parts.append(sentence(run.outcome))
     return [block for part in parts for block in sections(part.split("\n"))]
+
+
+def _says_more(run: RunPicture) -> bool:
+    return run.outcome not in ("", run.state)
 
 
 def _origin(run: RunPicture) -> str:

@@ -176,12 +176,12 @@ def test_a_line_that_broke_before_the_post_is_tried_again_later_and_later(post: 
     assert post.told() == ["board"]
 
 
-def test_while_the_look_up_fails_nothing_is_posted(post: Post) -> None:
+def test_while_the_look_up_fails_nothing_is_posted(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(*_: object) -> str:
         raise Unsure("no answer")
 
     post.store.trying(row(post.store, "board").id, NOON)
-    post.slack.find = away  # type: ignore[method-assign]
+    monkeypatch.setattr(post.slack, "find", away)
     post.step()
     assert post.slack.tries == 0
     assert row(post.store, "board").error == "no answer"

@@ -1,0 +1,225 @@
+"""Reactions: who approves, who is told why not, and what is made up for by reading."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.slackchat import Unsure
+from bot.votes import Mark, Votes
+from sandbox.cast import ALICE, BOT, CAROL, MALLORY
+from sandbox.spec import default_spec, managed_settings
+from store.memory import MemoryStore
+from tests.unit.bot.deskwork import (
+    CHANNEL,
+    NOON,
+    RUN,
+    Clock,
+    FakeSlack,
+    Posted,
+    ask,
+    begin_run,
+    delivered,
+    result,
+    wait,
+)
+from workflows.settings import PeopleSettings
+from workflows.site import ChatDown, Reaction
+
+TS, ASKED = "2.0", "pve1.ask.request.said"
+YES, NO = "white_check_mark", "x"
+BOTH = (Reaction(YES, (BOT,)), Reaction(NO, (BOT,)))
+
+
+class Poll:
+    """A request for pve1 stands in Slack; people react to it."""
+
+    def __init__(self) -> None:
+        self.store, self.slack, self.clock = MemoryStore(check_plain=True), FakeSlack(), Clock()
+        self.pokes = 0
+        begin_run(self.store)
+        delivered(self.store, "board", "1.0")
+        ask(self.store)
+        delivered(self.store, ASKED, TS)
+        wait(self.store, "pve1.ask.wait")
+        self.slack.given[TS] = BOTH
+        managed = {"lab": managed_settings(default_spec())}
+        self.votes = Votes(self.store, self.slack, managed, self.clock, self._poked)
+
+    def _poked(self) -> None:
+        self.pokes += 1
+
+    def hears(self, user: str, emoji: str, given: bool = True, at: float = NOON, event: str = "", ts: str = TS) -> None:
+        self.votes.work(Mark(event or f"Ev{user}{emoji}{given}{at}", CHANNEL, ts, user, emoji, given, at))
+
+    def stands(self, **users: str) -> None:
+        """What reactions.get would answer: emoji=user."""
+        emoji = {"yes": YES, "no": NO}
+        self.slack.given[TS] = tuple(
+            Reaction(name, (BOT, *([users[word]] if word in users else []))) for word, name in emoji.items()
+        )
+
+    def marks(self, user: str) -> list[tuple[str, bool, float]]:
+        return [(v.mark, v.given, v.at) for v in self.store.votes(RUN, ASKED) if v.user == user]
+
+    def told(self, user: str) -> list[str]:
+        rows = self.store.outbox(RUN)
+        return [row.message["text"] for row in rows if row.message["kind"] == "private" and row.message["to"] == user]
+
+
+@pytest.fixture
+def poll() -> Poll:
+    return Poll()
+
+
+# ---- by event --------------------------------------------------------------------------------------------------------
+
+
+def test_an_approver_counts_from_the_moment_slack_names(poll: Poll) -> None:
+    poll.hears(CAROL, YES, at=NOON - 7)
+    assert poll.marks(CAROL) == [("approve", True, NOON - 7)]
+    assert poll.pokes == 1
+
+
+def test_skin_tones_are_folded(poll: Poll) -> None:
+    poll.hears(CAROL, "white_check_mark::skin-tone-4")
+    assert poll.marks(CAROL) == [("approve", True, NOON)]
+
+
+def test_somebody_else_is_told_once_and_privately_why_it_does_not_count(poll: Poll) -> None:
+    poll.hears(MALLORY, YES)
+    poll.hears(MALLORY, YES, at=NOON + 5)
+    assert poll.marks(MALLORY) == []
+    assert poll.told(MALLORY) == [
+        "ℹ️ Your :white_check_mark: for pve1 does not count: you are not among the approvers of this cluster."
+    ]
+
+
+def test_an_operator_is_no_approver(poll: Poll) -> None:
+    poll.hears(ALICE, NO)
+    assert poll.marks(ALICE) == []
+    assert len(poll.told(ALICE)) == 1
+
+
+def test_another_emoji_is_answered_with_those_that_count(poll: Poll) -> None:
+    poll.hears(CAROL, "tada")
+    assert poll.told(CAROL) == [
+        "ℹ️ Your :tada: for pve1 does not count: only :white_check_mark: (approve) and :x: (reject) count here."
+    ]
+
+
+def test_a_retried_event_does_not_bring_back_what_was_taken_back(poll: Poll) -> None:
+    poll.hears(CAROL, YES, at=NOON, event="Ev1")
+    poll.hears(CAROL, YES, given=False, at=NOON + 5, event="Ev2")
+    poll.hears(CAROL, YES, at=NOON, event="Ev1")
+    assert [given for _, given, _ in poll.marks(CAROL)] == [True, False]
+
+
+def test_events_in_the_wrong_order_end_as_they_happened(poll: Poll) -> None:
+    poll.hears(CAROL, YES, at=NOON)
+    poll.hears(CAROL, YES, given=True, at=NOON + 9)
+    poll.hears(CAROL, YES, given=False, at=NOON + 20)
+    poll.hears(CAROL, YES, given=True, at=NOON + 10)
+    assert [given for _, given, _ in poll.marks(CAROL)] == [True, False]
+
+
+def test_a_reaction_under_another_message_is_nothing(poll: Poll) -> None:
+    poll.hears(CAROL, YES, ts="1.0")
+    poll.hears(CAROL, YES, ts="99.0")
+    assert poll.marks(CAROL) == []
+    assert poll.told(CAROL) == []
+
+
+def test_a_mark_under_a_replaced_request_is_answered(poll: Poll) -> None:
+    ask(poll.store, 2)
+    poll.hears(CAROL, YES)
+    assert poll.told(CAROL) == [
+        "ℹ️ Your :white_check_mark: for pve1 does not count: this request is closed; look for a newer one in the thread."
+    ]
+
+
+def test_taking_it_back_after_the_reboot_was_sent_is_said_to_be_too_late(poll: Poll) -> None:
+    poll.hears(CAROL, YES)
+    result(poll.store, "pve1.ask.wait", ["saw", {"how": "approved", "by": [CAROL], "at": NOON, "overrides": []}])
+    result(poll.store, "pve1.reboot", ["did", {"value": "sent", "gates": ""}])
+    poll.hears(CAROL, YES, given=False, at=NOON + 60)
+    assert poll.told(CAROL) == [
+        "ℹ️ Your :white_check_mark: for pve1 comes too late: the reboot was sent before you took it back; "
+        "`/upgrade abort` lets this node end and stops then."
+    ]
+
+
+# ---- by reading ------------------------------------------------------------------------------------------------------
+
+
+def test_a_mark_that_no_event_told_counts_from_when_it_was_found(poll: Poll) -> None:
+    poll.stands(yes=CAROL)
+    poll.clock.now = NOON + 45
+    poll.votes.reconcile()
+    assert poll.marks(CAROL) == [("approve", True, NOON + 45)]
+    assert poll.pokes == 1
+
+
+def test_reading_again_changes_nothing(poll: Poll) -> None:
+    poll.stands(yes=CAROL, no=MALLORY)
+    for _ in range(3):
+        poll.clock.now += 45
+        poll.votes.reconcile()
+    assert len(poll.marks(CAROL)) == 1
+    assert len(poll.told(MALLORY)) == 1
+
+
+def test_a_mark_that_was_taken_back_unheard_is_withdrawn(poll: Poll) -> None:
+    poll.hears(CAROL, YES)
+    poll.clock.now = NOON + 45
+    poll.votes.reconcile()
+    assert poll.marks(CAROL) == [("approve", True, NOON), ("approve", False, NOON + 45)]
+
+
+def test_an_answer_that_is_older_than_an_event_withdraws_nothing(poll: Poll) -> None:
+    poll.hears(CAROL, YES, at=NOON + 1)
+    poll.votes.reconcile()
+    assert poll.marks(CAROL) == [("approve", True, NOON + 1)]
+
+
+def test_the_bots_own_emoji_count_for_nothing_and_are_put_back_when_missing(poll: Poll) -> None:
+    poll.slack.posts[TS] = Posted(CHANNEL, "1.0", "", (), ASKED)
+    poll.slack.given[TS] = ()
+    poll.votes.reconcile()
+    assert poll.slack.posts[TS].emoji == [YES, NO]
+    assert poll.marks(BOT) == []
+
+
+def test_a_request_that_was_answered_is_not_read_any_more(poll: Poll) -> None:
+    result(poll.store, "pve1.ask.wait", ["saw", {"how": "late"}])
+    poll.stands(yes=CAROL)
+    poll.votes.reconcile()
+    assert poll.marks(CAROL) == []
+
+
+def test_a_slack_that_does_not_answer_is_an_error_and_not_an_empty_list(poll: Poll) -> None:
+    poll.hears(CAROL, YES)
+    poll.clock.now = NOON + 45
+    poll.slack.troubles = [Unsure("no answer")]
+    with pytest.raises(ChatDown):
+        poll.votes.reconcile()
+    assert poll.marks(CAROL) == [("approve", True, NOON)]
+
+
+def test_an_event_whose_group_cannot_be_read_is_left_to_the_next_reading(
+    poll: Poll, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def away(_: str) -> frozenset[str]:
+        raise Unsure("Slack did not answer usergroups.users.list")
+
+    people = PeopleSettings(operators=(ALICE,), approvers=("S0APPROVERS",))
+    managed = managed_settings(default_spec()).model_copy(update={"people": people})
+    votes = Votes(poll.store, poll.slack, {"lab": managed}, poll.clock, lambda: None)
+    monkeypatch.setattr(poll.slack, "members", away)
+    votes.put(Mark("Ev1", CHANNEL, TS, CAROL, YES, True, NOON))
+    votes.step()
+    assert "a reaction waits for the next reading" in caplog.text
+    monkeypatch.undo()
+    poll.slack.groups["S0APPROVERS"] = frozenset({CAROL})
+    poll.stands(yes=CAROL)
+    votes.reconcile()
+    assert poll.marks(CAROL) == [("approve", True, NOON)]
