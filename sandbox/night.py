@@ -18,7 +18,7 @@ from sandbox.clock import VirtualClock
 from sandbox.direct import SimCluster
 from sandbox.faults import faults_from
 from sandbox.fixed_delay import fixed_delay
-from sandbox.model import Model
+from sandbox.model import Model, What
 from sandbox.scenario import Cue, Scenario
 from sandbox.simchat import SimChat
 from sandbox.spec import managed_settings
@@ -29,8 +29,7 @@ from workflows.approvals import MARKS, normalised, note_vote
 from workflows.settings import ManagedCluster
 from workflows.site import Site
 
-RECONCILE_S = 45.0
-"""How often the bot reads the reactions of open requests again."""
+BAD_NEWS = frozenset({What.GUEST_DIED, What.IMAGES_LOST, What.SPLIT_BRAIN, What.FENCED, What.QUORUM_LOST, What.FAULT})
 
 
 @dataclass
@@ -58,7 +57,7 @@ class Night:
         if s.way == "fixed-delay":
             self.workflows = {"rolling_upgrade": partial(fixed_delay, site, s.fixed_delay)}
         self._waiting = [cue for cue in s.cues if cue.when]
-        self._typed = 0
+        self._typed, self._told = 0, 0
         for cue in s.cues:
             if cue.at is not None:
                 self.clock.at(s.start + cue.at, partial(self._perform, cue, ""))
@@ -74,6 +73,7 @@ class Night:
             if not upcoming:
                 break
             self.clock.advance_to(min(max(min(upcoming), self.clock.now), end))
+        self.model.advance(end)  # what the night left behind still comes to light
         self.write("(the night is over)")
         return self
 
@@ -202,14 +202,27 @@ class Night:
     def write(self, who: str, text: str = "") -> None:
         if not self.transcript:
             return
-        stamp = datetime.fromtimestamp(self.clock.now, UTC).strftime("%a %H:%M:%S")
+        self._tell_of_the_world()
         first, *rest = readable(text).split("\n")
-        self.lines.append(f"{stamp} {who}{': ' if text and who != '  ->' else ' '}{first}".rstrip())
+        self.lines.append(f"{_stamp(self.clock.now)} {who}{': ' if text and who != '  ->' else ' '}{first}".rstrip())
         self.lines.extend(f"{'':13}{line}" for line in rest)
+
+    def _tell_of_the_world(self) -> None:
+        """What happened outside since the last line, if it is of the kind that people are woken for."""
+        events = self.model.events
+        for event in events[self._told :]:
+            if event.what in BAD_NEWS:
+                who = f"guest {event.guest}" if event.guest else event.node
+                self.lines.append(f"{_stamp(event.at)}   !! {event.what} {who} {event.text}".rstrip())
+        self._told = len(events)
 
     @property
     def text(self) -> str:
         return "\n".join(self.lines) + "\n"
+
+
+def _stamp(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%a %H:%M:%S")
 
 
 def _meant(when: str, kind: str, node: str, text: str) -> bool:
