@@ -106,7 +106,7 @@ class People:
         who = {"user_id": user, "user_name": self.workspace.user(user).name}
         where = {"channel_id": room.id, "channel_name": "privategroup" if room.is_private else room.name}
         team = {"token": "local", "team_id": TEAM, "team_domain": "local", "api_app_id": APP}
-        what = {"command": name, "text": self._escaped(text), "is_enterprise_install": "false"}
+        what = {"command": name, "text": self._escaped(_harmless(text)), "is_enterprise_install": "false"}
         url = f"{self.address()}/commands/{self._new_url(user, room.id)}"
         return {**team, **who, **where, **what, "response_url": url, "trigger_id": self._id("trigger.")}
 
