@@ -22,6 +22,7 @@ REPO = HERE.parent.parent
 BRIDGE, SUBNET = "rmlab0", "10.77.0"
 HOST_IP = f"{SUBNET}.1"
 NODES = {f"pve{n}": f"{SUBNET}.{10 + n}" for n in (1, 2, 3)}
+CLIENT, CLIENT_IP = "guests", f"{SUBNET}.20"
 VOLUME = "vmstore"
 MOUNT = f"/mnt/pve/{VOLUME}"
 BRICK = f"/mnt/data/{VOLUME}/brick"
@@ -86,7 +87,7 @@ class Node:
     """One node: a disk (a folder), a power switch, a supervisor thread that boots it again when it asked for that."""
 
     def __init__(self, lab: Lab, name: str) -> None:
-        self.lab, self.name, self.ip = lab, name, NODES[name]
+        self.lab, self.name, self.ip = lab, name, NODES.get(name, CLIENT_IP)
         self.disk = lab.folder / name
         self.process: subprocess.Popen[bytes] | None = None
         self.pid = 0
@@ -206,9 +207,8 @@ class Node:
     def gluster(self, *argv: str, check: bool = True) -> str:
         return self.run("gluster", "--mode=script", *argv, check=check, timeout=150)
 
-    @property
-    def up(self) -> bool:
-        return bool(self.pid)
+    def mounted(self) -> bool:
+        return self.run("grep", "-c", f" {MOUNT} fuse.glusterfs ", "/proc/mounts", check=False).strip() == "1"
 
     def answers(self) -> bool:
         with suppress(OSError), socket.create_connection((self.ip, 22), 0.5):
@@ -226,6 +226,8 @@ class Lab:
         self.key = folder / "id_ed25519"
         self.api_ports: dict[str, int] = {}
         self.nodes = {name: Node(self, name) for name in NODES}
+        self.client = Node(self, CLIENT)
+        """Where the pretend guests write from; it stands for whichever node a guest has been moved to."""
 
     def up(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -238,7 +240,10 @@ class Lab:
         at_once(NODES, lambda name: self.nodes[name].power_on())
         at_once(NODES, self._wait_booted)
         self._make_volume()
-        at_once(NODES, lambda n: wait_for(f"the mount of {n}", lambda: self.mounted(n), 60))
+        self.client.make_disk()
+        self.client.power_on()
+        for node in (*self.nodes.values(), self.client):
+            wait_for(f"the mount of {node.name}", node.mounted, 60)
 
     def _wait_booted(self, name: str) -> None:
         node = self.nodes[name]
@@ -264,13 +269,8 @@ class Lab:
 
         wait_for("bricks and self-heal daemons", online, 60, 0.5)
 
-    def mounted(self, name: str) -> bool:
-        return bool(
-            self.nodes[name].run("grep", "-c", f" {MOUNT} fuse.glusterfs ", "/proc/mounts", check=False).strip("0\n")
-        )
-
     def down(self) -> None:
-        for node in self.nodes.values():
+        for node in (self.client, *self.nodes.values()):
             node.power_off()
         sh("ip", "link", "delete", BRIDGE, check=False)
         deadline = time.monotonic() + 15

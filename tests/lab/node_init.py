@@ -23,6 +23,8 @@ from pathlib import Path
 
 EXIT_REBOOT, EXIT_POWEROFF = 10, 11
 VOLUME = "vmstore"
+CLIENT = "guests"
+"""The machine on which the pretend guests live: it only mounts the volume, and never reboots."""
 MOUNT = Path(f"/mnt/pve/{VOLUME}")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ENV = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8"}
@@ -102,8 +104,9 @@ class Init:
         signal.signal(signal.SIGTERM, lambda *_: setattr(self, "stopping", True))
         socket.sethostname(self.node)
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-        spawn("sshd.log", "/usr/sbin/sshd", "-D", "-e")
-        spawn("glusterd-start.log", "/usr/sbin/glusterd", "-p", "/run/glusterd.pid")
+        if self.node != CLIENT:
+            spawn("sshd.log", "/usr/sbin/sshd", "-D", "-e")
+            spawn("glusterd-start.log", "/usr/sbin/glusterd", "-p", "/run/glusterd.pid")
         while not self.stopping:
             self.reap()
             self.keep_mounted()
@@ -118,15 +121,16 @@ class Init:
 
     def keep_mounted(self) -> None:
         """As pvestatd does: the storage is activated again and again until it is there."""
-        known = Path(f"/var/lib/glusterd/vols/{VOLUME}/info").exists()
+        known = self.node == CLIENT or Path(f"/var/lib/glusterd/vols/{VOLUME}/info").exists()
         if self.mounter or not known or time.monotonic() < self.next_mount:
             return
         self.next_mount = time.monotonic() + 2
         if f" {MOUNT} fuse.glusterfs " not in Path("/proc/mounts").read_text():
-            others = ":".join(n for n in ("pve1", "pve2", "pve3") if n != self.node)
+            first = "pve1" if self.node == CLIENT else self.node
+            others = ":".join(n for n in ("pve1", "pve2", "pve3") if n != first)
             servers = f"backup-volfile-servers={others}"
             self.mounter = spawn(
-                "mount.log", "mount", "-t", "glusterfs", "-o", servers, f"{self.node}:/{VOLUME}", str(MOUNT)
+                "mount.log", "mount", "-t", "glusterfs", "-o", servers, f"{first}:/{VOLUME}", str(MOUNT)
             )
 
     def shut_down(self) -> int:
