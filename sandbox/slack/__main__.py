@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from pathlib import Path
 
 import click
 import yaml
 
-from sandbox.slack import LocalSlack, Manifest, Tokens
+from sandbox.slack import LocalSlack, Manifest, Pace, Tokens
 
 
 @click.command()
 @click.option("--port", default=8070, show_default=True, help="on 127.0.0.1")
 @click.option("--manifest", type=click.Path(exists=True, path_type=Path), help="the app's manifest, YAML")
+@click.option("--refresh", default=0.0, help="seconds that a socket lives, as a few hours do at Slack; 0 = for ever")
 @click.option("--keep", type=click.Path(path_type=Path), help="file that keeps the messages from one start to the next")
-def main(port: int, manifest: Path | None, keep: Path | None) -> None:
+def main(port: int, manifest: Path | None, refresh: float, keep: Path | None) -> None:
     """A Slack for one bot, on this machine only."""
     plain = Manifest.from_plain(yaml.safe_load(manifest.read_text("utf-8"))) if manifest else None
-    try:
-        asyncio.run(_serve(LocalSlack(port, manifest=plain), keep))
-    except KeyboardInterrupt:
-        click.echo("bye")
+    asyncio.run(_serve(LocalSlack(port, manifest=plain, pace=Pace(life=refresh)), keep))
 
 
 async def _serve(slack: LocalSlack, keep: Path | None) -> None:
@@ -32,11 +31,16 @@ async def _serve(slack: LocalSlack, keep: Path | None) -> None:
         click.echo(f"page: {slack.url}/")
         click.echo(f"SLACK_API_URL={slack.api_url}")
         click.echo(f"ROUNDSMAN_SLACK_BOT_TOKEN={tokens.bot} ROUNDSMAN_SLACK_APP_TOKEN={tokens.app}")
-        try:
-            await asyncio.Event().wait()
-        finally:
-            if keep:
-                keep.write_text(slack.workspace.dump(), "utf-8")
+        await _until_told_to_end()
+        if keep:
+            keep.write_text(slack.workspace.dump(), "utf-8")
+
+
+async def _until_told_to_end() -> None:
+    end = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, end.set)
+    await end.wait()
 
 
 if __name__ == "__main__":
