@@ -23,6 +23,7 @@ from cluster.settings import NodeSettings, SshSettings
 
 LIMIT_BYTES = 4 * 1024 * 1024  # of one command's output, both streams together
 KEEPALIVE_S = 15
+LOGIN_S = 20.0  # from nothing to logged in; a host that is off says nothing at all
 OPEN_S = 10.0  # for a channel on a kept connection; longer means that the connection is dead
 CHUNK = 64 * 1024
 
@@ -111,7 +112,7 @@ class SshNode:
             raise self._silent("connecting takes too long")
         try:
             if self._kept is None or not self._kept.is_active():
-                self._kept = self._connect(deadline)
+                self._kept = self._connect(min(deadline, time.monotonic() + LOGIN_S))
             return self._kept
         finally:
             self._lock.release()

@@ -1,0 +1,162 @@
+"""The node helper as seen from the bot: orders go over SSH, JSON or gluster's XML comes back."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from cluster.api import ClusterError, Refused, Uncertain, UnitState
+from cluster.apt import index_is_old, package_plan
+from cluster.facts import NodeStatus, PackagePlan
+from cluster.settings import ClusterSettings
+from cluster.ssh import Done, SshNode, spoken
+
+T = TypeVar("T")
+
+REFUSED = 3  # the helper's exit code for "no, because"
+PLAN_S = 450.0  # apt-get update on a slow mirror, and the simulation
+GUARDED_S = 240.0  # heal query, simulation and the act itself
+ENTRIES_BYTES = 16 * 1024 * 1024
+INSTALL = "run `roundsman install-helper {cluster} --node {node} --admin-key FILE`"
+
+_NO_SUDO = ("password is required", "not in the sudoers", "not allowed to", "a terminal is required")
+_MISSING = ("command not found", "No such file")
+
+
+@dataclass(frozen=True, slots=True)
+class Votes:
+    """Corosync's votes as one node sees them: of each node as configured; expected, needed, the QDevice's now."""
+
+    nodes: Mapping[str, int]
+    expected: int
+    quorum: int
+    qdevice: int
+
+
+class Helper:
+    """The helper on one node. Raises what SshNode raises, and Refused where the helper says no."""
+
+    def __init__(self, ssh: SshNode, settings: ClusterSettings) -> None:
+        self.node = ssh.name
+        self._ssh = ssh
+        self._program = shlex.split(settings.ssh.helper)
+        self._timeout = settings.ssh.timeout
+        self._gluster_timeout = settings.gluster.timeout
+        self._install = INSTALL.format(cluster=settings.name, node=ssh.name)
+
+    # ---- reads ---------------------------------------------------------------------------------------------------
+
+    def status(self) -> NodeStatus:
+        return self._understood(_status, self._order("status"))
+
+    def votes(self) -> Votes:
+        return self._understood(_votes, self._order("status"))
+
+    def packages(self) -> PackagePlan:
+        """What dist-upgrade would do, from package lists that are not too old."""
+        answer = self._order("plan", timeout=PLAN_S)
+        if index_is_old(answer):
+            answer = self._order("plan", "refresh", timeout=PLAN_S)
+        return self._understood(lambda row: package_plan(row, self.node), answer)
+
+    def gluster(self, read: str, *volume: str) -> Done:
+        """Gluster's own answer to pool-list, volume-info, volume-status V, heal-summary V or heal-info V."""
+        argv = [*self._program, "gluster", read, *volume]
+        done = self._ssh.run(argv, self._gluster_timeout, ENTRIES_BYTES)
+        if done.out.startswith(b"{") or self._not_run(done):
+            self._json(argv, done)
+        return done
+
+    def unit(self, unit: str) -> UnitState:
+        return self._understood(_unit, self._order("unit", unit))
+
+    # ---- acts ----------------------------------------------------------------------------------------------------
+
+    def maintenance(self, node: str, on: bool) -> None:
+        self._order("maintenance", "on" if on else "off", node)
+
+    def upgrade(self, unit: str, plan_checksum: str, not_after_uptime: float) -> None:
+        self._order("upgrade", unit, plan_checksum, f"{not_after_uptime:.2f}", timeout=GUARDED_S)
+
+    def reboot(self, boot_id: str, not_after_uptime: float) -> None:
+        self._order("reboot", boot_id, f"{not_after_uptime:.2f}", timeout=GUARDED_S)
+
+    # ---- what came back ------------------------------------------------------------------------------------------
+
+    def _order(self, *words: str, timeout: float | None = None) -> dict[str, Any]:
+        argv = [*self._program, *words]
+        return self._json(argv, self._ssh.run(argv, timeout or self._timeout))
+
+    def _json(self, argv: list[str], done: Done) -> dict[str, Any]:
+        answer = _parsed(done.out)
+        if answer is None:
+            raise self._not_run(done) or self._broke(argv, done)
+        if done.rc == REFUSED and "refused" in answer:
+            raise Refused(f"{self.node}: {answer['refused']}", str(answer.get("hint", "")))
+        if done.rc:
+            raise self._broke(argv, done)
+        return answer
+
+    def _not_run(self, done: Done) -> ClusterError | None:
+        """Why the helper was not even started, in which case nothing happened; None if it was."""
+        said = done.err.decode(errors="replace")
+        if any(words in said for words in _NO_SUDO):
+            return Refused(f"{self.node}: sudo does not let this login run the node helper", self._install)
+        if done.rc and any(words in said for words in _MISSING):
+            return Refused(f"{self.node}: the node helper is not installed", self._install)
+        return None
+
+    def _broke(self, argv: list[str], done: Done) -> Uncertain:
+        """It was started, and ended in a way that it never should."""
+        last = (done.err or done.out).decode(errors="replace").strip().rpartition("\n")[2][:200]
+        return Uncertain(
+            f"{self.node}: the node helper did not answer `{spoken(argv)}` as it should "
+            f"(exit code {done.rc}: {last or 'no words'})",
+            f"if its checksum differs, {self._install}",
+        )
+
+    def _understood(self, read: Callable[[Mapping[str, Any]], T], answer: Mapping[str, Any]) -> T:
+        try:
+            return read(answer)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise Refused(
+                f"{self.node}: the node helper answers in another version's words ({error!r})", self._install
+            ) from error
+
+
+def _parsed(out: bytes) -> dict[str, Any] | None:
+    try:
+        answer = json.loads(out)
+    except ValueError:
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
+def _status(row: Mapping[str, Any]) -> NodeStatus:
+    return NodeStatus(
+        node=row["node"],
+        checksum=row["checksum"],
+        boot_id=row["boot_id"],
+        uptime=float(row["uptime"]),
+        kernel=row["kernel"],
+        boot_kernel=row["boot_kernel"],
+        services=dict(row["services"]),
+        corosync_version=int(row["corosync_version"]),
+        dpkg_broken=row["dpkg_broken"],
+        apt_busy=row["apt_busy"],
+        clock=float(row["clock"]),
+        gluster_mounts=tuple(row["gluster_mounts"]),
+    )
+
+
+def _votes(row: Mapping[str, Any]) -> Votes:
+    votes = row["votes"]
+    return Votes(dict(votes["nodes"]), int(votes["expected"]), int(votes["quorum"]), int(votes["qdevice"]))
+
+
+def _unit(row: Mapping[str, Any]) -> UnitState:
+    trouble = "; ".join(part for part in (row["trouble"], row["hint"]) if part)
+    return UnitState(bool(row["began"]), row["exit"], row["tail"], trouble)
