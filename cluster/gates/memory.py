@@ -22,15 +22,16 @@ def check(world: World, node: str, phase: GatePhase, now: float) -> Verdict:
     if not homeless:
         return Passed(evidence)
     guest = homeless[0]
-    left = listed(f"{gib(amount)} on {name}" for name, amount in free.items()) or "no node"
-    reason = f"{named(guest)} with {gib(guest.memory)} finds no place: {left} would be left{_reserve(world.settings)}"
+    reason = f"{named(guest)} with {gib(guest.memory)} finds no place: {_left(world.settings, free)}"
     hint = "shut down a guest that may rest (`qm shutdown ID`), or lower `memory_reserve_mib` in the settings"
     return Blocked(reason, evidence, hint)
 
 
-def _reserve(settings: ClusterSettings) -> str:
-    reserve = settings.memory_reserve_mib
-    return f" beside the reserve of {gib(reserve * MIB)}" if reserve else ""
+def _left(settings: ClusterSettings, free: Mapping[str, int]) -> str:
+    if not free:
+        return "no other node takes guests"
+    reserve = f" beside the reserve of {gib(settings.memory_reserve_mib * MIB)}" if settings.memory_reserve_mib else ""
+    return f"{listed(f'{gib(amount)} on {name}' for name, amount in free.items())} would be left{reserve}"
 
 
 def _free(world: World, targets: Iterable[str]) -> dict[str, int]:
