@@ -24,10 +24,18 @@ MOST_ROUNDS = 200
 
 @dataclass(slots=True)
 class Journey:
-    """Which guests this run moved (guest -> target) or stopped (guest -> its onboot before) for the node."""
+    """Which guests this run moved (guest -> target) or stopped (guest -> its onboot before) for the node, and which HA
+    moved away and will bring back."""
 
     moved: dict[int, str] = field(default_factory=dict)
+    by_ha: list[int] = field(default_factory=list)
     stopped: dict[int, bool] = field(default_factory=dict)
+
+    def note(self, item: Mapping[str, Any]) -> None:
+        if item["how"] == "ha":
+            self.by_ha.append(item["guest"])
+        else:
+            self.moved[item["guest"]] = item["target"]
 
 
 def drain(w: Wheel, journey: Journey) -> None:
@@ -41,14 +49,14 @@ def drain(w: Wheel, journey: Journey) -> None:
             _stop(w, journey, left)
         else:
             _move(w, left, left["target"])
-            journey.moved[left["guest"]] = left["target"]
+            journey.note(left)
         if round_ == MOST_ROUNDS:
             w.hold(w.key(Phase.DRAIN), f"guests keep coming back to {w.node}")
 
 
 def _drained(w: Wheel, journey: Journey) -> Any:
     moved = {str(guest): target for guest, target in journey.moved.items()}
-    return messages.drained(w.node, moved, sorted(journey.stopped))
+    return messages.drained(w.node, moved, journey.by_ha, sorted(journey.stopped))
 
 
 def next_guest(w: Wheel) -> Any:
@@ -225,11 +233,11 @@ def _start(w: Wheel, guest_id: int) -> str:
 def bring_back(w: Wheel, journey: Journey) -> None:
     """Moved guests return to their node, one after the other, as the settings say. HA brings its own back."""
     if w.site.managed.move_back:
-        for guest_id in journey.moved:
+        for guest_id in (*journey.by_ha, *journey.moved):
             item = w.read(Phase.RETURN, lambda g=guest_id: _way_back(w, g), f"reading where guest {guest_id} is")  # type: ignore[misc]
             if item["guest"] is not None:
                 _move(w, item, w.node)
-    guests = sorted({*journey.moved, *journey.stopped})
+    guests = sorted({*journey.moved, *journey.by_ha, *journey.stopped})
     w.wait(
         Phase.RETURN,
         lambda _: _all_running(w, guests),

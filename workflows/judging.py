@@ -13,6 +13,7 @@ from cluster.world import ApprovalSeen, Blocked, GatePhase, Opinion, OwnChanges,
 from store.api import AuditRow
 from workflows import orders
 from workflows.approvals import bound_now, seen_now
+from workflows.messages import host
 from workflows.site import Site
 
 if TYPE_CHECKING:
@@ -35,14 +36,20 @@ class Judgement:
 
     @property
     def reasons(self) -> list[str]:
-        return [
-            f"{o.gate}: {o.verdict.reason}" for o in self.opinions if not isinstance(o.verdict, Passed) and not o.open
-        ]
+        """Why it is not open, ready for Slack: what the machines said is made harmless here, where it enters."""
+        return [f"{o.gate}: {host(_reason(o))}" for o in self.opinions if not o.open]
+
+    @property
+    def in_the_way(self) -> list[str]:
+        """The reasons; of an approval that must be given anew, the reason alone."""
+        if not self.remedy:
+            return self.reasons
+        return [host(_reason(opinion)) for opinion in self.opinions if not opinion.open]
 
     @property
     def notes(self) -> list[str]:
         """What a person should know although it passed."""
-        return [o.verdict.note for o in self.opinions if isinstance(o.verdict, Passed) and o.verdict.note]
+        return [host(o.verdict.note) for o in self.opinions if isinstance(o.verdict, Passed) and o.verdict.note]
 
     @property
     def waived(self) -> list[str]:
@@ -53,6 +60,10 @@ class Judgement:
         """How many passed, and which are open only because somebody said so."""
         passed = sum(isinstance(opinion.verdict, Passed) for opinion in self.opinions)
         return "; ".join([f"{passed} gates passed", *self.waived])
+
+
+def _reason(opinion: Opinion) -> str:
+    return "" if isinstance(opinion.verdict, Passed) else opinion.verdict.reason
 
 
 def judge_now(

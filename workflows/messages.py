@@ -1,7 +1,7 @@
 """Every sentence the bot says. A message: icon, fact with numbers, since when, what happens next, *Hint:* what to type.
 
-Text is Slack's mrkdwn. What comes from hosts (package names, log lines, reasons) goes through `host`, for a "<" in it
-could become a mention.
+Text is Slack's mrkdwn, everywhere in workflows/: what comes from machines (package names, log lines, reasons of gates)
+goes through `host` where it enters, for a "<" in it could become a mention.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def order_of_nodes(nodes: Sequence[str], reasons: Sequence[str]) -> Saying:
 
 
 def preflight_passed(summaries: Mapping[str, str]) -> Saying:
-    return _note("✅ Preflight passed.\n" + bullets([f"{node}: {host(text)}" for node, text in summaries.items()], 50))
+    return _note("✅ Preflight passed.\n" + bullets([f"{node}: {text}" for node, text in summaries.items()], 50))
 
 
 def refused(reason: str, hint: str) -> Saying:
@@ -94,7 +94,7 @@ def finished(cluster: str, outcomes: Mapping[str, str], took: float, watch: floa
 
 
 def aborted(cluster: str, left: Sequence[str]) -> Saying:
-    rest = f"Left as it is:\n{bullets(left, 50)}" if left else "Everything that was changed has been put back."
+    rest = f"Left as it is:\n{bullets(left, 50)}" if left else "Nothing is left changed."
     return _note(f"🛑 The run of *{cluster}* was aborted. {rest}")
 
 
@@ -105,7 +105,7 @@ def watch_over(watched: float) -> Saying:
 def watch_trouble(managed: ManagedCluster, reasons: Sequence[str], since_end: float) -> Saying:
     return _page(
         managed,
-        f"🚨 *{managed.name}*, {span(since_end)} after its rolling upgrade:\n{bullets([host(r) for r in reasons])}",
+        f"🚨 *{managed.name}*, {span(since_end)} after its rolling upgrade:\n{bullets(reasons)}",
     )
 
 
@@ -123,7 +123,7 @@ def watch_taken_over() -> Saying:
 def gates_shut(node: str, moment: GatePhase, reasons: Sequence[str]) -> Saying:
     return _note(
         f"⏳ {node}: I wait before {MOMENTS[moment]}, for not every gate is open.\n"
-        + bullets([host(reason) for reason in reasons])
+        + bullets(reasons)
         + _hint("`/upgrade why` shows what would end the wait")
     )
 
@@ -136,15 +136,16 @@ def hold(managed: ManagedCluster, node: str, why: str, hint: str, page: bool) ->
     where = f"{node}: " if node else ""
     skip = f"`/upgrade skip {node}`, " if node else ""
     text = (
-        f"✋ {where}I hold: {host(why)}. Nothing more happens until an operator says so."
+        f"✋ {where}I hold: {why}. Nothing more happens until an operator says so."
         f"{_hint(f'{hint}; then ' if hint else '', f'`/upgrade retry`, {skip}or `/upgrade abort`')}"
     )
     return _page(managed, text) if page else _note(text)
 
 
 def paused(node: str) -> Saying:
-    where = f" before {node}" if node else ""
-    return _note(f"⏸️ Paused{where}; what was begun has ended." + _hint("`/upgrade resume`"))
+    where = f" at {node}" if node else ""
+    text = f"⏸️ Paused{where}: nothing new is begun; what runs already goes on to its end."
+    return _note(text + _hint("`/upgrade resume`"))
 
 
 def _page(managed: ManagedCluster, text: str) -> Saying:
@@ -162,11 +163,11 @@ def _hint(*parts: str) -> str:
 def approval(managed: ManagedCluster, node: str, need: Need, evidence: str, until: float, why_again: str) -> Saying:
     people = managed.people
     votes = f"{people.approvals_needed} of them" if people.approvals_needed > 1 else "one of them"
-    again = f"Asked again: {host(why_again)}.\n" if why_again else ""
+    again = f"Asked again: {why_again}." if why_again else ""
     text = (
-        f"🙋 *May I take {node}?* {again}"
+        f"🙋 *May I take {node}?* {again}\n"
         f"{what_is_approved(node, need)}\n"
-        f"Evidence: {host(evidence)}.\n"
+        f"Evidence: {evidence}.\n"
         f"{mention(people.approvers)}: {votes} may answer until {at(until)} with :{APPROVE}: (go) or :{REJECT}: (no). "
         "Taking the mark back before the reboot withdraws the approval."
     )
@@ -187,7 +188,7 @@ def what_is_approved(node: str, need: Need) -> str:
         lines.append(f"• guests that move away and back: {listed(need.moves)}")
     if need.stops:
         lines.append(f"• guests that cannot move and stay *down* meanwhile: {listed(need.stops)}")
-    return "\n".join(["", *lines])
+    return "\n".join(lines)
 
 
 def approved(node: str, by: Sequence[str], until: float) -> Saying:
@@ -206,7 +207,7 @@ def nothing_to_do(node: str) -> Saying:
 
 
 def maintenance_on(node: str, gates: str) -> Saying:
-    return _note(f"🚧 {node}: maintenance mode is on ({host(gates)}). Next: drain.")
+    return _note(f"🚧 {node}: maintenance mode is on ({gates}). Next: drain.")
 
 
 def moving(node: str, guest: int, name: str, target: str, how: str) -> Saying:
@@ -218,14 +219,15 @@ def stopping(node: str, guest: int, name: str) -> Saying:
     return _note(f"⏹️ {node}: guest {guest} ({host(name)}) cannot move; it is shut down until the storage has healed.")
 
 
-def drained(node: str, moved: Mapping[str, str], stopped: Sequence[int]) -> Saying:
-    where = ", ".join(f"{guest} to {target}" for guest, target in moved.items()) or "nothing had to move"
+def drained(node: str, moved: Mapping[str, str], by_ha: Sequence[int], stopped: Sequence[int]) -> Saying:
+    ways = [f"{guest} to {target}" for guest, target in moved.items()] + [f"{guest} by HA" for guest in by_ha]
+    where = ", ".join(ways) or "nothing had to move"
     down = f"; shut down: {listed(stopped)}" if stopped else ""
     return _note(f"📦 {node}: drained, listed again, no guest runs here ({where}{down}).")
 
 
 def upgrading(node: str, count: int, gates: str) -> Saying:
-    return _note(f"⬆️ {node}: dist-upgrade of {count} packages has begun ({host(gates)}).")
+    return _note(f"⬆️ {node}: dist-upgrade of {count} packages has begun ({gates}).")
 
 
 def upgraded(node: str, count: int, took: float) -> Saying:
@@ -233,7 +235,7 @@ def upgraded(node: str, count: int, took: float) -> Saying:
 
 
 def rebooting(node: str, gates: str) -> Saying:
-    return _note(f"🔁 {node}: reboot sent ({host(gates)}).")
+    return _note(f"🔁 {node}: reboot sent ({gates}).")
 
 
 def back(node: str, kernel: str, took: float) -> Saying:
@@ -274,7 +276,7 @@ def healed(node: str, took: float, bricks: int) -> Saying:
 
 
 def released(node: str, gates: str) -> Saying:
-    return _note(f"✅ {node}: maintenance mode is off ({host(gates)}).")
+    return _note(f"✅ {node}: maintenance mode is off ({gates}).")
 
 
 def returned(node: str, guests: Sequence[int]) -> Saying:
@@ -291,7 +293,6 @@ def putting_back(node: str, why: str) -> Saying:
 
 
 def put_back(node: str, done: Sequence[str], left: Sequence[str]) -> Saying:
-    parts = [f"put back: {'; '.join(done)}" if done else "nothing had to be put back"]
-    if left:
-        parts.append(f"left: {'; '.join(host(text) for text in left)}")
-    return _note(f"↩️ {node}: {'. '.join(parts)}.")
+    back = "; ".join(done) or "nothing had to be put back"
+    rest = f" Left as it is: {'; '.join(left)}." if left else ""
+    return _note(f"↩️ {node}: {back}.{rest}")

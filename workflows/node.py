@@ -17,7 +17,7 @@ from workflows.approvals import Bound, Need, counted, stops_on, tally
 from workflows.drain import Journey, bring_back, drain, start_again
 from workflows.orders import overrides
 from workflows.phases import Phase
-from workflows.putback import putting_back
+from workflows.putback import await_release, in_mode, putting_back
 from workflows.storage import healed
 from workflows.wheel import Approval, Wheel
 
@@ -124,6 +124,8 @@ def ask(walk: Walk, why_again: str = "") -> None:
             w.approval = None
             judged = w.gated(Phase.GATES, GatePhase.ASK, lambda *_: None)
             walk.evidence = "; ".join([judged["gates"], *judged["notes"]])
+        else:
+            walk.evidence = w.act(Phase.GATES, lambda *_: w.judge(GatePhase.UPGRADE).summary)
         walk.need = _narrowed(walk, look(w, walk.force)) if why_again or w.approval else walk.need
         answer = _answer(walk, why_again)
         match answer["how"]:
@@ -215,6 +217,14 @@ def maintenance_on(walk: Walk) -> None:
         ask_again=_ask_again(walk),
     )
     w.reduced = True
+    w.wait(
+        Phase.MAINTENANCE,
+        lambda _: in_mode(w, True),
+        w.site.managed.limits.brick_back,
+        why=f"maintenance mode of {w.node}",
+        who="the HA manager, within half a minute",
+        detail="reached",
+    )
     w.say(Phase.MAINTENANCE, "", lambda: messages.maintenance_on(w.node, done["gates"]))
 
 
@@ -273,7 +283,7 @@ def _follow_upgrade(walk: Walk, unit: str) -> dict[str, Any]:
         if state.exit is None:
             return Waiting(messages.host(state.tail.strip().rpartition("\n")[2]) or "apt-get is running")
         why = state.trouble or f"dist-upgrade ended with {state.exit}: {state.tail.strip()[-300:]}"
-        return {"exit": state.exit, "why": why, "hint": state.hint, "at": at.now}
+        return {"exit": state.exit, "why": messages.host(why), "hint": messages.host(state.hint), "at": at.now}
 
     ended: dict[str, Any] = w.wait(
         Phase.UPGRADE,
@@ -388,6 +398,7 @@ def release(walk: Walk) -> None:
         who="its services, by starting",
     )
     done = w.gated(Phase.RELEASE, GatePhase.HEALED, lambda *_: w.site.cluster.maintenance(w.node, False))
+    await_release(w, Phase.RELEASE)
     w.owns(maintenance=frozenset())
     w.reduced = False
     w.say(Phase.RELEASE, "", lambda: messages.released(w.node, done["gates"]))

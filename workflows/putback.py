@@ -50,8 +50,8 @@ def _put_back(w: Wheel, journey: Journey, halt: Halt) -> None:
     elif journey.stopped and not whole:
         left.append(f"guests {listed(sorted(journey.stopped))} are shut down, onboot is off")
     _maintenance_off(w, whole, done, left)
-    if away := [g for g in journey.moved if g not in journey.stopped]:
-        left.append(f"guests {listed(away)} stay where they moved to")
+    if journey.moved:
+        left.append(f"guests {listed(sorted(journey.moved))} stay where they moved to")
     w.say(Phase.PUT_BACK, "over", lambda: messages.put_back(w.node, done, left))
 
 
@@ -74,6 +74,7 @@ def _maintenance_off(w: Wheel, whole: bool, done: list[str], left: list[str]) ->
             left.append(f"{w.node} stays in maintenance mode, for the storage is not healed")
             return
         w.act(Phase.PUT_BACK, lambda *_: w.site.cluster.maintenance(w.node, False), "off")
+        await_release(w, Phase.PUT_BACK)
         w.owns(maintenance=frozenset(), down=frozenset())
         w.reduced = False
         done.append("maintenance mode is off")
@@ -86,6 +87,29 @@ def _in_maintenance(w: Wheel) -> Any:
     if not isinstance(machines.ha, Read):
         return Waiting(machines.ha.why)
     return {"maintenance": w.node in machines.ha.value.maintenance}
+
+
+def in_mode(w: Wheel, on: bool) -> Any:
+    """Whether maintenance mode is reached, or left: the request is one thing, what the node's LRM says another."""
+    ha = w.site.cluster.survey(frozenset({Topic.HA}), w.node).ha
+    if not isinstance(ha, Read):
+        return Waiting(ha.why)
+    reached = ha.value.modes.get(w.node) == "maintenance"
+    if on:
+        return True if reached else Waiting("requested, not reached yet")
+    return Waiting("requested, not left yet") if reached or w.node in ha.value.maintenance else True
+
+
+def await_release(w: Wheel, phase: Phase) -> None:
+    """Maintenance mode is really off: else the next node would meet it, and the run would say that it is left."""
+    w.wait(
+        phase,
+        lambda _: in_mode(w, False),
+        w.site.managed.limits.brick_back,
+        why=f"the end of maintenance mode of {w.node}",
+        who="the HA manager, within half a minute",
+        detail="reached",
+    )
 
 
 def _let_end(w: Wheel) -> None:

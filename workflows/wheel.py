@@ -167,7 +167,7 @@ class Wheel:
                 return ["did", {"value": value, "gates": "found begun after a restart", "notes": []}]
             judgement = self.judge(moment)
             if not judgement.open:
-                return ["shut", judgement.reasons, judgement.remedy]
+                return ["shut", judgement.in_the_way, judgement.remedy]
             tried = self._attempt(key, fn)
             if tried[0] != "did":
                 return tried
@@ -213,9 +213,9 @@ class Wheel:
         try:
             return ["did", fn(key, self.run.acted(key))]
         except Refused as refused:
-            return ["failed", str(refused), refused.hint]
+            return ["failed", messages.host(str(refused)), messages.host(refused.hint)]
         except (ClusterError, ChatDown) as silent:
-            return ["later", str(silent)]
+            return ["later", messages.host(str(silent))]
 
     def _rest(self, base: str, why: str) -> None:
         self._until(f"{base}.rest", lambda look: Waiting(why), REST_S, why=why, who="nobody has to: it is tried again")
