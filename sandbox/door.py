@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from typing import Protocol
 
@@ -26,15 +27,17 @@ class Door:
         self._service = service
         self._keeper = _bound(0)
         self._open = False
+        self._turn = asyncio.Lock()
         self.port: int = self._keeper.getsockname()[1]
 
     async def follow(self, up: bool) -> None:
-        """Open or close, as the node is."""
-        if up and not self._open:
-            await self._service.open(_bound(self.port))
-        elif self._open and not up:
-            await self._service.close()
-        self._open = up
+        """Open or close, as the node is. Safe for several at a time: one after the other."""
+        async with self._turn:
+            if up and not self._open:
+                await self._service.open(_bound(self.port))
+            elif self._open and not up:
+                await self._service.close()
+            self._open = up
 
     async def shut(self) -> None:
         """For good."""

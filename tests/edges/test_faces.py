@@ -37,6 +37,12 @@ class Night:
         self.model = Model(spec, start=START)
         self.faces = Faces(self.model, self.clock, directory)
         self.faces.start()
+        self._sessions: list[requests.Session] = []
+
+    def end(self) -> None:
+        for session in self._sessions:
+            session.close()
+        self.faces.stop()
 
     @property
     def settings(self) -> ClusterSettings:
@@ -48,7 +54,7 @@ class Night:
 
     def api(self, node: str, token: str = TOKEN) -> Any:
         user, _, name = OUR_USER.partition("!")
-        return ProxmoxAPI(
+        api = ProxmoxAPI(
             "127.0.0.1",
             port=self.settings.nodes[node].api_port,
             user=user,
@@ -57,6 +63,8 @@ class Night:
             verify_ssl=self.settings.api.ca_file,
             timeout=5,
         )
+        self._sessions.append(api._store["session"])
+        return api
 
     def ssh(self, node: str, *words: str, timeout: float = 5.0) -> Done:
         line = SshNode(node, self.settings.nodes[node], self.settings.ssh)
@@ -83,7 +91,7 @@ def start_night(tmp_path: Path) -> Iterator[Callable[[ClusterSpec], Night]]:
 
     yield start
     for night in nights:
-        night.faces.stop()
+        night.end()
 
 
 @pytest.fixture
