@@ -36,14 +36,15 @@ from workflows.site import ChatDown, Site
 HELPER = Path(__file__).parent.parent / "deploy" / "roundsman-helper"
 FAULTED = 70
 """Exit code after a store error or a fault (EX_SOFTWARE): systemd starts the bot again."""
-RECONCILE_S = 45.0
+READ_S = 45.0
+"""Reactions are read this often while a request is open, for what no event told."""
 ALIVE_S = 60.0
 """auth.test: cures sockets that look alive and carry nothing."""
 TIDY_S, KEEP_S = 3600.0, 86400.0
 FIRST_READING_S = 60.0
 """Reactions are read before any run goes on; a Slack that is away for longer does not keep the storage waiting: no
 reboot happens without reading them anyway."""
-READ_AGAIN_S = 2.0
+RETRY_S = 2.0
 
 log = logging.getLogger(__name__)
 
@@ -85,11 +86,12 @@ class Roundsman:
         environ: Mapping[str, str],
         *,
         cluster: Callable[[ManagedCluster], Cluster] = live_cluster,
+        clock: Callable[[], float] = time.time,
         exit_process: Callable[[int], object] = os._exit,
     ) -> None:
-        self._settings, self._environ, self._exit, self._clock = settings, environ, exit_process, time.time
+        self._settings, self._environ, self._exit, self._clock = settings, environ, exit_process, clock
         self._managed = {managed.name: managed for managed in settings.clusters}
-        self._stopped, self._spoken = threading.Event(), threading.Lock()
+        self._asked_to_stop, self._stopping, self._spoken = threading.Event(), threading.Event(), threading.Lock()
         self._store = open_store(Path(settings.store.path))
         bot_token, app_token = settings.slack.bot_token.get_secret_value(), settings.slack.app_token.get_secret_value()
         self._chat = SlackChat(bot_token, settings.slack.api_url, self._clock)
@@ -100,7 +102,7 @@ class Roundsman:
         self._posting = Worker("delivery", delivery.step, self._fatal)
         self._commands = Worker("inbox", self._inbox.step, self._fatal)
         self._marks = Worker("votes", self._votes.step, self._fatal)
-        self._edge = SlackEdge(bot_token, app_token, settings.slack.api_url, self, self._fatal)
+        self._edge = SlackEdge(bot_token, app_token, settings.slack.api_url, self, self._clock, self._fatal)
         self._wall = self._make_wall()
 
     def _make_runner(self, cluster: Callable[[ManagedCluster], Cluster]) -> Runner:
@@ -116,13 +118,13 @@ class Roundsman:
             self._clock,
             self._last_word,
             rules=rules,
-            exit_process=lambda _: self._exit(FAULTED),
+            exit_process=self._leave,
         )
 
     def _make_wall(self) -> WallClock:
         wall, board = WallClock(self._fatal), Board(self._store, self._chat, self._clock)
         wall.every("board", EVERY_S, board.refresh)
-        wall.every("reconcile", RECONCILE_S, self._reconcile)
+        wall.every("reactions", READ_S, self._read_again)
         wall.every("alive", ALIVE_S, self._keep_alive)
         wall.every("tidy", TIDY_S, lambda: self._store.tidy(self._clock() - KEEP_S), at_once=True)
         if beat := systemd.watchdog_s(self._environ):
@@ -134,13 +136,14 @@ class Roundsman:
     def start(self) -> None:
         """
         1. People are listened to first: commands are saved and acknowledged whatever else is slow.
-        2. What they did while nobody listened is read.
+        2. What they did while nobody listened is read, and what they do meanwhile waits its turn.
         3. Only then do runs go on.
         """
-        for worker in (self._commands, self._marks, self._posting):
+        for worker in (self._commands, self._posting):
             worker.start()
         self._edge.start()
         self._first_reading()
+        self._marks.start()
         self._runner.begin()
         self._wall.start()
         systemd.notify(self._environ, "READY=1")
@@ -149,16 +152,19 @@ class Roundsman:
     def run_forever(self) -> int:
         """Until SIGTERM or SIGINT; the exit code."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stopped.set())
+            signal.signal(number, lambda *_: self._asked_to_stop.set())
         self.start()
-        self._stopped.wait()
+        self._asked_to_stop.wait()
         self.stop()
         return 0
 
     def stop(self) -> None:
-        """What is under way may be cut off anywhere: the next start goes on from the journal."""
+        """What is under way may be cut off anywhere: the next start goes on from the journal. Twice is harmless."""
+        if self._stopping.is_set():
+            return
+        self._stopping.set()
         systemd.notify(self._environ, "STOPPING=1")
-        self._stopped.set()
+        self._asked_to_stop.set()
         self._wall.stop()
         self._edge.stop()
         self._runner.stop()
@@ -168,8 +174,8 @@ class Roundsman:
         self._store.close()
 
     def _first_reading(self) -> None:
-        for _ in range(int(FIRST_READING_S / READ_AGAIN_S)):
-            if self._reconcile() or self._stopped.wait(READ_AGAIN_S):
+        for _ in range(int(FIRST_READING_S / RETRY_S)):
+            if self._votes.try_to_read() or self._asked_to_stop.wait(RETRY_S):
                 return
         log.error("bot: reactions were not read for %.0f s; runs go on, none reboots without them", FIRST_READING_S)
 
@@ -183,7 +189,7 @@ class Roundsman:
         self._marks.wake()
 
     def connected(self) -> None:
-        self._wall.hurry("reconcile")
+        self._read_again()
 
     def _landed(self) -> None:
         self._commands.wake()
@@ -202,13 +208,9 @@ class Roundsman:
 
     # every so often -------------------------------------------------------------------------------------------
 
-    def _reconcile(self) -> bool:
-        try:
-            self._votes.reconcile()
-        except ChatDown as down:
-            log.warning("bot: reactions were not read: %s", down)
-            return False
-        return True
+    def _read_again(self) -> None:
+        self._votes.read_again()
+        self._marks.wake()
 
     def _keep_alive(self) -> None:
         try:
@@ -219,14 +221,21 @@ class Roundsman:
     # the end --------------------------------------------------------------------------------------------------
 
     def _fatal(self, error: BaseException) -> None:
-        if self._spoken.acquire(blocking=False):
+        """Whatever ends a thread ends the process; what a stop cuts off is no fault."""
+        if not self._stopping.is_set() and self._spoken.acquire(blocking=False):
             try:
                 self._last_word(error)
             finally:
-                self._exit(FAULTED)
+                self._leave()
+
+    def _leave(self, _: int = FAULTED) -> None:
+        if not self._stopping.is_set():
+            self._exit(FAULTED)
 
     def _last_word(self, error: BaseException) -> None:
         """Past the outbox, for the outbox is what may be broken."""
+        if self._stopping.is_set():
+            return
         log.critical("bot: process '%d': running -> ended (%s)", os.getpid(), error)
         for managed in self._managed.values():
             text = (

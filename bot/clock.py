@@ -28,10 +28,6 @@ class WallClock:
         first = {"next_run_time": datetime.now(UTC)} if at_once else {}
         self._jobs.add_job(job, "interval", seconds=seconds, id=name, name=name, **first)
 
-    def hurry(self, name: str) -> None:
-        """As soon as it can; a job that is running just now is not run twice at a time."""
-        self._jobs.modify_job(name, next_run_time=datetime.now(UTC))
-
     def start(self) -> None:
         self._jobs.start()
 

@@ -11,10 +11,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from threading import Thread
+from threading import Event, Thread
 from typing import Any, Protocol
 
 import aiohttp
@@ -167,45 +166,49 @@ async def until_told(who: str, method: str, ask: Callable[[], Awaitable[str]]) -
 class SlackEdge:
     """`start` returns at once; connecting, and connecting again, goes on in its own thread until `stop`."""
 
-    def __init__(self, bot_token: str, app_token: str, api_url: str, desk: Desk, fatal: Fatal) -> None:
+    def __init__(
+        self, bot_token: str, app_token: str, api_url: str, desk: Desk, clock: Callable[[], float], fatal: Fatal
+    ) -> None:
         self._bot_token, self._app_token, self._api_url = bot_token, app_token, api_url
-        self._desk, self._fatal = desk, fatal
-        self._loop = asyncio.new_event_loop()
-        self._main: asyncio.Task[None] | None = None
+        self._desk, self._clock, self._fatal = desk, clock, fatal
+        self._cancel: Callable[[], object] = lambda: None
+        self._begun = Event()
         self._thread = Thread(target=self._run, name="slack", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self, patience: float = 5.0) -> None:
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._cancel)
+        if self._thread.is_alive() and self._begun.wait(patience):
+            self._cancel()
             self._thread.join(patience)
 
     # ----------------------------------------------------------------------------------------------------------
 
-    def _cancel(self) -> None:
-        if self._main is not None:
-            self._main.cancel()
-
     def _run(self) -> None:
         try:
-            with asyncio.Runner(loop_factory=lambda: self._loop) as runner, suppress(asyncio.CancelledError):
-                runner.run(self._stay_connected())
+            with suppress(asyncio.CancelledError):
+                asyncio.run(self._stay_connected())
         except BaseException as error:  # a thread has nobody above it: the process ends
             log.critical("slack: ends here: %s", error, exc_info=error)
             self._fatal(error)
 
     async def _stay_connected(self) -> None:
-        self._main = asyncio.current_task()
+        self._listen_for_stop()
         web = AsyncWebClient(self._bot_token, base_url=self._api_url, timeout=TIMEOUT_S, retry_handlers=[])
-        app = bolt_app(web, await self._identity(web), self._desk)
+        app = bolt_app(self._api_url, await self._identity(web), self._desk, self._clock)
         lines = Lines(app, self._app_token, web, self._desk.connected)
         try:
             await asyncio.gather(*(lines.open(name) for name in CONNECTIONS))
             await asyncio.Event().wait()
         finally:
             await lines.close()
+
+    def _listen_for_stop(self) -> None:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)
+        self._begun.set()
 
     async def _identity(self, web: AsyncWebClient) -> AuthorizeResult:
         """Who we are, asked once: Bolt would ask with the first command, which cannot wait."""
@@ -221,7 +224,7 @@ class SlackEdge:
         return found[0]
 
 
-def bolt_app(web: AsyncWebClient, identity: AuthorizeResult, desk: Desk) -> AsyncApp:
+def bolt_app(api_url: str, identity: AuthorizeResult, desk: Desk, clock: Callable[[], float]) -> AsyncApp:
     """The listeners. Every slash command is taken: one that is not acknowledged looks like a dead bot."""
 
     async def authorize() -> AuthorizeResult:
@@ -229,7 +232,7 @@ def bolt_app(web: AsyncWebClient, identity: AuthorizeResult, desk: Desk) -> Asyn
 
     app = AsyncApp(
         name="roundsman",
-        client=web,
+        client=AsyncWebClient(base_url=api_url, timeout=TIMEOUT_S),  # the token comes with the identity
         authorize=authorize,
         process_before_response=True,  # acknowledged as soon as it is saved, not at Bolt's next look
         request_verification_enabled=False,  # no signatures in Socket Mode: the connection itself is authenticated
@@ -239,11 +242,11 @@ def bolt_app(web: AsyncWebClient, identity: AuthorizeResult, desk: Desk) -> Asyn
 
     @app.command(re.compile(".*"))
     async def command(ack: Callable[..., Awaitable[Any]], body: dict[str, Any]) -> None:
-        await ack(text=await desk.received(command_row(body, time.time())))
+        await ack(text=await desk.received(command_row(body, clock())))
 
     @app.event("app_mention")
     async def mention(body: dict[str, Any]) -> None:
-        await desk.received(help_row(body, time.time()))
+        await desk.received(help_row(body, clock()))
 
     @app.event("reaction_added")
     async def added(body: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
+from threading import Event
 from typing import Protocol
 
 from bot.delivery import Poster, place_emoji
@@ -60,20 +61,38 @@ class Votes:
     ) -> None:
         self._store, self._chat, self._clusters, self._clock, self._poked = store, chat, clusters, clock, poked
         self._events: SimpleQueue[Mark] = SimpleQueue()
+        self._reading = Event()
 
     def put(self, mark: Mark) -> None:
         """Never blocks."""
         self._events.put(mark)
 
+    def read_again(self) -> None:
+        """With the next step: something may have been missed."""
+        self._reading.set()
+
     def step(self) -> float:
-        """Work all events that came; seconds until the next look."""
+        """Work all events that came, and read what was asked for; seconds until the next look."""
         while True:
             try:
                 self.work(self._events.get_nowait())
             except Empty:
-                return REST_S
+                break
             except ChatDown as down:
                 log.warning("votes: a reaction waits for the next reading: %s", down)
+        if self._reading.is_set():
+            self._reading.clear()
+            self.try_to_read()
+        return REST_S
+
+    def try_to_read(self) -> bool:
+        """False if Slack did not answer: what is there stays unknown until the next reading."""
+        try:
+            self.reconcile()
+        except ChatDown as down:
+            log.warning("votes: reactions were not read: %s", down)
+            return False
+        return True
 
     def work(self, mark: Mark) -> None:
         """One event. Raises ChatDown when a user group cannot be read; the next reading makes up for it."""

@@ -63,7 +63,7 @@ class Office:
         self.commands = Worker("inbox", self.inbox.step, self.faults.append)
         self.marks = Worker("votes", self.votes.step, self.faults.append)
         self.posting = Worker("delivery", delivery.step, self.faults.append)
-        self.edge = SlackEdge("xoxb-local", "xapp-local", self.slack.api_url, self, self.faults.append)
+        self.edge = SlackEdge("xoxb-local", "xapp-local", self.slack.api_url, self, time.time, self.faults.append)
         for part in (self.commands, self.marks, self.posting, self.edge):
             part.start()
 

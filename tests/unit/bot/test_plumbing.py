@@ -56,14 +56,12 @@ def test_whatever_ends_a_worker_is_fatal() -> None:
 # ---- the wall clock --------------------------------------------------------------------------------------------------
 
 
-def test_a_job_can_be_hurried_before_and_after_the_clock_starts() -> None:
+def test_a_job_comes_at_once_and_again() -> None:
     came = threading.Semaphore(0)
     wall = WallClock(nobody_dies)
-    wall.every("job", 3600, came.release)
-    wall.hurry("job")
+    wall.every("job", 0.05, came.release, at_once=True)
     wall.start()
     assert came.acquire(timeout=5)
-    wall.hurry("job")
     assert came.acquire(timeout=5)
     wall.stop()
 

@@ -196,6 +196,23 @@ def test_a_request_that_was_answered_is_not_read_any_more(poll: Poll) -> None:
     assert poll.marks(CAROL) == []
 
 
+def test_a_reading_that_was_asked_for_comes_with_the_next_step(poll: Poll) -> None:
+    poll.stands(yes=CAROL)
+    poll.votes.step()
+    assert poll.marks(CAROL) == []
+    poll.votes.read_again()
+    poll.votes.step()
+    assert len(poll.marks(CAROL)) == 1
+
+
+def test_a_reading_that_fails_is_told_in_the_log_and_changes_nothing(
+    poll: Poll, caplog: pytest.LogCaptureFixture
+) -> None:
+    poll.slack.troubles = [Unsure("no answer")]
+    assert not poll.votes.try_to_read()
+    assert "reactions were not read: no answer" in caplog.text
+
+
 def test_a_slack_that_does_not_answer_is_an_error_and_not_an_empty_list(poll: Poll) -> None:
     poll.hears(CAROL, YES)
     poll.clock.now = NOON + 45

@@ -1,0 +1,154 @@
+"""The bot as a whole, over a real Slack connection and a real database; only the machines are a model."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from bot.app import FAULTED, Roundsman, helper_checksum, secrets
+from bot.inbox import ON_IT
+from bot.settings import PaceSettings, Settings, SlackSettings, StoreSettings
+from cluster.api import Cluster
+from sandbox.clock import ModelClock
+from sandbox.direct import SimCluster
+from sandbox.model import Model
+from sandbox.slack import ALICE, BOB, CAROL, CHANNEL, LocalSlack, Message, SlackInThread, run_in_thread
+from sandbox.spec import ClusterSpec, default_spec, managed_settings
+from store.api import SecondProcess, StoreError
+from workflows.settings import ManagedCluster
+
+SPEED = 60.0
+SPEC: ClusterSpec = replace(default_spec(), helper_checksum=helper_checksum(), settings={"limits": {"watch": "1s"}})
+
+
+class SteppingClock(ModelClock):
+    """Model time that runs along with the wall; sleeping costs that much of it."""
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(self.wall(seconds))
+
+
+class House:
+    """The bot, its Slack and its cluster."""
+
+    def __init__(self, slack: SlackInThread, path: Path, clock: SteppingClock) -> None:
+        self.slack, self.clock = slack, clock
+        self.model = Model(SPEC, 1, clock())
+        self.managed = managed_settings(SPEC)
+        self.exits: list[int] = []
+        self.bots: list[Roundsman] = []
+        self.settings = Settings(
+            slack=SlackSettings(
+                bot_token=SecretStr("xoxb-local"), app_token=SecretStr("xapp-local"), api_url=slack.api_url
+            ),
+            store=StoreSettings(path=str(path / "roundsman.db")),
+            pace=PaceSettings(divisor=4, least=5.0, most=60.0),
+            clusters=(self.managed,),
+        )
+
+    def bot(self) -> Roundsman:
+        bot = Roundsman(self.settings, {}, cluster=self._cluster, clock=self.clock, exit_process=self.exits.append)
+        self.bots.append(bot)
+        return bot
+
+    def running(self) -> Roundsman:
+        """Started, and answering."""
+        bot = self.bot()
+        bot.start()
+        eventually(lambda: self.slack.type(ALICE, CHANNEL, "/upgrade help").text == ON_IT)
+        return bot
+
+    def _cluster(self, managed: ManagedCluster) -> Cluster:
+        return SimCluster(self.model, managed, self.clock)
+
+    def says(self, text: str, within: float = 40.0) -> Message:
+        return self.slack.wait_for(lambda message: text in message.text, within)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    clock = SteppingClock(SPEED)
+    with run_in_thread(LocalSlack(clock=clock)) as slack:
+        house = House(slack, tmp_path, clock)
+        yield house
+        for bot in house.bots:
+            bot.stop()
+
+
+def eventually(true: Callable[[], bool], within: float = 8.0) -> None:
+    end = time.monotonic() + within
+    while not true():
+        assert time.monotonic() < end, "it never came to be"
+        time.sleep(0.02)
+
+
+def test_the_first_command_after_a_start_is_acknowledged_within_three_seconds(house: House) -> None:
+    began = time.monotonic()
+    house.running()
+    assert time.monotonic() - began < 3.0
+    house.slack.wait_for(lambda message: "/upgrade cluster" in message.text and message.only_for == ALICE)
+
+
+def test_one_node_is_upgraded_from_the_command_to_the_last_healed_brick(house: House) -> None:
+    house.running()
+    house.slack.type(ALICE, CHANNEL, "/upgrade cluster nodes=pve1")
+    asked = house.says("May I take pve1?")
+    house.slack.react(CAROL, asked.ts, "white_check_mark")
+    house.says("pve1: fully healed after")
+    done = house.says("*lab* is done after")
+    board = house.says("The rolling upgrade of lab")
+    assert done.thread_ts == asked.thread_ts == board.ts
+    closed = house.slack.wait_for(lambda message: message.ts == asked.ts and "Approved by" in message.text)
+    assert closed.blocks
+    assert len([event for event in house.model.events if event.what == "reboot"]) == 1
+    assert house.exits == []
+
+
+def test_a_reaction_given_while_the_bot_was_down_is_read_before_the_run_goes_on(house: House) -> None:
+    first = house.running()
+    house.slack.type(ALICE, CHANNEL, "/upgrade cluster nodes=pve1")
+    asked = house.says("May I take pve1?")
+    first.stop()
+    house.slack.react(CAROL, asked.ts, "x")
+    house.running()
+    assert "rejected by" in house.says("I hold").text
+
+
+def test_a_second_process_is_refused_with_a_sentence(house: House) -> None:
+    house.bot()
+    with pytest.raises(SecondProcess, match=re.escape("roundsman.db")):
+        house.bot()
+
+
+def test_a_store_that_fails_ends_the_process_with_a_last_word_in_the_channel(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bot = house.running()
+
+    def full(now: float) -> list[str]:
+        raise StoreError("the database is full: No space left on device")
+
+    monkeypatch.setattr(bot._store, "undelivered", full)
+    word = house.says("Roundsman of *lab* ends here: the database is full: No space left on device")
+    eventually(lambda: house.exits == [FAULTED])
+    assert word.text.startswith(f"<@{ALICE}> <@{BOB}> 🚨")
+    assert "running -> ended" in caplog.text
+
+
+def test_every_secret_of_the_settings_is_known_to_the_log(house: House) -> None:
+    assert set(secrets(house.settings)) == {"xoxb-local", "xapp-local", "not-a-secret"}
+
+
+def test_a_start_and_a_stop_leave_nothing_in_the_log_to_worry_about(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        house.running().stop()
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
