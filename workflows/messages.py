@@ -296,3 +296,15 @@ def put_back(node: str, done: Sequence[str], left: Sequence[str]) -> Saying:
     back = "; ".join(done) or "nothing had to be put back"
     rest = f" Left as it is: {'; '.join(left)}." if left else ""
     return _note(f"↩️ {node}: {back}.{rest}")
+
+
+# ---- the bot itself ----------------------------------------------------------------------------------------------
+
+
+def fault(managed: ManagedCluster, run_id: str, sentence: str) -> Saying:
+    """A fault in the workflow's own body: the run stands still, and the operators hear of it."""
+    text = (
+        f"💥 `{run_id}` stands still, a fault of the bot itself: {host(sentence)}. "
+        "Nothing new is begun; it is tried again every 5 minutes."
+    )
+    return _page(managed, text + _hint("`/upgrade status` shows what is changed; the bot's log has the trace"))
