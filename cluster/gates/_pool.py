@@ -3,7 +3,7 @@ path, for host names differ by who is asked (gluster.md section 3)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import inf
 
@@ -40,20 +40,25 @@ def pool_of(world: World, now: float) -> Pool:
     if unasked := sorted(frozenset(pool_nodes(world)) - {view.node for view in views}):
         hint = "`gluster.nodes` in the settings names the peers, if not every node is one"
         raise Settled(Unknown(f"Gluster on {listed(unasked)} was not asked", hint=hint))
-    known = [_volumes(view, now) for view in views]
-    for view, volumes in zip(views, known, strict=True):
-        if _shapes(volumes) != _shapes(known[0]):
+    for view in views:
+        _must_have_answered(view, now)
+    for view in views[1:]:
+        if _shapes(view) != _shapes(views[0]):
             reason = f"{view.node} and {views[0].node} do not know the same volumes and bricks"
             raise Settled(Blocked(reason, hint=f"compare `gluster volume info` on {view.node} and {views[0].node}"))
-    return Pool(views, _wanted(world, known[0]))
+    return Pool(views, _wanted(world, value(views[0].volumes)))
 
 
-def _volumes(view: PeerView, now: float) -> tuple[Volume, ...]:
-    return told(view.volumes, f"volume info of {view.node}", now, FRESH_S)
+def _must_have_answered(view: PeerView, now: float) -> None:
+    told(view.pool, f"pool list of {view.node}", now, FRESH_S)
+    told(view.volumes, f"volume info of {view.node}", now, FRESH_S)
+    if not view.uuid:
+        raise Settled(Unknown(f"{view.node} did not tell its own UUID"))
 
 
-def _shapes(volumes: Iterable[Volume]) -> dict[str, tuple[object, ...]]:
+def _shapes(view: PeerView) -> dict[str, tuple[object, ...]]:
     """What must be the same whoever is asked."""
+    volumes = value(view.volumes)
     return {v.name: (v.kind, v.started, v.replica, v.disperse, tuple(map(_place, v.bricks))) for v in volumes}
 
 
@@ -61,7 +66,7 @@ def _place(brick: Brick) -> tuple[str, str]:
     return brick.host_uuid, path_of(brick.name)
 
 
-def _wanted(world: World, volumes: Sequence[Volume]) -> tuple[Volume, ...]:
+def _wanted(world: World, volumes: tuple[Volume, ...]) -> tuple[Volume, ...]:
     names = world.settings.gluster.volumes or tuple(volume.name for volume in volumes)
     found = {volume.name: volume for volume in volumes}
     if not names:
@@ -130,17 +135,18 @@ def heal_answers(world: World, pool: Pool, now: float) -> tuple[list[Answer], li
     """All answers of all peers, oldest first, and in words what was not answered. Only the last one has to be fresh:
     those before it show that it is stable."""
     answers: list[Answer] = []
-    silent: list[str] = []
+    unread: list[str] = []
+    few: list[str] = []
     for view, volume in ((view, volume) for view in pool.views for volume in pool.volumes if heals(volume)):
         readings = view.heal.get(volume.name, ())
-        silent += _too_few(world, view, volume, len(readings))
+        few += _too_few(world, view, volume, len(readings))
         for place, reading in enumerate(readings, start=1):
             limit = FRESH_S if place == len(readings) else inf
             if why := untold(reading, f"heal of {volume.name} by {view.node}", now, limit):
-                silent.append(why)
+                unread.append(why)
             else:
                 answers.append(_answer(view.node, volume, value(reading)))
-    return answers, silent
+    return answers, unread or few
 
 
 def _too_few(world: World, view: PeerView, volume: Volume, times: int) -> list[str]:

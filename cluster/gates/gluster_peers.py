@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cluster.facts import PeerView, Topic
-from cluster.gates._common import ALWAYS, FRESH_S, listed, told
+from cluster.gates._common import ALWAYS, FRESH_S, listed, value
 from cluster.gates._pool import Pool, pool_of
 from cluster.world import Blocked, Gate, GatePhase, Passed, Unknown, Verdict, World
 
@@ -15,9 +15,9 @@ IN_CLUSTER = 3
 
 def check(world: World, node: str, phase: GatePhase, now: float) -> Verdict:
     pool = pool_of(world, now)
-    known = _known(pool, now)
+    known = _known(pool)
     evidence = {"peers": {pool.node(uuid): uuid for uuid in sorted(known)}}
-    if wrong := [why for view in pool.views for why in _wrong(pool, view, known, now)]:
+    if wrong := [why for view in pool.views for why in _wrong(pool, view, known)]:
         hint = f"`gluster peer status` on {pool.views[0].node}; `systemctl status glusterd` on the one not seen"
         return Blocked(listed(wrong), evidence, hint)
     if strangers := sorted(known - {view.uuid for view in pool.views}):
@@ -26,20 +26,16 @@ def check(world: World, node: str, phase: GatePhase, now: float) -> Verdict:
     return Passed(evidence)
 
 
-def _known(pool: Pool, now: float) -> frozenset[str]:
+def _known(pool: Pool) -> frozenset[str]:
     """UUIDs of all peers that anybody knows of: asked, listed by a peer, or host of a brick."""
-    listed_by = {peer.uuid for view in pool.views for peer in told(view.pool, _what(view), now, FRESH_S)}
+    listed_by = {peer.uuid for view in pool.views for peer in value(view.pool)}
     hosts = {brick.host_uuid for volume in pool.volumes for brick in volume.bricks}
     return frozenset({view.uuid for view in pool.views} | listed_by | hosts)
 
 
-def _what(view: PeerView) -> str:
-    return f"pool list of {view.node}"
-
-
-def _wrong(pool: Pool, view: PeerView, known: frozenset[str], now: float) -> Iterator[str]:
+def _wrong(pool: Pool, view: PeerView, known: frozenset[str]) -> Iterator[str]:
     """A peer lists itself too, or does not: its word about itself says nothing."""
-    rows = {peer.uuid: peer for peer in told(view.pool, _what(view), now, FRESH_S)}
+    rows = {peer.uuid: peer for peer in value(view.pool)}
     for uuid in sorted(known - {view.uuid}, key=pool.node):
         peer = rows.get(uuid)
         if peer is None:

@@ -116,12 +116,19 @@ def test_glusterd_down_on_the_asked_node_is_unknown_with_its_own_words() -> None
     dead = Unread(why, NOW)
     world = with_view(healthy(), "pve3", pool=dead, volumes=dead, heal={}, status={})
     for gate in ("gluster-peers", "heal", "volume-survives"):
-        assert_unknown(verdict(gate, world), f"volume info of pve3 was not read: {why}")
+        assert_unknown(verdict(gate, world), f"pool list of pve3 was not read: {why}")
 
 
-def test_a_pool_list_that_was_not_read_is_unknown() -> None:
-    world = with_view(healthy(), "pve3", pool=Unread("not XML", NOW))
-    assert_unknown(verdict("gluster-peers", world), "pool list of pve3 was not read: not XML")
+@pytest.mark.parametrize(("what", "told"), [("pool", "pool list"), ("volumes", "volume info")])
+def test_a_list_that_was_not_read_is_unknown(what: str, told: str) -> None:
+    world = with_view(healthy(), "pve3", **{what: Unread("not XML", NOW)})
+    assert_unknown(verdict("gluster-peers", world), f"{told} of pve3 was not read: not XML")
+
+
+def test_a_node_that_did_not_tell_which_peer_it_is_may_hold_any_brick() -> None:
+    world = with_view(healthy(), "pve2", uuid="")
+    for gate in ("gluster-peers", "volume-survives"):
+        assert_unknown(verdict(gate, world), "pve2 did not tell its own UUID")
 
 
 def test_peers_that_know_different_bricks_block() -> None:

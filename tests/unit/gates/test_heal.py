@@ -183,6 +183,14 @@ def test_what_is_known_is_said_although_one_peer_did_not_answer() -> None:
     assert_blocked(verdict("heal", world), "pve1:/srv/brick: 50057 pending (by pve1, but not by pve2, pve3)")
 
 
+def test_a_round_that_ended_early_names_who_did_not_answer_not_who_was_asked_too_few_times() -> None:
+    world = healthy()
+    for node in NODES:
+        answer = Unread("no answer in 130 s", NOW) if node == "pve3" else view_of(world, node).heal["vmstore"][0]
+        world = with_view(world, node, heal={"vmstore": (answer,)})
+    assert_unknown(verdict("heal", world), "heal of vmstore by pve3 was not read: no answer in 130 s")
+
+
 def test_a_peer_that_was_asked_too_few_times_is_unknown() -> None:
     world = with_view(healthy(), "pve3", heal={"vmstore": view_of(healthy(), "pve3").heal["vmstore"][:2]})
     assert_unknown(verdict("heal", world), "pve3 was asked 2 of 3 times how vmstore heals")
