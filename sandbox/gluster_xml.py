@@ -88,14 +88,15 @@ def _volume(volume: Volume) -> ET.Element:
 
 def volume_status(status: VolumeStatus) -> str:
     rows = [_process(row) for row in status.rows]
-    tasks = [
-        _tree("task", _text("type", task), _text("status", 1), _text("statusStr", "in progress"))
-        for task in status.tasks
-    ]
+    tasks = [_task(*task.removesuffix(")").split(" (")) for task in status.tasks]
     volume = _tree(
         "volume", _text("volName", status.volume), _text("nodeCount", len(rows)), *rows, _tree("tasks", *tasks)
     )
     return _document(_tree("cliOutput", *_verdict(), _tree("volStatus", _tree("volumes", volume))))
+
+
+def _task(kind: str, state: str) -> ET.Element:
+    return _tree("task", _text("type", kind), _text("status", 1), _text("statusStr", state))
 
 
 def _process(row: BrickProcess) -> ET.Element:
@@ -120,9 +121,8 @@ def heal_summary(bricks: Iterable[BrickHeal]) -> str:
 
 
 def _summary(brick: BrickHeal) -> ET.Element:
-    if brick.total is None:  # measured: no counter at all, and the text of the last one inside of the status
-        broken = f"Failed to process entries completely. ({brick.status or DOWN})totalNumberOfEntries0"
-        return _brick(brick.brick, "-", _text("status", broken))
+    if brick.total is None:  # no counter at all; the status has the text of one inside
+        return _brick(brick.brick, "-", _text("status", brick.status))
     return _brick(
         brick.brick,
         brick.host_uuid,

@@ -51,6 +51,7 @@ class Helper:
     def __init__(self, model: Model, clock: Callable[[], float], line: Acts) -> None:
         self._model, self._clock, self._line = model, clock, line
         self._grammar = _grammar()
+        self._refreshed: dict[str, float] = {}
         self._acts: Mapping[str, Callable[[str, Found], Mapping[str, Any]]] = {
             "status": self._status,
             "plan": self._plan,
@@ -94,8 +95,12 @@ class Helper:
         }
 
     def _plan(self, node: str, found: Found) -> Mapping[str, Any]:
-        plan = asdict(self._model.plan(self._clock(), node))
-        return plan | {"trouble": "", "hint": "", "refreshed_s_ago": 0.0 if found["refresh"] else 3600.0}
+        now = self._clock()
+        plan = asdict(self._model.plan(now, node))
+        if found["refresh"]:
+            self._refreshed[node] = now
+        at = self._refreshed.get(node)
+        return plan | {"trouble": "", "hint": "", "refreshed_s_ago": None if at is None else now - at}
 
     def _maintenance(self, node: str, found: Found) -> Mapping[str, Any]:
         target = found["node"] or node
@@ -127,7 +132,7 @@ class Helper:
     def _xml(self, node: str, read: str, volume: str) -> str:
         model, now = self._model, self._clock()
         if read == "pool-list":
-            return gluster_xml.pool_list(replace(p, host=_as_seen(p.host, node)) for p in model.pool(now, node))
+            return gluster_xml.pool_list(model.pool(now, node))
         if read == "volume-info":
             return gluster_xml.volume_info(model.volumes(now, node))
         if read == "volume-status":
@@ -140,13 +145,10 @@ class Helper:
         return gluster_xml.heal_info(rows, names)
 
 
-def _as_seen(host: str, asked: str) -> str:
-    """A peer's name for itself is localhost."""
-    return gluster_xml.SELF if host == asked else host
-
-
 def _seen(row: BrickProcess, asked: str) -> BrickProcess:
-    return replace(row, name=_as_seen(row.name, asked)) if row.daemon else row
+    """Of self-heal daemons, the asked node's own has no name but localhost."""
+    own = row.daemon and row.name.partition(":")[0] == asked
+    return replace(row, name=gluster_xml.SELF) if own else row
 
 
 def _no_gluster(why: str, volume: str) -> Reply:

@@ -17,6 +17,7 @@ PVE1, PVE2, PVE3 = (
     "b102ed97-e8b4-4c20-af5c-00eeb59e00b9",
     "36906ec5-b2e8-4dbb-acbc-c625a5d34dce",
 )
+FAILED = "Failed to process entries completely. (Transport endpoint is not connected)totalNumberOfEntries0"
 PATH = "/mnt/data/vmstore/brick"
 
 
@@ -34,7 +35,7 @@ def healed(node: str, uuid: str, total: int = 0) -> BrickHeal:
 
 
 def dead(node: str) -> BrickHeal:
-    return BrickHeal(f"{node}:{PATH}", "-", gluster_xml.DOWN, None, None, None, None)
+    return BrickHeal(f"{node}:{PATH}", "-", FAILED, None, None, None, None)
 
 
 def pool(pve3: bool) -> tuple[Peer, ...]:
