@@ -7,7 +7,7 @@ import functools
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import aiohttp
@@ -17,9 +17,12 @@ from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.slack import ALICE, BOT, CAROL, CHANNEL, MALLORY, Fault, Kind, LocalSlack, Pace, Refusal
+from sandbox.slack.socketmode import Socket
 
-QUICK = Pace(ack=0.3, retries=(0.0, 0.05, 0.05), warning=0.05, grace=0.05)
-"""Slack's times, shortened."""
+QUICK = Pace(retries=(0.0, 0.05, 0.05), warning=0.05, grace=0.05)
+SPARING = replace(QUICK, spare_warned=True)
+HASTY = replace(QUICK, ack=0.2)
+"""Slack's times, shortened, all but its patience for an acknowledgement; HASTY has none of that either."""
 
 
 def story(told: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
@@ -126,8 +129,8 @@ async def test_without_a_bot_the_person_reads_dispatch_failed() -> None:
 
 @story
 async def test_an_acknowledgement_too_late_reads_operation_timeout_though_it_was_heard() -> None:
-    async with LocalSlack(pace=QUICK) as slack, connected(slack) as bot:
-        bot.asleep = 0.6
+    async with LocalSlack(pace=HASTY) as slack, connected(slack) as bot:
+        bot.asleep = 0.4
         assert (await slack.type(ALICE, CHANNEL, "/upgrade cluster")).failure == "operation_timeout"
         assert len(bot.commands) == 1
 
@@ -211,7 +214,7 @@ async def test_a_mention_is_heard_with_its_thread() -> None:
 
 @story
 async def test_a_reaction_given_while_nobody_listened_arrives_as_a_retry() -> None:
-    async with LocalSlack(pace=Pace(ack=0.3, retries=(0.0, 0.3, 0.3))) as slack:
+    async with LocalSlack(pace=Pace(retries=(0.0, 0.3, 0.3))) as slack:
         slack.react(CAROL, await ask(slack), "white_check_mark")
         async with connected(slack) as bot:
             await until(lambda: bool(bot.events))
@@ -268,16 +271,28 @@ async def test_an_event_may_be_delivered_twice_under_the_same_id_or_be_missed() 
 
 @story
 async def test_two_handlers_lose_no_command_over_refreshes() -> None:
-    async with LocalSlack(pace=QUICK) as slack, connected(slack, sockets=2) as bot:
-        failures = []
-        for number in range(60):
-            if number % 15 == 0:
-                await slack.plant(Fault(Kind.REFRESH))
-            failures.append((await slack.type(ALICE, CHANNEL, f"/upgrade {number}")).failure)
-            await asyncio.sleep(0.005)
-        assert failures == [""] * 60
-        assert [command["text"] for command in bot.commands] == [str(number) for number in range(60)]
-        assert max(delivery.socket for delivery in slack.sockets.deliveries) > 2
+    async with LocalSlack(pace=SPARING) as slack, connected(slack, sockets=2) as bot:
+        failures: list[str] = []
+        for _ in range(6):
+            refreshing = asyncio.create_task(refreshed(slack, slack.sockets.sockets[0]))
+            while not refreshing.done() or len(failures) % 10:
+                failures.append((await slack.type(ALICE, CHANNEL, f"/upgrade {len(failures)}")).failure)
+        assert set(failures) == {""}
+        assert [command["text"] for command in bot.commands] == [str(number) for number in range(len(failures))]
+        assert len(failures) >= 60
+
+
+@story
+async def test_a_refresh_of_all_sockets_replaces_each() -> None:
+    async with LocalSlack(pace=QUICK) as slack, connected(slack, sockets=2):
+        await slack.plant(Fault(Kind.REFRESH))
+        await until(lambda: sorted(socket.number for socket in slack.sockets.sockets) == [3, 4])
+
+
+async def refreshed(slack: LocalSlack, old: Socket) -> None:
+    """One socket is asked to go, and its client has come back with another."""
+    await slack.sockets.refresh(old)
+    await until(lambda: old not in slack.sockets.sockets and len(slack.sockets.sockets) == 2)
 
 
 @story
