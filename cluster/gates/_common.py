@@ -41,7 +41,7 @@ class Settled(Exception):
 def untold(reading: Reading[T], what: str, now: float, limit: float) -> str:
     """Why this does not count as told, in a sentence; "" if it was read within the last `limit` seconds."""
     if not isinstance(reading, Read):
-        return f"{what} was not read: {reading.why}"
+        return f"{what} not read: {reading.why}"
     age = now - reading.at
     if age > limit:
         return f"{what}: evidence is {age:.0f} s old, limit {limit:.0f} s"

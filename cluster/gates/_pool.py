@@ -14,14 +14,15 @@ from cluster.world import Blocked, Unknown, World
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Every peer's view, and the volumes that must be healed, on which all views agree."""
+    """Every peer's view, and the volumes that must be healed, on which all views agree. `names`: UUID -> node."""
 
     views: tuple[PeerView, ...]
     volumes: tuple[Volume, ...]
+    names: Mapping[str, str]
 
     def node(self, uuid: str) -> str:
         """The peer's name, or its UUID if nobody asked it."""
-        return next((view.node for view in self.views if view.uuid == uuid), uuid)
+        return self.names.get(uuid, uuid)
 
     def uuid(self, node: str) -> str | None:
         """None: the node is no peer."""
@@ -43,10 +44,10 @@ def pool_of(world: World, now: float) -> Pool:
     for view in views:
         _must_have_answered(view, now)
     for view in views[1:]:
-        if _shapes(view) != _shapes(views[0]):
+        if view.volumes != views[0].volumes and _shapes(view) != _shapes(views[0]):
             reason = f"{view.node} and {views[0].node} do not know the same volumes and bricks"
             raise Settled(Blocked(reason, hint=f"compare `gluster volume info` on {view.node} and {views[0].node}"))
-    return Pool(views, _wanted(world, value(views[0].volumes)))
+    return Pool(views, _wanted(world, value(views[0].volumes)), {view.uuid: view.node for view in views})
 
 
 def _must_have_answered(view: PeerView, now: float) -> None:
@@ -59,11 +60,7 @@ def _must_have_answered(view: PeerView, now: float) -> None:
 def _shapes(view: PeerView) -> dict[str, tuple[object, ...]]:
     """What must be the same whoever is asked."""
     volumes = value(view.volumes)
-    return {v.name: (v.kind, v.started, v.replica, v.disperse, tuple(map(_place, v.bricks))) for v in volumes}
-
-
-def _place(brick: Brick) -> tuple[str, str]:
-    return brick.host_uuid, path_of(brick.name)
+    return {v.name: (v.kind, v.started, v.replica, v.disperse, tuple(map(place_of, v.bricks))) for v in volumes}
 
 
 def _wanted(world: World, volumes: tuple[Volume, ...]) -> tuple[Volume, ...]:
@@ -106,15 +103,17 @@ def sets(volume: Volume) -> list[tuple[Brick, ...]]:
     return [volume.bricks[n : n + size] for n in range(0, len(volume.bricks), size)]
 
 
-def path_of(name: str) -> str:
-    return name.rpartition(":")[2]
+Place = tuple[str, str]
+"""Host UUID and path: what makes a brick the same whoever is asked."""
 
 
-def is_about(brick: Brick, name: str, host_uuid: str) -> bool:
+def place(name: str, host_uuid: str) -> Place:
     """A brick that is down has "-" for its host's UUID; then its name must be that of volume info."""
-    if host_uuid in ("", "-"):
-        return name == brick.name
-    return host_uuid == brick.host_uuid and path_of(name) == path_of(brick.name)
+    return ("", name) if host_uuid in ("", "-") else (host_uuid, name.rpartition(":")[2])
+
+
+def place_of(brick: Brick) -> Place:
+    return place(brick.name, brick.host_uuid)
 
 
 # ---- heal info summary, read several times from every peer ---------------------------------------------------------
@@ -155,14 +154,13 @@ def _too_few(world: World, view: PeerView, volume: Volume, times: int) -> list[s
 
 
 def _answer(node: str, volume: Volume, rows: tuple[BrickHeal, ...]) -> Answer:
-    found: dict[str, BrickHeal | None] = {}
-    left = list(rows)
-    for brick in volume.bricks:
-        row = next((row for row in left if is_about(brick, row.brick, row.host_uuid)), None)
-        found[brick.name] = row
-        if row is not None:
-            left.remove(row)
-    return Answer(node, volume, found, tuple(row.brick for row in left))
+    """Of two rows about the same brick one is a stranger: neither may hide the other."""
+    found: dict[Place, BrickHeal] = {}
+    strangers = [row.brick for row in rows if found.setdefault(place(row.brick, row.host_uuid), row) is not row]
+    known = {
+        brick.name: found.pop(place_of(brick), None) or found.pop(("", brick.name), None) for brick in volume.bricks
+    }
+    return Answer(node, volume, known, (*strangers, *(row.brick for row in found.values())))
 
 
 # ---- volume status -------------------------------------------------------------------------------------------------

@@ -12,7 +12,12 @@ def check(world: World, node: str, phase: GatePhase, now: float) -> Verdict:
     seen = told(world.approval, "the approval", now, FRESH_S)
     evidence = {"holders": list(seen.holders), "needed": seen.needed, "expires_at": seen.expires_at}
     why = _why_not(seen, now)
-    return Blocked(why, evidence, "it will be asked for again, in the thread") if why else Passed(evidence)
+    return Blocked(why, evidence, _hint(seen, node)) if why else Passed(evidence)
+
+
+def _hint(seen: ApprovalSeen, node: str) -> str:
+    again = f"settle it with them; then `/upgrade retry` or `/upgrade skip {node}`"
+    return again if seen.rejecters else "it is asked for again, in the thread"
 
 
 def _why_not(seen: ApprovalSeen, now: float) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from cluster.facts import Brick, Topic, Volume, VolumeStatus
 from cluster.gates._common import ALWAYS, FRESH_S, listed
-from cluster.gates._pool import Pool, heals, is_about, pool_of, statuses
+from cluster.gates._pool import Place, Pool, heals, place, place_of, pool_of, statuses
 from cluster.world import Blocked, Gate, GatePhase, Passed, Verdict, World
 
 DAEMON_OPTIONS = ("cluster.self-heal-daemon", "cluster.disperse-self-heal-daemon")
@@ -29,12 +29,14 @@ def check(world: World, node: str, phase: GatePhase, now: float) -> Verdict:
 
 def _wrong(pool: Pool, volume: Volume, status: VolumeStatus) -> Iterator[str]:
     """A brick of a node that the asked one takes for disconnected is left out, not listed as offline."""
+    online: dict[Place, bool] = {}
+    for row in status.rows:
+        if not row.daemon:
+            at = place(row.name, row.host_uuid)
+            online[at] = row.online and online.get(at, True)
     for brick in volume.bricks:
-        found = [row for row in status.rows if not row.daemon and is_about(brick, row.name, row.host_uuid)]
-        if not found:
-            yield f"brick {brick.name} is not listed"
-        elif not all(row.online for row in found):
-            yield f"brick {brick.name} is offline"
+        if not online.get(place_of(brick), False):
+            yield f"brick {brick.name} is {'offline' if place_of(brick) in online else 'not listed'}"
     if heals(volume):
         yield from _daemons(pool, volume, status)
 

@@ -13,7 +13,7 @@ def check(world: World, node: str, phase: GatePhase, now: float) -> Verdict:
     evidence = {"online": sorted(online(world)), "members": sorted(members)}
     if strangers := members - wanted:
         hint = f"add {listed(sorted(strangers))} to `nodes` in the settings"
-        return Blocked(f"{listed(sorted(strangers))} in the cluster, but not in the settings", evidence, hint)
+        return Blocked(f"in the cluster, but not in the settings: {listed(sorted(strangers))}", evidence, hint)
     if offline := wanted - online(world) - world.own.down:
         reason = f"{len(offline)} of {len(wanted)} nodes not online: {listed(sorted(offline))}"
         return Blocked(reason, evidence, f"`systemctl status corosync` on {sorted(offline)[0]}")

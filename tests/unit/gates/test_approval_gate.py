@@ -40,7 +40,7 @@ def test_without_an_approval_nothing_is_changed(phase: GatePhase) -> None:
 
 def test_carol_took_her_reaction_back() -> None:
     reason = "0 of 1 approvals stand; one that was given may have been taken back"
-    assert_blocked(asked(approval(holders=())), reason, "asked for again")
+    assert_blocked(asked(approval(holders=())), reason, "it is asked for again")
 
 
 def test_one_of_two_approvals_is_not_enough() -> None:
@@ -49,7 +49,9 @@ def test_one_of_two_approvals_is_not_enough() -> None:
 
 
 def test_a_rejection_beats_every_approval() -> None:
-    assert_blocked(asked(approval(rejecters=("U0BOB",))), "rejected by U0BOB")
+    assert_blocked(
+        asked(approval(rejecters=("U0BOB",))), "rejected by U0BOB", "`/upgrade retry` or `/upgrade skip pve2`"
+    )
 
 
 def test_what_changed_since_the_approval_is_said() -> None:
@@ -69,7 +71,7 @@ def test_an_expired_approval_blocks(ago: float, words: str) -> None:
 
 def test_slack_that_does_not_answer_is_unknown() -> None:
     silent = Unread("Slack did not say whether the approval still stands: timed out", NOW)
-    reason = "the approval was not read: Slack did not say whether the approval still stands: timed out"
+    reason = "the approval not read: Slack did not say whether the approval still stands: timed out"
     assert_unknown(asked(replace(healthy(), approval=silent)), reason)
 
 

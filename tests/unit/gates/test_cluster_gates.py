@@ -104,7 +104,7 @@ def test_a_node_of_the_settings_that_is_no_member_blocks() -> None:
 
 def test_a_member_that_the_settings_do_not_name_blocks() -> None:
     world = with_(healthy(), membership=membership(nodes=[*NODES, "pve4"]))
-    assert_blocked(verdict("nodes-online", world), "pve4 in the cluster, but not in the settings", "`nodes`")
+    assert_blocked(verdict("nodes-online", world), "in the cluster, but not in the settings: pve4", "`nodes`")
 
 
 def test_another_node_in_maintenance_mode_blocks() -> None:
@@ -167,7 +167,7 @@ def test_an_altered_helper_on_any_node_blocks() -> None:
 
 def test_a_node_whose_helper_is_missing_is_unknown() -> None:
     gone = Unread("no helper on pve3: sudo: /usr/local/sbin/roundsman-helper: command not found", NOW)
-    reason = f"status of pve3 was not read: {gone.why}"
+    reason = f"status of pve3 not read: {gone.why}"
     for gate in ("helper", "corosync-config", "services"):
         assert_unknown(verdict(gate, with_node(healthy(), "pve3", gone)), reason)
 
@@ -176,7 +176,7 @@ def test_a_node_that_was_never_asked_is_unknown() -> None:
     world = healthy()
     fewer = {node: reading for node, reading in world.machines.nodes.items() if node != "pve3"}
     world = replace(world, machines=replace(world.machines, nodes=fewer))
-    assert_unknown(verdict("helper", world), "status of pve3 was not read: it was not asked")
+    assert_unknown(verdict("helper", world), "status of pve3 not read: it was not asked")
 
 
 def test_a_node_that_we_took_down_need_not_answer() -> None:

@@ -116,13 +116,13 @@ def test_glusterd_down_on_the_asked_node_is_unknown_with_its_own_words() -> None
     dead = Unread(why, NOW)
     world = with_view(healthy(), "pve3", pool=dead, volumes=dead, heal={}, status={})
     for gate in ("gluster-peers", "heal", "volume-survives"):
-        assert_unknown(verdict(gate, world), f"pool list of pve3 was not read: {why}")
+        assert_unknown(verdict(gate, world), f"pool list of pve3 not read: {why}")
 
 
 @pytest.mark.parametrize(("what", "told"), [("pool", "pool list"), ("volumes", "volume info")])
 def test_a_list_that_was_not_read_is_unknown(what: str, told: str) -> None:
     world = with_view(healthy(), "pve3", **{what: Unread("not XML", NOW)})
-    assert_unknown(verdict("gluster-peers", world), f"{told} of pve3 was not read: not XML")
+    assert_unknown(verdict("gluster-peers", world), f"{told} of pve3 not read: not XML")
 
 
 def test_a_node_that_did_not_tell_which_peer_it_is_may_hold_any_brick() -> None:
@@ -215,8 +215,8 @@ def test_a_daemon_on_a_peer_without_a_brick_may_be_missing() -> None:
 def test_a_locked_cluster_is_unknown_and_told_to_ask_again() -> None:
     why = "another transaction is in progress for vmstore (30802): ask again"
     world = with_view(healthy(), "pve2", status={"vmstore": Unread(why, NOW)})
-    assert_unknown(verdict("gluster-processes", world), f"status of vmstore by pve2 was not read: {why}")
-    assert_unknown(verdict("gluster-tasks", world), f"status of vmstore by pve2 was not read: {why}")
+    assert_unknown(verdict("gluster-processes", world), f"status of vmstore by pve2 not read: {why}")
+    assert_unknown(verdict("gluster-tasks", world), f"status of vmstore by pve2 not read: {why}")
 
 
 def test_a_peer_that_was_not_asked_for_its_status_is_unknown() -> None:

@@ -287,4 +287,4 @@ def test_once_back_a_backup_elsewhere_does_not_keep_maintenance_mode_on() -> Non
 def test_moves_that_were_not_read_are_unknown_to_all_who_need_them() -> None:
     world = with_(healthy(), moves=Unread("HTTP 500: cluster not ready - no quorum?", NOW))
     for gate in ("movable", "memory", "last-member"):
-        assert_unknown(verdict(gate, world), "moves was not read: HTTP 500: cluster not ready - no quorum?")
+        assert_unknown(verdict(gate, world), "moves not read: HTTP 500: cluster not ready - no quorum?")

@@ -170,10 +170,10 @@ def test_two_bricks_of_one_node_are_two_bricks() -> None:
 def test_a_peer_that_gave_no_answer_is_unknown_with_its_reason(why: str) -> None:
     said = view_of(healthy(), "pve3").heal["vmstore"]
     world = with_view(healthy(), "pve3", heal={"vmstore": (*said[:2], Unread(why, NOW))})
-    assert_unknown(verdict("heal", world), f"heal of vmstore by pve3 was not read: {why}")
+    assert_unknown(verdict("heal", world), f"heal of vmstore by pve3 not read: {why}")
     assert_unknown(
         verdict("split-brain", world),
-        f"nobody knows about split brain: heal of vmstore by pve3 was not read: {why}",
+        f"nobody knows about split brain: heal of vmstore by pve3 not read: {why}",
     )
 
 
@@ -188,7 +188,7 @@ def test_a_round_that_ended_early_names_who_did_not_answer_not_who_was_asked_too
     for node in NODES:
         answer = Unread("no answer in 130 s", NOW) if node == "pve3" else view_of(world, node).heal["vmstore"][0]
         world = with_view(world, node, heal={"vmstore": (answer,)})
-    assert_unknown(verdict("heal", world), "heal of vmstore by pve3 was not read: no answer in 130 s")
+    assert_unknown(verdict("heal", world), "heal of vmstore by pve3 not read: no answer in 130 s")
 
 
 def test_a_peer_that_was_asked_too_few_times_is_unknown() -> None:

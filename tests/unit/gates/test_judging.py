@@ -139,7 +139,7 @@ def test_evidence_from_the_future_has_no_age_for_the_clock_jumped() -> None:
 
 def test_a_topic_that_was_not_read_is_unknown_with_its_reason() -> None:
     world = with_(healthy(), tasks=Unread("pve1: HTTP 595, connection refused", NOW))
-    assert_unknown(verdict("tasks", world), "tasks was not read: pve1: HTTP 595, connection refused")
+    assert_unknown(verdict("tasks", world), "tasks not read: pve1: HTTP 595, connection refused")
 
 
 def test_a_gate_that_breaks_is_unknown_and_leaves_a_trace(caplog: pytest.LogCaptureFixture) -> None:
