@@ -391,6 +391,7 @@ def node_storages(ask: Ask) -> list[Row]:
             "avail": 600 * GIB if row.active else 0,
         }
         for row in _storages(ask, ask.target)
+        if ask.values.get("content") in (None, *_content(row).split(","))
     ]
 
 
