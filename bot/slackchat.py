@@ -59,10 +59,10 @@ class Unsure(ChatDown):
 
 
 HINTS = {
-    "invalid_auth": "check SLACK_BOT_TOKEN (xoxb-...) and SLACK_APP_TOKEN (xapp-...)",
+    "invalid_auth": "check ROUNDSMAN_SLACK_BOT_TOKEN (xoxb-...) and ROUNDSMAN_SLACK_APP_TOKEN (xapp-...)",
     "not_allowed_token_type": "the bot token starts with xoxb-, the app token with xapp-; they may be swapped",
-    "token_revoked": "install the app again and put the new token into SLACK_BOT_TOKEN",
-    "account_inactive": "install the app again and put the new token into SLACK_BOT_TOKEN",
+    "token_revoked": "install the app again and put the new token into ROUNDSMAN_SLACK_BOT_TOKEN",
+    "account_inactive": "install the app again and put the new token into ROUNDSMAN_SLACK_BOT_TOKEN",
     "missing_scope": "compare the app's scopes with deploy/slack-manifest.yaml and install it again",
     "not_in_channel": "type /invite @roundsman in that channel",
     "channel_not_found": "check the channel's id in the settings; a private channel must invite the bot",

@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hardware import HERE, MOUNT, Lab, wait_for
+from tests.lab.hardware import HERE, MOUNT, Lab, wait_for
 
 IMAGES = {101: "images/101/vm-101-disk-0.raw", 102: "images/102/vm-102-disk-0.raw"}
 RATE, BLOCKS = 40, 2048

@@ -16,6 +16,10 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.lab.stand_in import ProxmoxStandIn
 
 HERE = Path(__file__).parent
 REPO = HERE.parent.parent
@@ -218,6 +222,8 @@ class Node:
 
 class Lab:
     """Three nodes and a volume. `replica` 3, or 2 (bricks on pve1 and pve2)."""
+
+    proxmox: ProxmoxStandIn
 
     def __init__(
         self, folder: Path, *, replica: int = 3, boot_delay: float = 5.0, options: dict[str, str] | None = None

@@ -9,12 +9,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hardware import NODES, VOLUME, Lab
-
 from cluster.install import helper_checksum
 from sandbox.model import Model
 from sandbox.nodes import TOKEN, Faces
 from sandbox.spec import ClusterSpec
+from tests.lab.hardware import NODES, VOLUME, Lab
 from workflows.settings import ManagedCluster
 
 SPEC: dict[str, Any] = {

@@ -1,0 +1,45 @@
+"""One lab at a time: it takes an address range, a bridge and both cores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab.guests import PretendGuests
+from tests.lab.hardware import Lab, missing
+from tests.lab.stand_in import ProxmoxStandIn
+
+
+@pytest.fixture
+def replica() -> int:
+    return 3
+
+
+@pytest.fixture
+def lab(replica: int, tmp_path: Path) -> Iterator[Lab]:
+    """Three nodes that are up, with a Proxmox stand-in beside them. Its disks lie on a real file system: bricks need
+    extended attributes, which a tmpfs or an overlay does not keep."""
+    if why := missing():
+        pytest.fail(f"no lab here: {why} (scripts/test --full installs it)")
+    made = Lab(Path("/srv/roundsman-lab"), replica=replica)
+    made.down()  # what an earlier run may have left
+    stand_in = ProxmoxStandIn(made, tmp_path / "stand-in")
+    made.proxmox = stand_in
+    try:
+        stand_in.start()
+        made.up()
+        stand_in.follow()
+        yield made
+    finally:
+        stand_in.stop()
+        made.down()
+
+
+@pytest.fixture
+def guests(lab: Lab) -> PretendGuests:
+    """Two pretend guests that write all the while."""
+    pretend = PretendGuests(lab)
+    pretend.start()
+    return pretend

@@ -1,0 +1,70 @@
+"""A real GlusterFS under a rolling upgrade: with the gate, and the way of 2017.
+
+Real: glusterd, bricks, heals, FUSE mounts, sshd, the node helper, paramiko, proxmoxer over TLS, the journal on SQLite,
+the workflow. Stood in for: systemd, apt's packages, the kernel's release and boot id, corosync and HA (one machine has
+one kernel), and Slack.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from sandbox.fixed_delay import fixed_delay
+from tests.lab.guests import IMAGES, PretendGuests
+from tests.lab.hardware import Lab, wait_for
+from tests.lab.lab_bot import LabBot
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
+
+TOO_SHORT_S = 5.0
+"""The fixed delay of 2017, in the lab's scale: ssh and glusterd are back, the heal is not done."""
+
+
+def test_with_the_gate_no_guest_sees_an_error_and_all_copies_are_equal(
+    lab: Lab, guests: PretendGuests, tmp_path: Path
+) -> None:
+    bot = LabBot(lab.proxmox, tmp_path)
+    row = bot.run()
+    guests.stop()
+    print("\n".join(bot.thread))
+    wait_for("the last writes to be everywhere", lambda: lab.to_heal() == 0, 120)
+    assert row.result == {
+        "state": "done",
+        "nodes": dict.fromkeys(("pve1", "pve2", "pve3"), "4 packages upgraded, runs 6.8.12-9-pve"),
+    }
+    for guest, image in IMAGES.items():
+        seen = guests.seen(guest)
+        print(f"guest {guest}: {seen.done} writes, errors {seen.errors}, slowest {seen.slowest:.1f} s")
+        assert seen.errors == {}
+        assert len(set(lab.checksums(image).values())) == 1
+    assert [len(node.boots) for node in lab.nodes.values()] == [1, 1, 1]
+
+
+def test_with_the_fixed_delay_of_2017_both_images_are_lost_while_the_third_node_is_off(
+    lab: Lab, guests: PretendGuests, tmp_path: Path
+) -> None:
+    """Each copy was left while the others still healed from it, so the third reboot finds no good one."""
+    bot = LabBot(lab.proxmox, tmp_path)
+    bot.run(partial(fixed_delay, bot.site, TOO_SHORT_S))
+    time.sleep(5.0)
+    guests.stop()
+    for guest in IMAGES:
+        seen = guests.seen(guest)
+        print(f"guest {guest}: {seen.done} writes, errors {seen.errors}, slowest {seen.slowest:.1f} s")
+    assert any(guests.seen(guest).errors for guest in IMAGES)
+
+
+@pytest.mark.parametrize("replica", [2])
+def test_with_the_fixed_delay_on_two_copies_the_images_split(lab: Lab, guests: PretendGuests, tmp_path: Path) -> None:
+    bot = LabBot(lab.proxmox, tmp_path)
+    bot.run(partial(fixed_delay, bot.site, TOO_SHORT_S))
+    guests.stop()
+    wait_for("every brick to be connected", lambda: not bot.live.heal_progress("").down, 120)
+    time.sleep(10.0)
+    progress = bot.live.heal_progress("")
+    print(f"split-brain entries: {progress.split_brain}, pending {dict(progress.pending)}")
+    assert progress.split_brain > 0
