@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from bot.delivery import Bucket
 from bot.slackchat import Blocks, Refused
-from bot.story import Story
+from bot.story import UNREADABLE, Story
 from bot.views import View
 from store.api import OutboxRow, RunRow, Store
 from workflows.site import ChatDown
@@ -37,7 +37,7 @@ class Board:
     def __init__(self, store: Store, chat: Editor, clock: Callable[[], float]) -> None:
         self._store, self._chat, self._clock = store, chat, clock
         self._bucket = Bucket(BURST, PER_EDIT_S)
-        self._seen: dict[str, tuple[Any, ...]] = {}
+        self._seen: dict[str, tuple[object, ...]] = {}
         self._rest_until = 0.0
 
     def refresh(self) -> None:
@@ -45,9 +45,9 @@ class Board:
         runs = self._runs()
         self._seen = {run.id: self._seen[run.id] for run in runs if run.id in self._seen}
         for run in runs:
-            if self._clock() < self._rest_until:
+            if self._clock() < self._rest_until or not self._bucket.ready(self._clock()):
                 return
-            state = (run.state, run.parked)
+            state = _visible(run)
             if self._seen.get(run.id) != state and self._show(run.id):
                 self._seen.pop(run.id, None)
                 self._seen[run.id] = state
@@ -60,9 +60,14 @@ class Board:
         return sorted(runs, key=lambda run: order.get(run.id, -1))
 
     def _show(self, run_id: str) -> bool:
-        """True once everything of this run is shown as it is."""
+        """True once everything of this run is shown as it is, or cannot be shown at all."""
         story = Story.read(self._store, run_id)
-        return story is None or all(self._edit(row, view) for row, view in story.changes())
+        try:
+            changes = story.changes() if story else []
+        except UNREADABLE:
+            log.exception("board: run '%s' cannot be shown", run_id)
+            return True
+        return all(self._edit(row, view) for row, view in changes)
 
     def _edit(self, row: OutboxRow, view: View) -> bool:
         if not self._bucket.take(self._clock()):
@@ -80,3 +85,8 @@ class Board:
             return False
         self._store.rendered(row.id, view.digest())
         return True
+
+
+def _visible(run: RunRow) -> tuple[object, ...]:
+    """What a message of this run can change by; the time of the last look is not shown."""
+    return run.state, {**(run.parked or {}), "looked_at": None}

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from bot import views
 from bot.slackchat import Blocks, Refused
-from bot.story import Story, kind
+from bot.story import UNREADABLE, Story, kind
 from bot.views import View
 from engine.port import Saying
 from store.api import OutboxRow, Store
@@ -59,13 +59,16 @@ class Bucket:
         self._burst, self._every = burst, every
         self._left, self._at = burst, 0.0
 
-    def take(self, now: float) -> bool:
+    def ready(self, now: float) -> bool:
         self._left = min(self._burst, self._left + max(now - self._at, 0.0) / self._every)
         self._at = now
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
+        return self._left >= 1
+
+    def take(self, now: float) -> bool:
+        """False if it is empty. It never runs a debt."""
+        ready = self.ready(now)
+        self._left -= ready
+        return ready
 
 
 def in_turn(due: Iterable[OutboxRow]) -> list[OutboxRow]:
@@ -91,6 +94,7 @@ class Delivery:
     ) -> None:
         self._store, self._chat, self._channel_of, self._clock = store, chat, channel_of, clock
         self._buckets: dict[str, Bucket] = {}
+        self._bucket_of: dict[str, Bucket] = {}
         self._rest_until = 0.0
         self._told: set[tuple[str, str]] = set()
 
@@ -102,9 +106,10 @@ class Delivery:
         due = self._store.undelivered(now)
         asking, stopped = asking_runs(due), set[str]()
         for row in in_turn(due):
-            if row.run_id in stopped and kind(row) != "page":
+            urgent = row.run_id in asking or kind(row) == "page"
+            if (row.run_id in stopped and kind(row) != "page") or not (urgent or self._has_room(row)):
                 continue
-            if not self._try(row, urgent=row.run_id in asking or kind(row) == "page"):
+            if not self._try(row, urgent=urgent):
                 stopped.add(row.run_id)
             if self._clock() < self._rest_until:
                 break
@@ -118,7 +123,7 @@ class Delivery:
             return self._deliver(row, urgent)
         except ChatDown as down:
             self._push_back(row, down)
-        except (KeyError, TypeError, ValueError, AttributeError) as fault:
+        except UNREADABLE as fault:
             log.exception("delivery: message '%s' of run '%s' cannot be shown", row.key, row.run_id)
             self._store.not_delivered(row.id, f"cannot be shown: {fault!r}", self._clock() + REFUSED_REST_S)
         return kind(row) == "private"
@@ -133,7 +138,8 @@ class Delivery:
         place = self._place(story, row)
         if place is None or (_behind(row, story.rows) and not urgent):
             return False
-        if not self._bucket(place.channel).take(self._clock()) and not urgent:
+        bucket = self._bucket_of[row.run_id] = self._buckets.setdefault(place.channel, Bucket(BURST, 1.0))
+        if not bucket.take(self._clock()) and not urgent:
             return False
         self._send(story, row, place)
         return True
@@ -197,8 +203,10 @@ class Delivery:
             raise Refused(f"the settings name no channel for cluster '{story.run.cluster}'", "no_channel")
         return Place(channel, "")
 
-    def _bucket(self, channel: str) -> Bucket:
-        return self._buckets.setdefault(channel, Bucket(BURST, 1.0))
+    def _has_room(self, row: OutboxRow) -> bool:
+        """Asked first, for a hundred messages may wait for their second, and looking at each of their runs is dear."""
+        bucket = self._bucket_of.get(row.run_id)
+        return bucket is None or bucket.ready(self._clock())
 
     def _push_back(self, row: OutboxRow, down: ChatDown) -> None:
         now, rest = self._clock(), rest_after(row.tries)

@@ -39,7 +39,7 @@ FIRST_REST_S, LONGEST_REST_S = 1.0, 30.0
 log = logging.getLogger(__name__)
 
 
-class Desk(Protocol):
+class Receiver(Protocol):
     """Whom the edge hands things to. `received` saves a command and says what to acknowledge it with."""
 
     async def received(self, row: CommandRow) -> str: ...
@@ -167,10 +167,10 @@ class SlackEdge:
     """`start` returns at once; connecting, and connecting again, goes on in its own thread until `stop`."""
 
     def __init__(
-        self, bot_token: str, app_token: str, api_url: str, desk: Desk, clock: Callable[[], float], fatal: Fatal
+        self, bot_token: str, app_token: str, api_url: str, receiver: Receiver, clock: Callable[[], float], fatal: Fatal
     ) -> None:
         self._bot_token, self._app_token, self._api_url = bot_token, app_token, api_url
-        self._desk, self._clock, self._fatal = desk, clock, fatal
+        self._receiver, self._clock, self._fatal = receiver, clock, fatal
         self._cancel: Callable[[], object] = lambda: None
         self._begun = Event()
         self._thread = Thread(target=self._run, name="slack", daemon=True)
@@ -196,8 +196,8 @@ class SlackEdge:
     async def _stay_connected(self) -> None:
         self._listen_for_stop()
         web = AsyncWebClient(self._bot_token, base_url=self._api_url, timeout=TIMEOUT_S, retry_handlers=[])
-        app = bolt_app(self._api_url, await self._identity(web), self._desk, self._clock)
-        lines = Lines(app, self._app_token, web, self._desk.connected)
+        app = bolt_app(self._api_url, await self._identity(web), self._receiver, self._clock)
+        lines = Lines(app, self._app_token, web, self._receiver.connected)
         try:
             await asyncio.gather(*(lines.open(name) for name in CONNECTIONS))
             await asyncio.Event().wait()
@@ -224,7 +224,7 @@ class SlackEdge:
         return found[0]
 
 
-def bolt_app(api_url: str, identity: AuthorizeResult, desk: Desk, clock: Callable[[], float]) -> AsyncApp:
+def bolt_app(api_url: str, identity: AuthorizeResult, receiver: Receiver, clock: Callable[[], float]) -> AsyncApp:
     """The listeners. Every slash command is taken: one that is not acknowledged looks like a dead bot."""
 
     async def authorize() -> AuthorizeResult:
@@ -242,19 +242,19 @@ def bolt_app(api_url: str, identity: AuthorizeResult, desk: Desk, clock: Callabl
 
     @app.command(re.compile(".*"))
     async def command(ack: Callable[..., Awaitable[Any]], body: dict[str, Any]) -> None:
-        await ack(text=await desk.received(command_row(body, clock())))
+        await ack(text=await receiver.received(command_row(body, clock())))
 
     @app.event("app_mention")
     async def mention(body: dict[str, Any]) -> None:
-        await desk.received(help_row(body, clock()))
+        await receiver.received(help_row(body, clock()))
 
     @app.event("reaction_added")
     async def added(body: dict[str, Any]) -> None:
-        _mark(desk, body, True)
+        _mark(receiver, body, True)
 
     @app.event("reaction_removed")
     async def removed(body: dict[str, Any]) -> None:
-        _mark(desk, body, False)
+        _mark(receiver, body, False)
 
     return app
 
@@ -278,9 +278,9 @@ def help_row(body: dict[str, Any], now: float) -> CommandRow:
     return CommandRow(body["event_id"], "help", "/upgrade", event["user"], event["channel"], "", now)
 
 
-def _mark(desk: Desk, body: dict[str, Any], given: bool) -> None:
+def _mark(receiver: Receiver, body: dict[str, Any], given: bool) -> None:
     event, item = body["event"], body["event"]["item"]
     if item.get("type") == "message":
         at = float(event["event_ts"])
         name = event["reaction"]
-        desk.marked(Mark(body["event_id"], item["channel"], item["ts"], event["user"], name, given, at))
+        receiver.marked(Mark(body["event_id"], item["channel"], item["ts"], event["user"], name, given, at))

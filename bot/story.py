@@ -19,6 +19,9 @@ from workflows.roles import mention
 KEPT = ("board", "approval", "progress")
 """Kinds of messages that are edited when what they show changes."""
 
+UNREADABLE = (LookupError, TypeError, ValueError, AttributeError)
+"""What a message or a journal that is not as it should be raises: one such record must not stop a loop."""
+
 
 def kind(row: OutboxRow) -> str:
     return str(row.message["kind"])

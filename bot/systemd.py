@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Mapping
+
+log = logging.getLogger(__name__)
 
 
 def notify(environ: Mapping[str, str], state: str) -> bool:
@@ -11,8 +14,12 @@ def notify(environ: Mapping[str, str], state: str) -> bool:
     address = environ.get("NOTIFY_SOCKET", "")
     if not address:
         return False
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as line:
-        line.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as line:
+            line.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)
+    except OSError as error:
+        log.warning("systemd: '%s' was not told %s: %s", address, state, error)
+        return False
     return True
 
 

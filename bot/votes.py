@@ -15,7 +15,7 @@ from threading import Event
 from typing import Protocol
 
 from bot.delivery import Poster, place_emoji
-from bot.story import Story, kind, node_of
+from bot.story import UNREADABLE, Story, kind, node_of
 from engine.port import Saying
 from store.api import OutboxRow, Store, VoteRow
 from workflows.approvals import APPROVE, MARKS, REJECT, normalised, note_vote
@@ -25,6 +25,7 @@ from workflows.site import Chat, ChatDown
 FRESH_S = 10.0
 """What was noted so lately is not corrected by reading: the answer may be older than the event."""
 REST_S = 30.0  # without a wake
+MOST_RUNS = 1000
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +81,8 @@ class Votes:
                 break
             except ChatDown as down:
                 log.warning("votes: a reaction waits for the next reading: %s", down)
+            except UNREADABLE:
+                log.exception("votes: a reaction cannot be understood")
         if self._reading.is_set():
             self._reading.clear()
             self.try_to_read()
@@ -104,12 +107,19 @@ class Votes:
 
     def reconcile(self) -> None:
         """Read the reactions under every open request. Raises ChatDown."""
-        for run in self._store.runs(state="active", limit=1000):
-            story = Story.read(self._store, run.id)
-            for row in story.open_requests() if story else ():
+        for run in self._store.runs(state="active", limit=MOST_RUNS):
+            for row in self._open_requests(run.id):
                 self._read(row)
 
     # ----------------------------------------------------------------------------------------------------------
+
+    def _open_requests(self, run_id: str) -> list[OutboxRow]:
+        story = Story.read(self._store, run_id)
+        try:
+            return story.open_requests() if story else []
+        except UNREADABLE:
+            log.exception("votes: the requests of run '%s' cannot be found", run_id)
+            return []
 
     def _read(self, row: OutboxRow) -> None:
         now = self._clock()  # before the answer, so that what comes meanwhile is fresh

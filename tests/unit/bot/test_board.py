@@ -248,3 +248,18 @@ def test_a_journal_that_was_emptied_shows_the_board_alone(store: MemoryStore) ->
     store.write(RUN, Entry("x", "result", 1, NOON))
     store.again(RUN, {"nodes": ["pve1"], "by": CAROL, "cluster": "lab", "dry_run": False, "reboot": "always"}, NOON)
     assert [change.key for change, _ in story(store).changes()] == ["board"]
+
+
+def test_a_run_that_cannot_be_shown_is_told_in_the_log_and_the_others_go_on(
+    store: MemoryStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    begin_run(store, "newer", at=NOON + 1)
+    store.delivered(row(store, "board", "newer").id, NOON, "C0LAB", "9.0")
+    result(store, "pve1.ask.wait", "not as it should be")
+    ask(store)
+    store.write(RUN, Entry("odd", "result", True, NOON), {"kind": "approval", "text": "?"})
+    delivered(store, "odd", "2.0")
+    slack = FakeSlack()
+    Board(store, slack, Clock()).refresh()
+    assert [ts for ts, _ in slack.edits] == ["9.0"]
+    assert f"run '{RUN}' cannot be shown" in caplog.text

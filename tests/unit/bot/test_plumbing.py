@@ -85,8 +85,9 @@ def test_systemd_is_told_that_the_bot_is_ready(tmp_path: Path) -> None:
         assert listening.recv(100) == b"READY=1"
 
 
-def test_without_systemd_nobody_is_told() -> None:
+def test_without_systemd_nobody_is_told(tmp_path: Path) -> None:
     assert not systemd.notify({}, "READY=1")
+    assert not systemd.notify({"NOTIFY_SOCKET": str(tmp_path / "gone")}, "READY=1")
 
 
 @pytest.mark.parametrize(("limit", "beat"), [("30000000", 15.0), ("", None), ("0", None), ("soon", None)])
