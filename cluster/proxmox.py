@@ -41,6 +41,10 @@ class EntryLost(Uncertain):
     """This entry gave no answer, or not the API's: another one may be asked, but only to read."""
 
 
+class TooOld(Refused):
+    """This release of Proxmox VE has no such method."""
+
+
 class Proxmox:
     """Asks and orders. `avoid` is the node under the knife, which is never the entry. Parameters that are booleans go
     out as 1 and 0: anything else is refused."""
@@ -159,7 +163,7 @@ class Proxmox:
                 hangs = f"{_target(path) or entry} does not answer in time (so says {entry}: {text})"
                 return Unreachable(hangs) if method == "get" else Uncertain(hangs)
             case 501:
-                return Refused(f"Proxmox VE on {entry} is too old for {method} {path}")
+                return TooOld(f"Proxmox VE on {entry} is too old for {method} {path}")
         if method != "get" and "timeout" in text:
             return Uncertain(f"{entry} says of {method} {path}: {text}")
         return Refused(f"the API on {entry} refused {method} {path}: {text}")

@@ -1,0 +1,174 @@
+"""The live cluster: `cluster.api.Cluster` over the PVE API, SSH and the node helper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from cluster.api import ClusterError, Refused, TaskRef, TaskState, UnitState, Unreachable
+from cluster.facts import Guest, HealProgress, Machines, Move, NodeStatus, Reading, Topic
+from cluster.helper import Helper, Votes
+from cluster.peers import Peers
+from cluster.proxmox import Proxmox
+from cluster.pve import Pve
+from cluster.reading import reading
+from cluster.settings import ClusterSettings
+from cluster.ssh import SshNode
+
+T = TypeVar("T")
+
+TOPIC_WORKERS = len(Topic)
+NODE_WORKERS = 32
+
+AGES_FAST = frozenset({Topic.MEMBERSHIP, Topic.GUESTS, Topic.HA, Topic.TASKS, Topic.NODES, Topic.GLUSTER})
+"""Read after the others, which may take minutes (apt-get update): what gates want to be young is read last."""
+
+OF_THE_NODE = frozenset({Topic.PACKAGES, Topic.MOVES})
+
+
+class LiveCluster:
+    """`clock` stamps the readings (seconds since the epoch, UTC); `pause(seconds)` waits between reads of the heal.
+
+    The node that was last under the knife is never the entry to the API.
+    """
+
+    def __init__(self, settings: ClusterSettings, clock: Callable[[], float], pause: Callable[[float], None]) -> None:
+        self._settings, self._clock = settings, clock
+        self._topics = ThreadPoolExecutor(TOPIC_WORKERS, f"{settings.name}-topics")
+        self._workers = ThreadPoolExecutor(NODE_WORKERS, f"{settings.name}-nodes")
+        self._ssh = {name: SshNode(name, node, settings.ssh) for name, node in settings.nodes.items()}
+        self._helpers = {name: Helper(ssh, settings) for name, ssh in self._ssh.items()}
+        self._api = Proxmox(settings)
+        self._pve = Pve(self._api, settings, self._workers.map)
+        self._peers = Peers(self._helpers, settings, clock, pause, self._workers)
+        self._knife = ""
+
+    @property
+    def settings(self) -> ClusterSettings:
+        return self._settings
+
+    def close(self) -> None:
+        """Break every line: whoever still waits for an answer gets an error at once."""
+        for ssh in self._ssh.values():
+            ssh.close()
+        self._api.close()
+        self._topics.shutdown(wait=False, cancel_futures=True)
+        self._workers.shutdown(wait=False, cancel_futures=True)
+
+    # ---- reads ---------------------------------------------------------------------------------------------------
+
+    def survey(self, topics: frozenset[Topic], node: str | None) -> Machines:
+        if node:
+            self._knife = node
+        asked = topics if node else topics - OF_THE_NODE
+        found: dict[str, Any] = {}
+        for wave in (asked - AGES_FAST, asked & AGES_FAST):
+            answers = {topic: self._topics.submit(self._reading, topic, node or "") for topic in sorted(wave)}
+            found |= {topic.value: answer.result() for topic, answer in answers.items()}
+        return Machines(**found)
+
+    def _reading(self, topic: Topic, node: str) -> Any:
+        """A topic's Reading; of NODES one for each node."""
+        if topic is Topic.NODES:
+            return self._statuses()
+        pve, avoid = self._pve, self._knife
+        questions: dict[Topic, Callable[[], Any]] = {
+            Topic.MEMBERSHIP: lambda: pve.membership(self._votes(), avoid),
+            Topic.GUESTS: lambda: pve.guests(avoid),
+            Topic.HA: lambda: pve.ha(avoid),
+            Topic.CAPACITY: lambda: pve.capacity(avoid),
+            Topic.STORAGES: lambda: pve.storages(avoid),
+            Topic.TASKS: lambda: pve.tasks(avoid),
+            Topic.BACKUPS: lambda: pve.backups(avoid),
+            Topic.MOVES: lambda: self._moves(node),
+            Topic.PACKAGES: lambda: self._helper(node).packages(),
+            Topic.GLUSTER: self._peers.survey,
+        }
+        return reading(self._clock, questions[topic])
+
+    def _statuses(self) -> dict[str, Reading[NodeStatus]]:
+        names = list(self._helpers)
+        answers = self._workers.map(lambda name: reading(self._clock, self._helpers[name].status), names)
+        return dict(zip(names, answers, strict=True))
+
+    def _votes(self) -> Votes:
+        """As the first node sees them that answers; not the one under the knife, unless there is no other."""
+        return self._first_of(
+            sorted(self._helpers, key=lambda name: name == self._knife), lambda helper: helper.votes()
+        )
+
+    def _moves(self, node: str) -> tuple[Move, ...]:
+        there = [guest for guest in self._pve.guests(self._knife) if guest.node == node and not guest.template]
+        return tuple(self._workers.map(self.move_options, there))
+
+    def heal_progress(self, avoid: str) -> HealProgress:
+        return self._peers.progress(avoid)
+
+    def node_status(self, node: str) -> NodeStatus:
+        return self._helper(node).status()
+
+    def guests(self) -> tuple[Guest, ...]:
+        return self._pve.guests(self._knife)
+
+    def move_options(self, guest: Guest) -> Move:
+        return self._pve.move_options(guest, self._knife)
+
+    # ---- acts on guests ------------------------------------------------------------------------------------------
+
+    def migrate(self, guest: Guest, target: str) -> TaskRef:
+        return self._pve.migrate(guest, target, self._knife)
+
+    def shutdown(self, guest: Guest, timeout_s: int) -> TaskRef:
+        return self._pve.shutdown(guest, timeout_s, self._knife)
+
+    def start(self, guest: Guest) -> TaskRef:
+        return self._pve.start(guest, self._knife)
+
+    def find_task(self, kind: str, guest: int, since: float) -> TaskRef | None:
+        return self._pve.find_task(kind, guest, since, self._knife)
+
+    def task(self, ref: TaskRef) -> TaskState:
+        return self._pve.task(ref, self._knife)
+
+    def onboot(self, guest: Guest) -> bool:
+        return self._pve.onboot(guest, self._knife)
+
+    def set_onboot(self, guest: Guest, on: bool) -> None:
+        self._pve.set_onboot(guest, on, self._knife)
+
+    # ---- acts on nodes -------------------------------------------------------------------------------------------
+
+    def maintenance(self, node: str, on: bool) -> None:
+        """Any node can pass the request on, so one that does not answer is passed over."""
+        self._helper(node)
+        first = sorted(self._helpers, key=lambda name: name != node)
+        self._first_of(first, lambda helper: helper.maintenance(node, on))
+
+    def upgrade(self, node: str, unit: str, plan_checksum: str, not_after_uptime: float) -> None:
+        self._knife = node
+        self._helper(node).upgrade(unit, plan_checksum, not_after_uptime)
+
+    def unit(self, node: str, unit: str) -> UnitState:
+        return self._helper(node).unit(unit)
+
+    def reboot(self, node: str, boot_id: str, not_after_uptime: float) -> None:
+        self._knife = node
+        self._helper(node).reboot(boot_id, not_after_uptime)
+
+    # ---- who is asked --------------------------------------------------------------------------------------------
+
+    def _helper(self, node: str) -> Helper:
+        if node not in self._helpers:
+            raise Refused(f"there is no node {node} in the settings of {self._settings.name}")
+        return self._helpers[node]
+
+    def _first_of(self, nodes: list[str], ask: Callable[[Helper], T]) -> T:
+        """The first node's answer, or the next one's if there was no connection (so that nothing happened)."""
+        silent: list[ClusterError] = []
+        for node in nodes:
+            try:
+                return ask(self._helpers[node])
+            except Unreachable as error:
+                silent.append(error)
+        raise Unreachable("; ".join(str(error) for error in silent))
