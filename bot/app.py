@@ -57,7 +57,7 @@ def helper_checksum() -> str:
 def live_cluster(managed: ManagedCluster) -> Cluster:
     from cluster.live import LiveCluster
 
-    return LiveCluster(managed, time.time)
+    return LiveCluster(managed, time.time, time.sleep)
 
 
 def run(settings: Settings) -> None:
