@@ -139,8 +139,8 @@ def heal_answers(world: World, pool: Pool, now: float) -> tuple[list[Answer], li
     for view, volume in ((view, volume) for view in pool.views for volume in pool.volumes if heals(volume)):
         readings = view.heal.get(volume.name, ())
         few += _too_few(world, view, volume, len(readings))
-        for place, reading in enumerate(readings, start=1):
-            limit = FRESH_S if place == len(readings) else inf
+        for number, reading in enumerate(readings, start=1):
+            limit = FRESH_S if number == len(readings) else inf
             if why := untold(reading, f"heal of {volume.name} by {view.node}", now, limit):
                 unread.append(why)
             else:

@@ -50,7 +50,7 @@ def _wrong(answer: Answer) -> Iterator[tuple[str, str]]:
         if why := "not listed" if row is None else _why_not_healed(row):
             yield brick, why
     for stranger in answer.strangers:
-        yield stranger, "listed, but no brick of the volume"
+        yield stranger, "listed twice, or no brick of the volume"
 
 
 def _why_not_healed(row: BrickHeal) -> str:

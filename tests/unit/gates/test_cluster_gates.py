@@ -58,9 +58,18 @@ def test_expected_votes_set_to_one_do_not_make_two_nodes_safe(quorum: int) -> No
     )
 
 
-def test_two_nodes_with_a_qdevice_bear_the_loss_of_one() -> None:
-    world = with_(healthy(), membership=membership(qdevice=1, nodes=["pve1", "pve2"]))
+@pytest.mark.parametrize("quorum", [1, 2])
+def test_two_nodes_with_a_qdevice_bear_the_loss_of_one(quorum: int) -> None:
+    world = with_(healthy(), membership=membership(quorum, qdevice=1, nodes=["pve1", "pve2"]))
     assert_passed(verdict("cluster-quorum", world), NO_SPARE)
+
+
+def test_a_node_with_most_of_the_votes_cannot_go() -> None:
+    whole = membership(quorum=3)
+    heavy = tuple(replace(m, votes=3) if m.node == "pve2" else m for m in whole.members)
+    world = with_(healthy(), membership=replace(whole, members=heavy))
+    reason = "with pve2 down 2 of 5 votes are left, and quorum needs 3"
+    assert_blocked(verdict("cluster-quorum", world), reason, "`pvecm status`")
 
 
 def test_a_second_node_that_is_offline_would_take_the_quorum_along() -> None:

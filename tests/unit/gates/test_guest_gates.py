@@ -245,6 +245,13 @@ def test_a_locked_guest_of_the_node_blocks() -> None:
     assert_blocked(verdict("locks", world), "1 locked on pve2: db (103): snapshot", "`pct unlock 103`")
 
 
+def test_a_long_list_is_cut_and_says_so() -> None:
+    rows = tuple(Guest(n, f"vm{n}", "qemu", "pve2", "running", GIB, lock="backup") for n in range(201, 208))
+    found = verdict("locks", with_(healthy(), guests=rows))
+    shown = ", ".join(f"vm{n} ({n}): backup" for n in range(201, 206))
+    assert_blocked(found, f"7 locked on pve2: {shown} and 2 more")
+
+
 def test_a_locked_guest_of_another_node_does_not_block() -> None:
     assert_passed(verdict("locks", with_guest(healthy(), 101, lock="backup")))
 

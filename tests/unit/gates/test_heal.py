@@ -136,7 +136,7 @@ def test_a_brick_that_volume_info_does_not_know_blocks() -> None:
     world = with_heal(healthy(), "pve3", by=["pve1"], brick="pve3:/srv/old")
     reason = (
         "pve3:/srv/brick: not listed (by pve1, but not by pve2, pve3), "
-        "pve3:/srv/old: listed, but no brick of the volume (by pve1, but not by pve2, pve3)"
+        "pve3:/srv/old: listed twice, or no brick of the volume (by pve1, but not by pve2, pve3)"
     )
     assert_blocked(verdict("heal", world), reason)
 
@@ -148,7 +148,16 @@ def test_a_brick_named_otherwise_by_who_is_asked_is_known_by_its_uuid() -> None:
 
 def test_a_brick_of_the_same_name_on_another_host_is_another_brick() -> None:
     world = with_heal(healthy(), "pve3", by=["pve1"], host_uuid="uuid-of-a-stranger")
-    reason = "pve3:/srv/brick: listed, but no brick of the volume (by pve1, but not by pve2, pve3)"
+    reason = "pve3:/srv/brick: listed twice, or no brick of the volume (by pve1, but not by pve2, pve3)"
+    assert_blocked(verdict("heal", world), reason)
+
+
+def test_of_two_rows_about_one_brick_neither_hides_the_other() -> None:
+    said = view_of(healthy(), "pve1").heal["vmstore"][0]
+    assert isinstance(said, Read)
+    twice = Read((*said.value, replace(said.value[2], pending=5, total=5)), NOW)
+    world = with_view(healthy(), "pve1", heal={"vmstore": (twice,) * 3})
+    reason = "pve3:/srv/brick: listed twice, or no brick of the volume (by pve1, but not by pve2, pve3)"
     assert_blocked(verdict("heal", world), reason)
 
 
