@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from cluster.api import Refused, TaskRef, TaskState, Uncertain, UnitState, Unreachable
 from cluster.facts import (
+    Backup,
     BrickHeal,
     Gluster,
     Guest,
@@ -24,18 +25,26 @@ from cluster.facts import (
     Reading,
     Topic,
     Unread,
+    Volume,
     VolumeStatus,
 )
+from cluster.peers import NAMED_AT_MOST, WORTH_NAMING
 from cluster.settings import ClusterSettings
 from sandbox.faults import Fault, How
 from sandbox.lines import Act, Moment
 from sandbox.model import Away, Denied, Model
+from sandbox.model.gluster import SELF
 
 T = TypeVar("T")
 
 HANGING = (595, 596)
 """What the API of one node says when another does not answer."""
 NOT_ASKED_YET = "volume status takes the cluster's lock; it is not asked while anything is still to be healed"
+_Stamp = tuple[int, tuple[int, ...]]
+_NEVER: tuple[_Stamp | None, Reading[Any]] = (None, Unread("never asked", 0.0))
+_Heal = dict[str, list[Reading[tuple[BrickHeal, ...]]]]
+_Heals = dict[str, _Heal]
+"""Peer -> volume -> its answers, oldest first."""
 TOPICS_OF_A_NODE = frozenset({Topic.MOVES, Topic.PACKAGES})
 
 
@@ -64,7 +73,7 @@ class SimCluster:
     ) -> None:
         self._model, self._settings, self._clock = model, settings, clock
         self._guard, self._on_act, self._line = guard, on_act, line or model.trouble.line
-        self._kept: dict[object, tuple[object, Any]] = {}
+        self._kept: dict[tuple[object, ...], tuple[_Stamp | None, Reading[Any]]] = {}
         self._readers: Mapping[Topic, Callable[[float, str], Any]] = {
             Topic.MEMBERSHIP: lambda now, _: model.membership(now),
             Topic.GUESTS: lambda now, _: model.listing(now),
@@ -72,7 +81,7 @@ class SimCluster:
             Topic.CAPACITY: lambda now, _: model.capacity(now),
             Topic.STORAGES: lambda now, _: self._of_every_node(now, model.storages),
             Topic.TASKS: lambda now, _: self._of_every_node(now, model.running_tasks),
-            Topic.BACKUPS: lambda now, _: model.backups(now),
+            Topic.BACKUPS: self._backups,
             Topic.MOVES: lambda now, node: model.moves(now, node),
         }
 
@@ -91,7 +100,7 @@ class SimCluster:
         if Topic.NODES in asked:
             found["nodes"] = {name: self._reading(now, self._model.status, now, name) for name in self._settings.nodes}
         if Topic.PACKAGES in asked:
-            found["packages"] = self._reading(now, self._model.plan, now, node)
+            found["packages"] = self._fresh("plan", now, self._model.plan, node)
         if Topic.GLUSTER in asked:
             found["gluster"] = self._gluster()
         return Machines(**found)
@@ -221,27 +230,35 @@ class SimCluster:
 
     # ---- readings --------------------------------------------------------------------------------------------------
     def _topic(self, topic: Topic, node: str, now: float) -> Reading[Any]:
-        def ask() -> Any:
+        def ask(now: float, node: str) -> Any:
             self._entry(now)
             return self._readers[topic](now, node)
 
-        kept = self._keep((topic, node), now, lambda: self._reading(now, ask))
-        return Read(kept.value, now) if isinstance(kept, Read) else Unread(kept.why, now)
+        return self._fresh(topic.value, now, ask, node)
 
-    def _keep(self, key: object, now: float, ask: Callable[[], T]) -> T:
-        """An answer stands while nothing changed: a night asks the same a hundred times."""
+    def _fresh(self, name: str, now: float, ask: Callable[..., T], *about: Any) -> Reading[T]:
+        """What `ask(now, *about)` reads now. A night asks the same a hundred times: an answer is kept for as long as
+        nothing has changed in the cluster, and only dated anew."""
         self._model.advance(now)
         stamp = (self._model.version, self._model.gluster.counts())
-        if key not in self._kept or self._kept[key][0] != stamp:
-            answer = ask()
-            self._kept[key] = ((self._model.version, stamp[1]), answer)
-        return self._kept[key][1]  # type: ignore[no-any-return]
+        kept_for, answer = self._kept.get((name, *about), _NEVER)
+        if kept_for != stamp:
+            answer = self._reading(now, ask, now, *about)
+            self._kept[name, *about] = (stamp, answer)
+        return Read(answer.value, now) if isinstance(answer, Read) else Unread(answer.why, now)
 
     def _reading(self, now: float, ask: Callable[..., T], *args: Any) -> Reading[T]:
         try:
             return Read(ask(*args), now)
         except (Denied, Away) as no:
             return Unread(str(no), now)
+
+    def _backups(self, now: float, avoid: str) -> tuple[Backup, ...]:
+        """Every node but the one under the knife is asked which storages it has."""
+        for name in self._settings.nodes:
+            if name != avoid:
+                self._model.need_api(now, name)
+        return self._model.backups(now)
 
     def _of_every_node(self, now: float, ask: Callable[[float, str], tuple[T, ...]]) -> tuple[T, ...]:
         rows: list[T] = []
@@ -258,48 +275,82 @@ class SimCluster:
         return self._settings.gluster.volumes or tuple(volume.name for volume in self._model.spec.volumes)
 
     def _gluster(self) -> Read[Gluster]:
+        """Asked as the live one asks: rounds of heal reads until one finds anything not healed; then volume status of
+        each node, or names of entries."""
         settings, began = self._settings.gluster, self._clock()
-        heal: dict[str, dict[str, list[Reading[tuple[BrickHeal, ...]]]]] = {
-            peer: {volume: [] for volume in self._volumes()} for peer in self._peers()
-        }
+        known = {peer: self._fresh("volumes", began, self._model.volumes, peer) for peer in self._peers()}
+        heal: _Heals = {peer: {volume: [] for volume in self._wanted(volumes)} for peer, volumes in known.items()}
         for turn in range(settings.reads):
             self._clock.sleep(settings.gap if turn else 0.0)
-            for peer, volumes in heal.items():
-                for volume, answers in volumes.items():
-                    answers.append(self._heal_of(self._clock(), peer, volume))
-        views = tuple(self._view(peer, {v: tuple(a) for v, a in volumes.items()}) for peer, volumes in heal.items())
-        return Read(Gluster(views, settings.reads, settings.gap), began)
+            self._read_heal(heal)
+            healed = all(isinstance(volumes, Read) for volumes in known.values()) and _all_healed(heal)
+            if not healed:
+                break
+        status = self._statuses(heal, healed)
+        views = tuple(self._view(peer, heal[peer], status[peer]) for peer in known)
+        return Read(Gluster(views, settings.reads, settings.gap, {} if healed else self._entries(heal)), began)
 
-    def _view(self, peer: str, heal: Mapping[str, tuple[Reading[tuple[BrickHeal, ...]], ...]]) -> PeerView:
+    def _wanted(self, volumes: Reading[tuple[Volume, ...]]) -> tuple[str, ...]:
+        known = volumes.value if isinstance(volumes, Read) else ()
+        return tuple(volume.name for volume in known if volume.name in self._volumes())
+
+    def _read_heal(self, heal: _Heals) -> None:
+        for peer, volumes in heal.items():
+            for volume, answers in volumes.items():
+                answers.append(self._fresh("heal", self._clock(), self._model.heal, peer, volume))
+
+    def _view(self, peer: str, heal: _Heal, status: dict[str, Reading[VolumeStatus]]) -> PeerView:
         now, model = self._clock(), self._model
-        pool = self._reading(now, model.pool, now, peer)
-        uuid = next((one.uuid for one in pool.value if one.host == peer), "") if isinstance(pool, Read) else ""
-        status = {volume: self._status(now, peer, volume, answers) for volume, answers in heal.items()}
-        return PeerView(peer, uuid, pool, self._reading(now, model.volumes, now, peer), heal, status)
+        pool = self._fresh("pool", now, model.pool, peer)
+        uuid = next((one.uuid for one in pool.value if one.host == SELF), "") if isinstance(pool, Read) else ""
+        volumes = self._fresh("volumes", now, model.volumes, peer)
+        return PeerView(peer, uuid, pool, volumes, {v: tuple(answers) for v, answers in heal.items()}, status)
 
-    def _status(
-        self, now: float, peer: str, volume: str, heal: tuple[Reading[tuple[BrickHeal, ...]], ...]
-    ) -> Reading[VolumeStatus]:
-        if not all(isinstance(answer, Read) and all(row.healed for row in answer.value) for answer in heal):
-            return Unread(NOT_ASKED_YET, now)
-        return self._reading(now, self._model.volume_status, now, peer, volume)
+    def _statuses(self, heal: _Heals, healed: bool) -> dict[str, dict[str, Reading[VolumeStatus]]]:
+        """After the first node that gives none the others are not asked."""
+        now, found = self._clock(), {peer: dict[str, Reading[VolumeStatus]]() for peer in heal}
+        stopped = None if healed else Unread(NOT_ASKED_YET, now)
+        for peer, volumes in heal.items():
+            for volume in volumes:
+                answer = stopped or self._fresh("status", now, self._model.volume_status, peer, volume)
+                found[peer][volume] = answer
+                if stopped is None and isinstance(answer, Unread):
+                    stopped = Unread(f"not asked, because {peer} gave no volume status", now)
+        return found
 
-    def _heal_of(self, now: float, asked: str, volume: str) -> Reading[tuple[BrickHeal, ...]]:
-        def ask() -> Reading[tuple[BrickHeal, ...]]:
-            return self._reading(now, self._model.heal, now, asked, volume)
-
-        kept = self._keep(("heal", asked, volume), now, ask)
-        return Read(kept.value, now) if isinstance(kept, Read) else Unread(kept.why, now)
+    def _entries(self, heal: _Heals) -> dict[str, tuple[str, ...]]:
+        """Of each volume, from the first peer that counts some, but not too many."""
+        asked: dict[str, str] = {}
+        for peer, volumes in heal.items():
+            for volume, answers in volumes.items():
+                last = answers[-1]
+                total = sum(row.total or 0 for row in last.value) if isinstance(last, Read) else 0
+                if 0 < total <= WORTH_NAMING:
+                    asked.setdefault(volume, peer)
+        now = self._clock()
+        named = [self._fresh("entries", now, self._model.entries, peer, volume) for volume, peer in asked.items()]
+        return {
+            brick: names[:NAMED_AT_MOST]
+            for answer in named
+            if isinstance(answer, Read)
+            for brick, names in answer.value.items()
+        }
 
     def _heal(self, now: float, asked: str) -> Reading[tuple[BrickHeal, ...]]:
         """All volumes as one node tells them; unread if one of them is."""
         rows: list[BrickHeal] = []
         for volume in self._volumes():
-            answer = self._heal_of(now, asked, volume)
+            answer = self._fresh("heal", now, self._model.heal, asked, volume)
             if isinstance(answer, Unread):
                 return answer
             rows += answer.value
         return Read(tuple(rows), now)
+
+
+def _all_healed(heal: _Heals) -> bool:
+    """By the last answer of each peer."""
+    last = [answers[-1] for volumes in heal.values() for answers in volumes.values()]
+    return all(isinstance(answer, Read) and all(row.healed for row in answer.value) for answer in last)
 
 
 def _progress(asked: str, rows: tuple[BrickHeal, ...]) -> HealProgress:

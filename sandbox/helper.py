@@ -141,8 +141,7 @@ class Helper:
         rows = model.heal(now, node, volume)
         if read == "heal-summary":
             return gluster_xml.heal_summary(rows)
-        names = {row.brick: [f"/images/vm-disk-{n}.raw" for n in range(row.total or 0)] for row in rows}
-        return gluster_xml.heal_info(rows, names)
+        return gluster_xml.heal_info(rows, model.entries(now, node, volume))
 
 
 def _seen(row: BrickProcess, asked: str) -> BrickProcess:

@@ -2,7 +2,7 @@
 
     faces = Faces(model, clock, directory)
     faces.start()
-    settings = faces.settings()        # a ClusterSettings to reach them with the bot's own adapters
+    settings = faces.settings()        # to reach them with the bot's own adapters
     ...
     faces.stop()
 
@@ -15,14 +15,15 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncssh
+from pydantic import SecretStr
 
-from cluster.settings import ClusterSettings
+from cluster.settings import ApiSettings, NodeSettings, SshSettings
 from sandbox.door import HOST, Door
 from sandbox.helper import Helper
 from sandbox.lines import Act, Acts, Faults
@@ -31,8 +32,10 @@ from sandbox.model.model import OUR_USER
 from sandbox.pve_answers import Answers
 from sandbox.pve_api import Api, ApiFace
 from sandbox.pve_contract import Acl
+from sandbox.spec import managed_settings
 from sandbox.ssh_server import SshFace
 from sandbox.tls import Authority, NodeCertificate
+from workflows.settings import ManagedCluster
 
 T = TypeVar("T")
 
@@ -131,13 +134,15 @@ class Faces:
             "ssh": {"user": LOGIN, "key_file": str(self._key_file)},
         }
 
-    def settings(self, **more: Mapping[str, Any]) -> ClusterSettings:
-        """For the bot's own adapters; `more` replaces whole keys."""
+    def settings(self) -> ManagedCluster:
+        """What a careful admin would write for this cluster, with the ways that lead to these faces."""
         section = self.section()
-        section["api"]["token"] = TOKEN
-        return ClusterSettings.model_validate(
-            {"name": self.model.spec.name, "channel": "C0LAB", **section, **self.model.spec.settings, **more}
-        )
+        ways = {
+            "nodes": {name: NodeSettings(**node) for name, node in section["nodes"].items()},
+            "api": ApiSettings(**section["api"], token=SecretStr(TOKEN)),
+            "ssh": SshSettings(**section["ssh"]),
+        }
+        return managed_settings(self.model.spec).model_copy(update=ways)
 
     # how ------------------------------------------------------------------------------------------------------
     def _node(self, name: str) -> dict[str, Any]:

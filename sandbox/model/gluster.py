@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +16,10 @@ from sandbox.model.trouble import Trouble
 from sandbox.spec import VolumeSpec
 
 CONNECTED = "Connected"
-NOT_CONNECTED = "Transport endpoint is not connected"
+NOT_CONNECTED = "Failed to process entries completely. (Transport endpoint is not connected)totalNumberOfEntries0"
+"""As the summary has it: no count, and the text of one inside of the status."""
+SELF = "localhost"
+DAEMON = ":self-heal daemon"
 NO_DAEMON = "Connection failed. Please check if gluster daemon is operational."
 LOCKED = "Another transaction is in progress for {volume}. Please try again after some time."
 TIMED_OUT = "Error : Request timed out"
@@ -72,11 +76,11 @@ class Gluster:
 
     # what glusterd on a node says -------------------------------------------------------------------------------
     def pool(self, asked: str) -> tuple[Peer, ...]:
+        """A peer calls itself localhost, and lists itself last."""
         self._listening(asked)
-        return tuple(
-            Peer(daemon.uuid, name, name == asked or self._thinks_connected(asked, name), IN_CLUSTER)
-            for name, daemon in self.daemons.items()
-        )
+        others = [name for name in self.daemons if name != asked]
+        peers = [Peer(self.daemons[n].uuid, n, self._thinks_connected(asked, n), IN_CLUSTER) for n in others]
+        return (*peers, Peer(self.daemons[asked].uuid, SELF, True, IN_CLUSTER))
 
     def volume_info(self, asked: str) -> tuple[Volume, ...]:
         self._listening(asked)
@@ -90,6 +94,18 @@ class Gluster:
             rows += [self._row(one, brick) for brick in one.bricks.values()]
         return tuple(rows)
 
+    def entries(self, asked: str, volume: str) -> dict[str, tuple[str, ...]]:
+        """`heal info`: brick -> names of what it lists, images of guests first."""
+        totals = {row.brick: row.total or 0 for row in self.heal(asked, volume)}
+        named: dict[str, tuple[str, ...]] = {}
+        for one in self._volume(volume).sets:
+            guests = sorted({*one.split, *one.writers()} - {0})
+            images = [f"/images/{guest}/vm-{guest}-disk-0.raw" for guest in guests]
+            for brick in one.bricks:
+                more = (f"/snippets/{n}" for n in itertools.count())
+                named[brick] = tuple(itertools.islice(itertools.chain(images, more), totals[brick]))
+        return {brick: names for brick, names in named.items() if names}
+
     def volume_status(self, asked: str, volume: str) -> VolumeStatus:
         """`volume status`: takes the cluster's lock, leaves out the nodes that its glusterd does not see."""
         self._listening(asked)
@@ -98,8 +114,8 @@ class Gluster:
         seen = [name for name in self.daemons if name == asked or self._connected(asked, name)]
         bricks = [brick for one in state.sets for brick in one.bricks.values() if brick.node in seen]
         rows = [BrickProcess(brick.name, self.daemons[brick.node].uuid, brick.up, daemon=False) for brick in bricks]
-        rows += [BrickProcess(name, self.daemons[name].uuid, self._shd(name), daemon=True) for name in seen]
-        tasks = ("Rebalance",) if self.trouble.has(Kind.REBALANCE) else ()
+        rows += [BrickProcess(name + DAEMON, self.daemons[name].uuid, self._shd(name), daemon=True) for name in seen]
+        tasks = ("Rebalance (in progress)",) if self.trouble.has(Kind.REBALANCE) else ()
         return VolumeStatus(volume, tuple(rows), tasks)
 
     def heals_itself(self, node: str) -> str:
@@ -135,6 +151,8 @@ class Gluster:
     def node_dark(self, node: Node) -> None:
         if not node.orderly:
             self.cut_at[node.name] = self.core.now
+            for lag in (STATUS_BLIND, self.core.timings.peer_lag):
+                self.core.later(lag, lambda: None)  # answers change then
         self._stop(node.name)
 
     def node_booted(self, node: Node) -> None:

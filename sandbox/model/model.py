@@ -152,8 +152,10 @@ class Model:
         return self.ha_manager.status()
 
     def capacity(self, now: float) -> tuple[Capacity, ...]:
+        """Of the nodes that publish something."""
         self.core.advance(now)
-        return tuple(Capacity(node.name, node.spec.memory) for node in self.machines.all.values())
+        live = [node for node in self.machines.all.values() if node.online and node.api]
+        return tuple(Capacity(node.name, node.spec.memory) for node in live)
 
     def storages(self, now: float, node: str) -> tuple[StorageRow, ...]:
         """Every storage as this node has it."""
@@ -299,6 +301,11 @@ class Model:
         """`heal info summary`."""
         self.need_ssh(now, asked)
         return self.gluster.heal(asked, volume)
+
+    def entries(self, now: float, asked: str, volume: str) -> dict[str, tuple[str, ...]]:
+        """`heal info`: brick -> names of entries; nothing for a brick that lists none."""
+        self.need_ssh(now, asked)
+        return self.gluster.entries(asked, volume)
 
     def volume_status(self, now: float, asked: str, volume: str) -> VolumeStatus:
         self.need_ssh(now, asked)
