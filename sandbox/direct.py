@@ -73,6 +73,7 @@ class SimCluster:
     ) -> None:
         self._model, self._settings, self._clock = model, settings, clock
         self._guard, self._on_act, self._line = guard, on_act, line or model.trouble.line
+        self._stamp: _Stamp = (-1, ())
         self._kept: dict[tuple[object, ...], tuple[_Stamp | None, Reading[Any]]] = {}
         self._readers: Mapping[Topic, Callable[[float, str], Any]] = {
             Topic.MEMBERSHIP: lambda now, _: model.membership(now),
@@ -92,7 +93,7 @@ class SimCluster:
     # ---- reads -----------------------------------------------------------------------------------------------------
     def survey(self, topics: frozenset[Topic], node: str | None) -> Machines:
         """Gluster is read last, several times, and time passes between these reads."""
-        now = self._clock()
+        now = self._look()
         asked = topics if node else topics - TOPICS_OF_A_NODE
         found: dict[str, Any] = {
             topic.value: self._topic(topic, node or "", now) for topic in asked & self._readers.keys()
@@ -106,7 +107,7 @@ class SimCluster:
         return Machines(**found)
 
     def heal_progress(self, avoid: str) -> HealProgress:
-        now = self._clock()
+        now = self._look()
         why = "no other node is a peer"
         for asked in (name for name in self._peers() if name != avoid):
             rows = self._heal(now, asked)
@@ -229,6 +230,14 @@ class SimCluster:
             yield now
 
     # ---- readings --------------------------------------------------------------------------------------------------
+    def _look(self) -> float:
+        """Let happen what is due, and see whether anything changed since answers were kept. To be called whenever time
+        may have passed."""
+        now = self._clock()
+        self._model.advance(now)
+        self._stamp = (self._model.version, self._model.gluster.counts())
+        return now
+
     def _topic(self, topic: Topic, node: str, now: float) -> Reading[Any]:
         def ask(now: float, node: str) -> Any:
             self._entry(now)
@@ -237,14 +246,12 @@ class SimCluster:
         return self._fresh(topic.value, now, ask, node)
 
     def _fresh(self, name: str, now: float, ask: Callable[..., T], *about: Any) -> Reading[T]:
-        """What `ask(now, *about)` reads now. A night asks the same a hundred times: an answer is kept for as long as
-        nothing has changed in the cluster, and only dated anew."""
-        self._model.advance(now)
-        stamp = (self._model.version, self._model.gluster.counts())
+        """What `ask(now, *about)` reads at the last `_look`. A night asks the same a hundred times: an answer is kept
+        for as long as nothing has changed in the cluster, and only dated anew."""
         kept_for, answer = self._kept.get((name, *about), _NEVER)
-        if kept_for != stamp:
+        if kept_for != self._stamp:
             answer = self._reading(now, ask, now, *about)
-            self._kept[name, *about] = (stamp, answer)
+            self._kept[name, *about] = (self._stamp, answer)
         return Read(answer.value, now) if isinstance(answer, Read) else Unread(answer.why, now)
 
     def _reading(self, now: float, ask: Callable[..., T], *args: Any) -> Reading[T]:
@@ -277,7 +284,7 @@ class SimCluster:
     def _gluster(self) -> Read[Gluster]:
         """Asked as the live one asks: rounds of heal reads until one finds anything not healed; then volume status of
         each node, or names of entries."""
-        settings, began = self._settings.gluster, self._clock()
+        settings, began = self._settings.gluster, self._look()
         known = {peer: self._fresh("volumes", began, self._model.volumes, peer) for peer in self._peers()}
         heal: _Heals = {peer: {volume: [] for volume in self._wanted(volumes)} for peer, volumes in known.items()}
         for turn in range(settings.reads):
@@ -295,9 +302,10 @@ class SimCluster:
         return tuple(volume.name for volume in known if volume.name in self._volumes())
 
     def _read_heal(self, heal: _Heals) -> None:
+        now = self._look()
         for peer, volumes in heal.items():
             for volume, answers in volumes.items():
-                answers.append(self._fresh("heal", self._clock(), self._model.heal, peer, volume))
+                answers.append(self._fresh("heal", now, self._model.heal, peer, volume))
 
     def _view(self, peer: str, heal: _Heal, status: dict[str, Reading[VolumeStatus]]) -> PeerView:
         now, model = self._clock(), self._model

@@ -110,7 +110,8 @@ class Core:
             self.now, _, act = heapq.heappop(self._agenda)
             act()
             self.version += 1
-        self.now = max(self.now, now)
+        if now > self.now:
+            self.now = now
 
     def next_at(self) -> float | None:
         """When the next change is due that is known of now."""

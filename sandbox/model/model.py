@@ -67,6 +67,7 @@ class Model:
             Backup(b.guest, b.storage, start - b.age, b.size, b.verified, volid=f"{b.storage}:backup/vm/{b.guest}")
             for b in spec.backups
         ]
+        self._kept_services: dict[str, tuple[int, dict[str, str]]] = {}
         self._wire()
         self.trouble.plan(faults_from(faults))
 
@@ -313,6 +314,14 @@ class Model:
 
     # ---- how -------------------------------------------------------------------------------------------------------
     def _services(self, node: Node) -> dict[str, str]:
+        """Worked out once for each version of the cluster."""
+        version, kept = self._kept_services.get(node.name, (-1, {}))
+        if version != self.version:
+            kept = self._services_of(node)
+            self._kept_services[node.name] = (self.version, kept)
+        return kept
+
+    def _services_of(self, node: Node) -> dict[str, str]:
         web = "active" if node.api else "activating"
         states = {name: web if name in ("pveproxy", "pvestatd") else "active" for name in SERVICES}
         states["glusterd"] = "active" if self.gluster.daemons[node.name].up else "inactive"
