@@ -171,4 +171,8 @@ class Faces:
             await door.shut()
 
     def _wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """In the faces' thread. Raises also what the doors' own watch died of, so that it does not die unseen."""
+        if self._follower and self._follower.done() and not self._follower.cancelled():
+            coroutine.close()
+            self._follower.result()
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout=30)

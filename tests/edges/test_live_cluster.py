@@ -15,7 +15,10 @@ from cluster.api import Cluster, Refused, Uncertain, Unreachable
 from cluster.facts import Guest, Machines, Read, Topic, Unread
 from cluster.live import LiveCluster
 from sandbox.direct import SimCluster
+from sandbox.faults import Fault as ModelFault
+from sandbox.faults import How, Kind
 from sandbox.lines import Fault
+from sandbox.model.machines import Power
 from sandbox.spec import ClusterSpec
 from tests.edges.facing import Night
 
@@ -208,6 +211,28 @@ def test_a_line_that_breaks_after_the_reboot_order_leaves_it_uncertain_and_done(
         reboot(pair, "pve2")
     pair.night.pass_time(30)
     assert not pair.night.model.node("pve2").lit
+
+
+def plan_line(pair: Pair, how: How, seconds: float = 0.0) -> None:
+    """A scenario's fault of the line, as the direct face has it too."""
+    fault = ModelFault(Kind.LINE, node="pve2", text="reboot", how=how, amount=seconds)
+    pair.night.faces.run(lambda: pair.night.model.trouble.begin(fault))
+
+
+def goes_down(pair: Pair, node: str) -> bool:
+    return pair.night.model.node(node).power is not Power.UP
+
+
+@pytest.mark.parametrize(
+    ("how", "at_once", "later"), [(How.LOST, False, False), (How.LATE, False, True), (How.BROKEN, True, True)]
+)
+def test_a_scenarios_broken_line_breaks_here_too(pair: Pair, how: How, at_once: bool, later: bool) -> None:
+    plan_line(pair, how, seconds=8.0)
+    with pytest.raises(Uncertain):
+        reboot(pair, "pve2")
+    assert goes_down(pair, "pve2") == at_once
+    pair.night.pass_time(9)
+    assert goes_down(pair, "pve2") == later
 
 
 @pytest.mark.parametrize("fault", [Fault.CUT, Fault.GARBAGE])

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sandbox.pve_answers import ANSWERS
 from sandbox.pve_contract import CONTRACT, UNKNOWN, Acl, Contract, PveError, answer_errors
 
 
@@ -122,3 +123,7 @@ def test_the_stand_ins_own_answers_are_judged_too(contract: Contract, answer: di
 
 def test_the_vendored_file_stays_small() -> None:
     assert CONTRACT.stat().st_size < 200_000
+
+
+def test_every_method_of_the_file_has_an_answer_and_only_those(contract: Contract) -> None:
+    assert {f"{method.verb} {method.path}" for method in contract.methods} == set(ANSWERS)
