@@ -186,7 +186,10 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class PackagePlan:
-    """What `apt-get -s dist-upgrade` would do; `checksum` binds an approval to it. `new_kernel`: what it brings, or ""."""
+    """What `apt-get -s dist-upgrade` would do; `checksum` binds an approval to it.
+
+    `new_kernel`: the kernel that it brings and that would boot next (a pinned one keeps it away), or "".
+    """
 
     checksum: str
     upgrades: tuple[Package, ...]

@@ -53,7 +53,10 @@ class Helper:
         return self._understood(_status, self._order("status"))
 
     def votes(self) -> Votes:
-        return self._understood(_votes, self._order("status"))
+        answer = self._order("status")
+        if answer.get("votes") is None:
+            raise Refused(f"{self.node}: corosync tells no votes", f"`pvecm status` on {self.node}")
+        return self._understood(_votes, answer)
 
     def packages(self) -> PackagePlan:
         """What dist-upgrade would do, from package lists that are not too old."""

@@ -1,0 +1,147 @@
+"""What must be there on a cluster before the first night: each line says what was found, and what adds what is missing.
+
+Reads only, and from every node by itself: what one node answers says nothing about another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+
+from cluster import gluster
+from cluster.api import ClusterError
+from cluster.helper import INSTALL, Helper
+from cluster.install import helper_checksum
+from cluster.proxmox import Proxmox, grant
+from cluster.pve import Pve
+from cluster.settings import ClusterSettings
+from cluster.ssh import SshNode
+
+PRIVILEGES: Mapping[str, Mapping[str, str]] = {
+    "/": {"Sys.Audit": "who is online, HA"},
+    "/nodes": {"Sys.Audit": "running tasks"},
+    "/vms": {
+        "VM.Audit": "which guests there are",
+        "VM.Migrate": "draining a node",
+        "VM.PowerMgmt": "shutting down and starting guests that cannot move",
+        "VM.Config.Options": "switching onboot off while a guest must not start",
+    },
+    "/storage": {"Datastore.Audit": "storages and backups"},
+}
+"""Path -> privilege -> what the bot needs it for."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckLine:
+    """`remedy`: what to type or change, "" if nothing is missing."""
+
+    ok: bool
+    subject: str
+    text: str
+    remedy: str
+
+
+def check_cluster(settings: ClusterSettings) -> Iterator[CheckLine]:
+    """The API of every node, the token's privileges, the members; then login, helper and Gluster of every node."""
+    nodes = list(settings.nodes)
+    with ThreadPoolExecutor(len(nodes)) as workers, closing(Proxmox(settings)) as api:
+        pve = Pve(api, settings, workers.map)
+        found = list(workers.map(lambda node: _api(pve, node), nodes))
+        yield from found
+        answering = [node for node, line in zip(nodes, found, strict=True) if line.ok]
+        if answering:
+            yield from _privileges(pve, answering[0], settings)
+            yield _members(pve, answering[0], settings)
+        for lines in workers.map(lambda node: list(_node(settings, node)), nodes):
+            yield from lines
+
+
+def _api(pve: Pve, node: str) -> CheckLine:
+    try:
+        return CheckLine(True, f"{node} API", f"Proxmox VE {pve.version(node)}", "")
+    except ClusterError as error:
+        return _failed(f"{node} API", error, "`systemctl status pveproxy` on it; is api_port right?")
+
+
+def _privileges(pve: Pve, entry: str, settings: ClusterSettings) -> Iterator[CheckLine]:
+    try:
+        granted = pve.permissions(entry)
+    except ClusterError as error:
+        yield _failed("token", error)
+        return
+    for path, needed in PRIVILEGES.items():
+        missing = [privilege for privilege in needed if not granted.get(path, {}).get(privilege)]
+        for privilege in missing:
+            text = f"{settings.api.token_id} lacks {privilege}: {needed[privilege]}"
+            yield CheckLine(False, f"token on {path}", text, grant(path, privilege, settings.api.token_id))
+        if not missing:
+            yield CheckLine(True, f"token on {path}", ", ".join(needed), "")
+
+
+def _members(pve: Pve, entry: str, settings: ClusterSettings) -> CheckLine:
+    try:
+        members = set(pve.members(entry))
+    except ClusterError as error:
+        return _failed("members", error)
+    if extra := sorted(members - set(settings.nodes)):
+        return CheckLine(
+            False, "members", f"not in the settings: {', '.join(extra)}", f"add them to {settings.name}.nodes"
+        )
+    if gone := sorted(set(settings.nodes) - members):
+        return CheckLine(False, "members", f"no member of the cluster: {', '.join(gone)}", "`pvecm nodes` names them")
+    return CheckLine(True, "members", ", ".join(sorted(members)), "")
+
+
+def _node(settings: ClusterSettings, node: str) -> Iterator[CheckLine]:
+    """Login and helper; and what only the helper tells. Without it nothing else can be asked."""
+    with closing(SshNode(node, settings.nodes[node], settings.ssh)) as ssh:
+        helper = Helper(ssh, settings)
+        line = _helper(helper, settings)
+        yield line
+        if line.ok:
+            yield _votes(helper)
+            if settings.gluster.enabled and node in (settings.gluster.nodes or settings.nodes):
+                yield _peers(helper)
+
+
+def _helper(helper: Helper, settings: ClusterSettings) -> CheckLine:
+    subject = f"{helper.node} helper"
+    try:
+        found = helper.status()
+    except ClusterError as error:
+        return _failed(subject, error, "is it on, does its sshd answer, is its address right?")
+    if found.node != helper.node:
+        text = f"{settings.nodes[helper.node].address} is {found.node}, not {helper.node}"
+        return CheckLine(False, subject, text, f"correct nodes.{helper.node}.address")
+    if found.checksum != helper_checksum():
+        remedy = INSTALL.format(cluster=settings.name, node=helper.node)
+        return CheckLine(False, subject, f"another version ({found.checksum[:12]}), or altered", remedy)
+    return CheckLine(True, subject, f"{settings.ssh.user} runs it, {found.checksum[:12]}", "")
+
+
+def _votes(helper: Helper) -> CheckLine:
+    subject = f"{helper.node} quorum"
+    try:
+        votes = helper.votes()
+    except ClusterError as error:
+        return CheckLine(False, subject, f"its votes cannot be read ({error})", "`pvecm status` on it")
+    device = f", {votes.qdevice} of a QDevice" if votes.qdevice else ""
+    return CheckLine(True, subject, f"{votes.quorum} of {votes.expected} votes needed{device}", "")
+
+
+def _peers(helper: Helper) -> CheckLine:
+    subject = f"{helper.node} Gluster"
+    try:
+        peers = gluster.pool_list(helper.gluster("pool-list"), helper.node)
+    except ClusterError as error:
+        return _failed(subject, error)
+    away = [peer.host for peer in peers if not peer.connected or peer.state != gluster.IN_CLUSTER]
+    if away:
+        return CheckLine(False, subject, f"peers that are away: {', '.join(away)}", "`gluster peer status` on it")
+    return CheckLine(True, subject, f"{len(peers)} peers, all connected", "")
+
+
+def _failed(subject: str, error: ClusterError, remedy: str = "") -> CheckLine:
+    return CheckLine(False, subject, str(error), error.hint or remedy)

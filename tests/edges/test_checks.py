@@ -1,0 +1,121 @@
+"""`roundsman check` of a cluster on real ports: all is well, then one thing after the other is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import asyncssh
+import pytest
+
+from cluster.checks import CheckLine, check_cluster
+from cluster.install import helper_checksum
+from cluster.settings import ClusterSettings
+from sandbox.lines import Fault
+from sandbox.spec import ClusterSpec, default_spec
+from tests.edges.facing import Night
+
+
+@pytest.fixture
+def night(start_night: Callable[[ClusterSpec], Night]) -> Night:
+    return start_night(replace(default_spec(), helper_checksum=helper_checksum()))
+
+
+def lines(settings: ClusterSettings) -> dict[str, CheckLine]:
+    return {line.subject: line for line in check_cluster(settings)}
+
+
+def missing(settings: ClusterSettings) -> dict[str, CheckLine]:
+    return {subject: line for subject, line in lines(settings).items() if not line.ok}
+
+
+def with_node(settings: ClusterSettings, name: str, **changes: str) -> ClusterSettings:
+    node = settings.nodes[name].model_copy(update=changes)
+    return settings.model_copy(update={"nodes": {**settings.nodes, name: node}})
+
+
+def test_when_all_is_there_every_line_is_good_and_says_what_was_found(night: Night) -> None:
+    found = lines(night.settings)
+    assert all(line.ok for line in found.values()), found
+    assert list(found) == [
+        "pve1 API",
+        "pve2 API",
+        "pve3 API",
+        "token on /",
+        "token on /nodes",
+        "token on /vms",
+        "token on /storage",
+        "members",
+        *(f"{node} {what}" for node in ("pve1", "pve2", "pve3") for what in ("helper", "quorum", "Gluster")),
+    ]
+    assert found["pve1 API"].text == "Proxmox VE 9.2.11"
+    assert found["pve2 quorum"].text == "2 of 3 votes needed"
+    assert found["pve3 Gluster"].text == "3 peers, all connected"
+
+
+def test_a_missing_privilege_comes_with_what_for_and_the_line_that_grants_it(night: Night) -> None:
+    night.faces.acl.take("VM.Config.Options")
+    assert missing(night.settings) == {
+        "token on /vms": CheckLine(
+            False,
+            "token on /vms",
+            "roundsman@pve!bot lacks VM.Config.Options: switching onboot off while a guest must not start",
+            "`pveum role modify Roundsman --append 1 --privs VM.Config.Options` and "
+            "`pveum acl modify /vms --roles Roundsman --users 'roundsman@pve' --tokens 'roundsman@pve!bot'`",
+        )
+    }
+
+
+def test_a_dead_node_is_missing_everywhere_and_hides_nobody_else(night: Night) -> None:
+    night.power_cut("pve2")
+    night.pass_time(60)
+    found = missing(night.settings)
+    assert list(found) == ["pve2 API", "pve1 Gluster", "pve2 helper", "pve3 Gluster"]
+    assert found["pve1 Gluster"].text == "peers that are away: pve2"
+
+
+def test_a_wrong_host_key_is_told_with_what_to_do(night: Night) -> None:
+    other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
+    found = missing(with_node(night.settings, "pve2", host_key=other))
+    assert list(found) == ["pve2 helper"]
+    assert "shows the SSH host key SHA256:" in found["pve2 helper"].text
+    assert "set nodes.pve2.host_key to" in found["pve2 helper"].remedy
+
+
+def test_a_certificate_that_nobody_vouches_for_is_told_with_what_to_do(night: Night) -> None:
+    no_ca = night.settings.model_copy(update={"api": night.settings.api.model_copy(update={"ca_file": ""})})
+    found = missing(no_ca)
+    assert list(found) == ["pve1 API", "pve2 API", "pve3 API"]
+    assert "is not trusted" in found["pve1 API"].text
+    assert "api.ca_file" in found["pve1 API"].remedy
+
+
+def test_a_missing_helper_comes_with_the_command_that_installs_it(night: Night) -> None:
+    night.faces.faults.plan(Fault.MISSING, node="pve3", what="status")
+    assert missing(night.settings) == {
+        "pve3 helper": CheckLine(
+            False,
+            "pve3 helper",
+            "pve3: the node helper is not installed",
+            "run `roundsman install-helper lab --node pve3 --admin-key FILE`",
+        )
+    }
+
+
+def test_an_altered_helper_is_seen_by_its_checksum(start_night: Callable[[ClusterSpec], Night]) -> None:
+    found = missing(start_night(replace(default_spec(), helper_checksum="altered")).settings)
+    assert found["pve1 helper"].text == "another version (altered), or altered"
+    assert "install-helper" in found["pve1 helper"].remedy
+
+
+def test_two_addresses_swapped_are_noticed(night: Night) -> None:
+    nodes = night.settings.nodes
+    swapped = {"pve1": nodes["pve2"], "pve2": nodes["pve1"], "pve3": nodes["pve3"]}
+    found = missing(night.settings.model_copy(update={"nodes": swapped}))
+    assert found["pve1 helper"].text == "127.0.0.1 is pve2, not pve1"
+
+
+def test_a_member_that_is_not_in_the_settings_is_named(night: Night) -> None:
+    two = {name: node for name, node in night.settings.nodes.items() if name != "pve3"}
+    found = missing(night.settings.model_copy(update={"nodes": two}))
+    assert found == {"members": CheckLine(False, "members", "not in the settings: pve3", "add them to lab.nodes")}
