@@ -285,7 +285,8 @@ class Model:
                 self._refuse(node, f"this is boot {node.boot_id}, not {boot_id}")
             self._guard_time(node, not_after)
             self._guard_heal(node)
-        detail = self._standing(name) | {"asked": boot_id, "boot_id": node.boot_id}
+        ignored = bool(self.trouble.has(Kind.NEVER_REBOOTS, name))
+        detail = self._standing(name) | {"asked": boot_id, "ignored": ignored}
         self.core.note(What.REBOOT, name, by=by, detail=detail)
         self.machines.reboot(node, by)
 
@@ -339,6 +340,9 @@ class Model:
             "quorate": self.machines.quorate(),
             "running": [vm.id for vm in self.guests.all.values() if vm.healthy and vm.node != name],
             "here": [vm.id for vm in self.guests.on(name) if vm.running],
+            "boot_id": self.node(name).boot_id,
+            "boot_kernel": self.node(name).boot_kernel,
+            "plan": self.packages.plan(name).checksum,
         }
 
     def _guard_time(self, node: Node, not_after: float) -> None:
