@@ -285,9 +285,7 @@ class Model:
                 self._refuse(node, f"this is boot {node.boot_id}, not {boot_id}")
             self._guard_time(node, not_after)
             self._guard_heal(node)
-        ignored = bool(self.trouble.has(Kind.NEVER_REBOOTS, name))
-        detail = self._standing(name) | {"asked": boot_id, "ignored": ignored}
-        self.core.note(What.REBOOT, name, by=by, detail=detail)
+        self.core.note(What.REBOOT, name, by=by, detail=self._standing(name) | {"asked": boot_id})
         self.machines.reboot(node, by)
 
     # ---- gluster, as asked on a node -------------------------------------------------------------------------------
@@ -339,10 +337,8 @@ class Model:
             "maintenance": mode,
             "quorate": self.machines.quorate(),
             "running": [vm.id for vm in self.guests.all.values() if vm.healthy and vm.node != name],
-            "here": [vm.id for vm in self.guests.on(name) if vm.running],
             "boot_id": self.node(name).boot_id,
-            "boot_kernel": self.node(name).boot_kernel,
-            "plan": self.packages.plan(name).checksum,
+            "kernel": self.node(name).boot_kernel,
         }
 
     def _guard_time(self, node: Node, not_after: float) -> None:
