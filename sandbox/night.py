@@ -18,6 +18,7 @@ from sandbox.clock import VirtualClock
 from sandbox.direct import SimCluster
 from sandbox.faults import faults_from
 from sandbox.fixed_delay import fixed_delay
+from sandbox.invariants import Marked, Sent
 from sandbox.model import Model, What
 from sandbox.scenario import Cue, Scenario
 from sandbox.simchat import SimChat
@@ -34,7 +35,8 @@ BAD_NEWS = frozenset({What.GUEST_DIED, What.IMAGES_LOST, What.SPLIT_BRAIN, What.
 
 @dataclass
 class Night:
-    """One scenario being lived. `lines` is the transcript; `pages` the texts that woke people, with their time."""
+    """One scenario being lived. `lines` is the transcript; `pages` the texts that woke people, with their time; `sent`
+    and `marked` what the bot ordered and what people clicked, to be judged by (sandbox/invariants.py)."""
 
     scenario: Scenario
     strict: bool = True
@@ -42,7 +44,8 @@ class Night:
     lines: list[str] = field(default_factory=list)
     pages: list[tuple[float, str]] = field(default_factory=list)
     bot_down: bool = False
-    said: list[tuple[float, str, str]] = field(default_factory=list)
+    sent: list[Sent] = field(default_factory=list)
+    marked: list[Marked] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         s = self.scenario
@@ -174,6 +177,7 @@ class Night:
     def react(self, who: str, ts: str, emoji: str, given: bool = True) -> None:
         self.write(who, f"{'reacts' if given else 'takes back'} :{emoji}:")
         (self.chat.react if given else self.chat.unreact)(ts, IDS[who], normalised(emoji))
+        self.marked.append(Marked(self.clock.now, ts, IDS[who], normalised(emoji), given))
         row = self.store.posted(self.managed.channel, ts)
         if row and not self.chat.down and not self.bot_down:
             self._vote(row, IDS[who], emoji, given)
@@ -196,8 +200,15 @@ class Night:
 
     # the transcript -------------------------------------------------------------------------------------------
 
-    def _call(self, name: str, text: str) -> None:
-        self.write("  ->", f"{name} {text}".rstrip())
+    def _call(self, verb: str, args: tuple[Any, ...]) -> None:
+        self.sent.append(Sent(self.clock.now, verb, _shown(args[0]), args))
+        if self.transcript:
+            self.write("  ->", " ".join([verb, *map(_shown, args)]))
+
+    def unexpected_pages(self) -> list[str]:
+        """Pages beyond those that the scenario expects; or, in words, that fewer came."""
+        texts, expected = [text for _, text in self.pages], self.scenario.pages
+        return texts[expected:] or [f"{expected} pages are expected, {len(texts)} came"] * (len(texts) < expected)
 
     def write(self, who: str, text: str = "") -> None:
         if not self.transcript:
@@ -244,7 +255,7 @@ ACTS = ("migrate", "shutdown", "start", "set_onboot", "maintenance", "upgrade", 
 class Calls:
     """Writes down every act on the cluster before it is done; reads pass as they are."""
 
-    def __init__(self, inner: SimCluster, told: Callable[[str, str], None]) -> None:
+    def __init__(self, inner: SimCluster, told: Callable[[str, tuple[Any, ...]], None]) -> None:
         self._inner, self._told = inner, told
 
     def __getattr__(self, name: str) -> Any:
@@ -253,7 +264,7 @@ class Calls:
             return verb
 
         def called(*args: Plain) -> Any:
-            self._told(name, " ".join(_shown(arg) for arg in args))
+            self._told(name, args)
             return verb(*args)
 
         return called

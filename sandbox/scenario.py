@@ -57,7 +57,8 @@ class Cue:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """`way`: "roundsman", or "fixed-delay", the way of 2017. `lasts`: when the night is over, in seconds."""
+    """`way`: "roundsman", or "fixed-delay", the way of 2017. `lasts`: when the night is over, in seconds. `pages`: how
+    many pages it takes, each for a good reason; one more, or one fewer, fails the test."""
 
     name: str
     why: str
@@ -69,15 +70,16 @@ class Scenario:
     way: str = "roundsman"
     fixed_delay: float = 300.0
     seed: int = 1
+    pages: int = 0
 
 
 def load(folder: Path) -> Scenario:
     data = yaml.safe_load((folder / "scenario.yaml").read_text()) or {}
-    known = {"cluster", "faults", "people", "start", "lasts", "way", "fixed_delay", "seed"}
+    known = {"cluster", "faults", "people", "start", "lasts", "way", "fixed_delay", "seed", "pages"}
     if unknown := set(data) - known:
         raise BadSpec(f"{folder.name}: unknown key {', '.join(sorted(unknown))} (known: {', '.join(sorted(known))})")
-    times = {key: seconds(data[key]) for key in ("lasts", "fixed_delay") if key in data}
-    plain = {key: data[key] for key in ("way", "seed") if key in data}
+    times: dict[str, Any] = {key: seconds(data[key]) for key in ("lasts", "fixed_delay") if key in data}
+    plain: dict[str, Any] = {key: data[key] for key in ("way", "seed", "pages") if key in data}
     return Scenario(
         name=folder.name,
         why=(folder / "why.md").read_text().strip(),
