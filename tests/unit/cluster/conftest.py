@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from cluster_fakes import NODES, Clock, FakeSsh
+
+from tests.unit.cluster.fakes import NODES, Clock, FakeSsh
 
 
 @pytest.fixture

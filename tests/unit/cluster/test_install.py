@@ -10,12 +10,12 @@ from pathlib import Path
 
 import paramiko
 import pytest
-from cluster_fakes import settings
 
 from cluster import install
 from cluster.api import Refused
 from cluster.settings import ClusterSettings, NodeSettings, SshSettings
 from cluster.ssh import Done, public_key
+from tests.unit.cluster.fakes import settings
 
 
 class Node:

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from cluster_fakes import NODES, Clock, FakeSsh, settings, xml
 
 from cluster.api import Uncertain, Unreachable
 from cluster.facts import Gluster, Read, Unread
@@ -15,6 +14,7 @@ from cluster.helper import Helper
 from cluster.peers import NOT_YET, Peers
 from cluster.settings import GlusterSettings
 from cluster.ssh import Done
+from tests.unit.cluster.fakes import NODES, Clock, FakeSsh, settings, xml
 
 BRICK = "/mnt/data/vmstore/brick"
 SUMMARY, STATUS = "gluster heal-summary vmstore", "gluster volume-status vmstore"
