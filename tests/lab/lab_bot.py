@@ -29,7 +29,7 @@ class LabBot:
         self.managed = proxmox.settings()
         self.store = open_store(folder / "roundsman.sqlite3")
         self.chat = SimChat()
-        self.live = LiveCluster(self.managed, time.time)
+        self.live = LiveCluster(self.managed, time.time, time.sleep)
         self.site = Site(self.managed, self.live, self.chat, self.store, time.time, checksum())
         self.thread: list[str] = []
         self.died: list[BaseException] = []
@@ -62,12 +62,16 @@ class LabBot:
 
     def _wait(self, timeout: float) -> RunRow:
         deadline = time.monotonic() + timeout
+        row = None
         while time.monotonic() < deadline and not self.died:
             row = self.store.run("lab-run")
             if row and row.state == "done":
                 return row
+            if row and ".hold" in (row.parked or {}).get("key", ""):
+                break
             time.sleep(0.2)
-        raise AssertionError(f"not done: {self.died or ''}\n" + "\n".join(self.thread))
+        parked = row.parked if row else None
+        raise AssertionError(f"not done: {self.died or parked}\n" + "\n".join(self.thread))
 
     def _post(self) -> None:
         while not self._stopping.wait(0.1):

@@ -71,18 +71,22 @@ def spawn(log: str, *argv: str) -> int:
         ).pid
 
 
-def relay(host: str, port: int) -> None:
+def answer_api(host: str, port: int) -> None:
     """The node's API port, answered by the stand-in on the host; it dies with the node, as the real one does."""
     server = socket.create_server(("0.0.0.0", 8006))
     while True:
-        here, _ = server.accept()
-        try:
-            there = socket.create_connection((host, port), 5)
-        except OSError:
-            here.close()
-            continue
-        for source, target in ((here, there), (there, here)):
-            threading.Thread(target=pump, args=(source, target), daemon=True).start()
+        relay(server.accept()[0], (host, port))
+
+
+def relay(here: socket.socket, target: tuple[str, int]) -> None:
+    """One connection handed on, both ways, in threads of its own; closed at once if nobody is there."""
+    try:
+        there = socket.create_connection(target, 5)
+    except OSError:
+        here.close()
+        return
+    for ends in ((here, there), (there, here)):
+        threading.Thread(target=pump, args=ends, daemon=True).start()
 
 
 def pump(source: socket.socket, target: socket.socket) -> None:
@@ -152,7 +156,7 @@ def main() -> int:
     sys.stdin.readline()
     lay_out(Path(disk), boot_id)
     shutil.copyfile(f"{disk}/hosts", "/etc/hosts")
-    threading.Thread(target=relay, args=(host, int(port)), daemon=True).start()
+    threading.Thread(target=answer_api, args=(host, int(port)), daemon=True).start()
     return Init(node).run()
 
 

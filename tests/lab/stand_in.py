@@ -4,16 +4,19 @@ dark there too, and `ha-manager` on a node becomes a request to the model."""
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from cluster.install import helper_checksum
+from bot.app import helper_checksum
 from sandbox.model import Model
 from sandbox.nodes import TOKEN, Faces
 from sandbox.spec import ClusterSpec
-from tests.lab.hardware import NODES, VOLUME, Lab
+from tests.lab.hardware import HOST_IP, NODES, VOLUME, Lab
+from tests.lab.node_init import relay
 from workflows.settings import ManagedCluster
 
 SPEC: dict[str, Any] = {
@@ -46,6 +49,7 @@ class ProxmoxStandIn:
         spec = {**SPEC, "volumes": [{"name": VOLUME, "replica": lab.replica, "nodes": list(NODES)[: lab.replica]}]}
         self.model = Model(ClusterSpec.from_dict(spec), seed=1, start=time.time())
         self.faces = Faces(self.model, time.time, folder)
+        self._servers: list[socket.socket] = []
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="stand-in", daemon=True)
         self._read: dict[str, int] = dict.fromkeys(NODES, 0)
@@ -56,10 +60,22 @@ class ProxmoxStandIn:
         self.lab.api_ports = {name: section["nodes"][name]["api_port"] for name in NODES}
 
     def follow(self) -> None:
+        """From now on the model follows the hardware, and the nodes' relays reach it over the lab's bridge."""
+        for port in self.lab.api_ports.values():
+            server = socket.create_server((HOST_IP, port))
+            threading.Thread(target=self._relay, args=(server, port), daemon=True).start()
+            self._servers.append(server)
         self._thread.start()
+
+    def _relay(self, server: socket.socket, port: int) -> None:
+        with suppress(OSError):  # closed: the stand-in stops
+            while True:
+                relay(server.accept()[0], ("127.0.0.1", port))
 
     def stop(self) -> None:
         self._stopping.set()
+        for server in self._servers:
+            server.close()
         if self._thread.is_alive():
             self._thread.join()
         self.faces.stop()
