@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -46,6 +47,11 @@ FIRST_READING_S = 60.0
 reboot happens without reading them anyway."""
 RETRY_S = 2.0
 
+PATIENCE_S = 5.0
+"""For passes under way when the bot is told to end; a reboot was sent or it was not, and the journal knows."""
+TURN_S = 0.0005
+"""A thread that works gives way this often (Python's own 5 ms let acknowledgements wait for passes under way)."""
+
 log = logging.getLogger(__name__)
 
 
@@ -61,13 +67,15 @@ def live_cluster(managed: ManagedCluster) -> Cluster:
 
 
 def run(settings: Settings) -> None:
-    """`roundsman run`: until SIGTERM or SIGINT. Raises SystemExit, with a sentence when it cannot start."""
+    """`roundsman run`: until SIGTERM or SIGINT, which ends the process. Raises SystemExit when it cannot start."""
     logs.set_up(settings.log.format, secrets(settings))
     try:
         bot = Roundsman(settings, os.environ)
     except (SecondProcess, StoreError) as error:
         raise SystemExit(f"roundsman: {error}") from None
-    raise SystemExit(bot.run_forever())
+    code = bot.run_forever()
+    logging.shutdown()
+    os._exit(code)  # a plain exit would wait for passes under way, minutes at worst: they may be cut off anywhere
 
 
 def secrets(settings: Settings) -> Iterator[str]:
@@ -139,6 +147,7 @@ class Roundsman:
         2. What they did while nobody listened is read, and what they do meanwhile waits its turn.
         3. Only then do runs go on.
         """
+        sys.setswitchinterval(TURN_S)
         for worker in (self._commands, self._posting):
             worker.start()
         self._edge.start()
@@ -167,7 +176,7 @@ class Roundsman:
         self._asked_to_stop.set()
         self._wall.stop()
         self._edge.stop()
-        self._runner.stop()
+        self._runner.stop(PATIENCE_S)
         for worker in (self._commands, self._marks, self._posting):
             worker.stop()
         self._inbox.stop()

@@ -21,6 +21,8 @@ from workflows.approvals import APPROVE, REJECT
 from workflows.site import ChatDown
 
 LOOK_S = 0.25  # between two looks at the outbox
+MANY, SELDOM_S = 50, 1.0
+"""While so many wait for their second, looking at them all is dear; they go out one a second anyway."""
 BURST = 5.0  # posts to one channel at once; beyond, one a second (Slack's own limit)
 FIRST_REST_S = 2.0  # after no answer; doubled with each try
 LONGEST_REST_S = 60.0
@@ -113,7 +115,7 @@ class Delivery:
                 stopped.add(row.run_id)
             if self._clock() < self._rest_until:
                 break
-        return LOOK_S
+        return LOOK_S if len(due) < MANY else SELDOM_S
 
     # one message ----------------------------------------------------------------------------------------------
 

@@ -58,6 +58,10 @@ class ModelClock:
     def __call__(self) -> float:
         return self._start + (time.monotonic() - self._born) * self.speed
 
+    def sleep(self, seconds: float) -> None:
+        """Wait for so much model time on the wall."""
+        time.sleep(self.wall(seconds))
+
     def wall(self, model_seconds: float) -> float:
         """How long so many model seconds last on the wall."""
         return model_seconds / self.speed

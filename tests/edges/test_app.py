@@ -28,17 +28,10 @@ SPEED = 60.0
 SPEC: ClusterSpec = replace(default_spec(), helper_checksum=helper_checksum(), settings={"limits": {"watch": "1s"}})
 
 
-class SteppingClock(ModelClock):
-    """Model time that runs along with the wall; sleeping costs that much of it."""
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(self.wall(seconds))
-
-
 class House:
     """The bot, its Slack and its cluster."""
 
-    def __init__(self, slack: SlackInThread, path: Path, clock: SteppingClock) -> None:
+    def __init__(self, slack: SlackInThread, path: Path, clock: ModelClock) -> None:
         self.slack, self.clock = slack, clock
         self.model = Model(SPEC, 1, clock())
         self.managed = managed_settings(SPEC)
@@ -74,7 +67,7 @@ class House:
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    clock = SteppingClock(SPEED)
+    clock = ModelClock(SPEED)
     with run_in_thread(LocalSlack(clock=clock)) as slack:
         house = House(slack, tmp_path, clock)
         yield house
