@@ -233,7 +233,7 @@ def test_a_wrong_app_token_is_told_with_the_remedy(slack: SlackInThread, caplog:
     with caplog.at_level(logging.ERROR, "bot.slack"):
         office.open()
         office.wait_until_connected()
-    assert "Slack refused apps.connections.open: invalid_auth; check SLACK_BOT_TOKEN" in caplog.text
+    assert "Slack refused apps.connections.open: invalid_auth; check ROUNDSMAN_SLACK_BOT_TOKEN" in caplog.text
     office.close()
 
 
