@@ -33,6 +33,9 @@ PRIVILEGES: Mapping[str, Mapping[str, str]] = {
 """Path -> privilege -> what the bot needs it for."""
 
 
+WORKERS = 32
+
+
 @dataclass(frozen=True, slots=True)
 class CheckLine:
     """`remedy`: what to type or change, "" if nothing is missing."""
@@ -46,7 +49,7 @@ class CheckLine:
 def check_cluster(settings: ClusterSettings) -> Iterator[CheckLine]:
     """The API of every node, the token's privileges, the members; then login, helper and Gluster of every node."""
     nodes = list(settings.nodes)
-    with ThreadPoolExecutor(len(nodes)) as workers, closing(Proxmox(settings)) as api:
+    with ThreadPoolExecutor(WORKERS) as workers, closing(Proxmox(settings)) as api:
         pve = Pve(api, settings, workers.map)
         found = list(workers.map(lambda node: _api(pve, node), nodes))
         yield from found
