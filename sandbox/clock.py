@@ -12,11 +12,12 @@ class VirtualClock:
     """Time of a simulated night, in seconds since the epoch. It stands still until somebody moves it.
 
     What is to happen meanwhile (a reaction, a delivery) is put on its list with `at` and done when time passes it, in
-    order of time; so a read that takes seconds can be overtaken by a person, as in life.
+    order of time; so a read that takes seconds can be overtaken by a person, as in life. `asleep(seconds)` is told
+    before somebody sleeps.
     """
 
-    def __init__(self, start: float = 0.0) -> None:
-        self._now = start
+    def __init__(self, start: float = 0.0, asleep: Callable[[float], None] = lambda _: None) -> None:
+        self._now, self._asleep = start, asleep
         self._list: list[tuple[float, int, Callable[[], None]]] = []
         self._count = itertools.count()
 
@@ -44,6 +45,7 @@ class VirtualClock:
         self._now = max(self._now, when)
 
     def sleep(self, seconds: float) -> None:
+        self._asleep(seconds)
         self.advance_to(self._now + seconds)
 
 

@@ -19,6 +19,7 @@ from sandbox.direct import SimCluster
 from sandbox.faults import faults_from
 from sandbox.fixed_delay import fixed_delay
 from sandbox.invariants import Marked, Sent
+from sandbox.lines import Act
 from sandbox.model import Model, What
 from sandbox.scenario import Cue, Scenario
 from sandbox.simchat import SimChat
@@ -30,6 +31,7 @@ from workflows.approvals import MARKS, normalised, note_vote
 from workflows.settings import ManagedCluster
 from workflows.site import Site
 
+STRICT = Rules(strict=True)
 BAD_NEWS = frozenset({What.GUEST_DIED, What.IMAGES_LOST, What.SPLIT_BRAIN, What.FENCED, What.QUORUM_LOST, What.FAULT})
 
 
@@ -39,7 +41,7 @@ class Night:
     and `marked` what the bot ordered and what people clicked, to be judged by (sandbox/invariants.py)."""
 
     scenario: Scenario
-    strict: bool = True
+    rules: Rules = STRICT
     transcript: bool = True
     lines: list[str] = field(default_factory=list)
     pages: list[tuple[float, str]] = field(default_factory=list)
@@ -49,12 +51,14 @@ class Night:
 
     def __post_init__(self) -> None:
         s = self.scenario
-        self.clock = VirtualClock(s.start)
+        self.clock = VirtualClock(s.start, self._while_reading)
         self.managed: ManagedCluster = managed_settings(s.spec)
         self.model = Model(s.spec, s.seed, s.start, faults_from(s.faults))
         self.chat = SimChat()
-        self.store = MemoryStore(check_plain=self.transcript)
-        self.cluster = Calls(SimCluster(self.model, self.managed, self.clock, guard=s.way == "roundsman"), self._call)
+        self.store = self._open_store()
+        guard = s.way == "roundsman"
+        cluster = SimCluster(self.model, self.managed, self.clock, guard=guard, on_act=self._on_act)
+        self.cluster = Calls(cluster, self._call)
         site = Site(self.managed, self.cluster, self.chat, self.store, self.clock, s.spec.helper_checksum)
         self.workflows: Mapping[str, Workflow] = catalogue({s.spec.name: site})
         if s.way == "fixed-delay":
@@ -88,12 +92,27 @@ class Night:
         while True:
             due = [] if self.bot_down else self.store.due(self.clock.now)
             for run_id in due:
-                row = self.store.run(run_id)
-                if row:
-                    advance(self.store, run_id, self.workflows[row.workflow], self.clock, Rules(strict=self.strict))
+                if not self.bot_down:
+                    self._pass(run_id)
             delivered = self._deliver()
             if not due and not delivered:
                 return
+
+    def _pass(self, run_id: str) -> None:
+        row = self.store.run(run_id)
+        if row:
+            advance(self.store, run_id, self.workflows[row.workflow], self.clock, self.rules)
+
+    # what a simulation of luck does more ------------------------------------------------------------------------
+
+    def _open_store(self) -> MemoryStore:
+        return MemoryStore(check_plain=self.transcript)
+
+    def _on_act(self, act: Act) -> None:
+        """An act is on its way, or was just done."""
+
+    def _while_reading(self, seconds: float) -> None:
+        """So many seconds pass now, while gates are read."""
 
     # what the bot's edges do ------------------------------------------------------------------------------------
 
@@ -144,7 +163,7 @@ class Night:
 
     def _cue(self, kind: str, node: str, text: str, ts: str) -> None:
         for cue in list(self._waiting):
-            if _meant(cue.when, kind, node, readable(text)):
+            if cue.meant_by(kind, node, readable(text)):
                 if not cue.each:
                     self._waiting.remove(cue)
                 self.clock.at(self.clock.now + cue.after, partial(self._perform, cue, ts))
@@ -234,19 +253,6 @@ class Night:
 
 def _stamp(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%a %H:%M:%S")
-
-
-def _meant(when: str, kind: str, node: str, text: str) -> bool:
-    word, _, rest = when.partition(" ")
-    match word:
-        case "asked":
-            return kind == "approval" and rest in ("", node)
-        case "paged":
-            return kind == "page" and rest in text
-        case "said":
-            return rest in text
-        case _:
-            raise ValueError(f'no moment is called "{when}"; use asked [NODE], paged [TEXT] or said TEXT')
 
 
 ACTS = ("migrate", "shutdown", "start", "set_onboot", "maintenance", "upgrade", "reboot")
