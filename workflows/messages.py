@@ -163,9 +163,9 @@ def _hint(*parts: str) -> str:
 def approval(managed: ManagedCluster, node: str, need: Need, evidence: str, until: float, why_again: str) -> Saying:
     people = managed.people
     votes = f"{people.approvals_needed} of them" if people.approvals_needed > 1 else "one of them"
-    again = f"Asked again: {why_again}." if why_again else ""
+    again = f" Asked again: {why_again}." if why_again else ""
     text = (
-        f"🙋 *May I take {node}?* {again}\n"
+        f"🙋 *May I take {node}?*{again}\n"
         f"{what_is_approved(node, need)}\n"
         f"Evidence: {evidence}.\n"
         f"{mention(people.approvers)}: {votes} may answer until {at(until)} with :{APPROVE}: (go) or :{REJECT}: (no). "

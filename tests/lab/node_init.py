@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import shutil
 import signal
 import socket
@@ -79,22 +80,24 @@ def answer_api(host: str, port: int) -> None:
 
 
 def relay(here: socket.socket, target: tuple[str, int]) -> None:
-    """One connection handed on, both ways, in threads of its own; closed at once if nobody is there."""
+    """One connection handed on, both ways, in a thread of its own; closed at once if nobody is there."""
     try:
         there = socket.create_connection(target, 5)
     except OSError:
         here.close()
         return
-    for ends in ((here, there), (there, here)):
-        threading.Thread(target=pump, args=ends, daemon=True).start()
+    threading.Thread(target=hand_on, args=(here, there), daemon=True).start()
 
 
-def pump(source: socket.socket, target: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(65536):
-            target.sendall(data)
-    with contextlib.suppress(OSError):
-        target.shutdown(socket.SHUT_WR)
+def hand_on(here: socket.socket, there: socket.socket) -> None:
+    with here, there, contextlib.suppress(OSError):
+        while True:
+            readable, _, _ = select.select([here, there], [], [], 60)
+            for source in readable:
+                data = source.recv(65536)
+                if not data:
+                    return
+                (there if source is here else here).sendall(data)
 
 
 class Init:

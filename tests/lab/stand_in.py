@@ -68,14 +68,15 @@ class ProxmoxStandIn:
         self._thread.start()
 
     def _relay(self, server: socket.socket, port: int) -> None:
-        with suppress(OSError):  # closed: the stand-in stops
+        with server, suppress(OSError):  # shut down: the stand-in stops
             while True:
                 relay(server.accept()[0], ("127.0.0.1", port))
 
     def stop(self) -> None:
         self._stopping.set()
         for server in self._servers:
-            server.close()
+            with suppress(OSError):
+                server.shutdown(socket.SHUT_RDWR)
         if self._thread.is_alive():
             self._thread.join()
         self.faces.stop()
