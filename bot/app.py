@@ -26,10 +26,11 @@ from cluster.api import Cluster
 from commands import answer
 from commands.api import Desk, Reply
 from engine.journal import Pace, Rules
+from engine.port import Saying
 from engine.runner import Runner
-from store.api import CommandRow, SecondProcess, StoreError
+from store.api import CommandRow, RunRow, SecondProcess, StoreError
 from store.opening import open_store
-from workflows import catalogue
+from workflows import catalogue, messages
 from workflows.roles import mention
 from workflows.settings import ManagedCluster
 from workflows.site import ChatDown, Site
@@ -119,7 +120,7 @@ class Roundsman:
             name: Site(managed, cluster(managed), self._chat, self._store, self._clock, checksum)
             for name, managed in self._managed.items()
         }
-        rules = Rules(Pace(pace.divisor, pace.least, pace.most))
+        rules = Rules(Pace(pace.divisor, pace.least, pace.most), page=self._fault)
         return Runner(
             self._store,
             catalogue(sites),
@@ -128,6 +129,9 @@ class Roundsman:
             rules=rules,
             exit_process=self._leave,
         )
+
+    def _fault(self, row: RunRow, sentence: str) -> Saying:
+        return messages.fault(self._managed[row.cluster], row.id, sentence)
 
     def _make_wall(self) -> WallClock:
         wall, board = WallClock(self._fatal), Board(self._store, self._chat, self._clock)
