@@ -19,9 +19,9 @@ FOR_EVER = 1e12
 class Evening:
     """One cluster from the start of the evening on, driven over its direct face."""
 
-    def __init__(self, spec: ClusterSpec, *faults: Mapping[str, Any], **more: Any) -> None:
+    def __init__(self, spec: ClusterSpec, *faults: Mapping[str, Any], seed: int = 1, **more: Any) -> None:
         self.clock = VirtualClock(EVENING)
-        self.model = Model(spec, 1, EVENING, faults)
+        self.model = Model(spec, seed, EVENING, faults)
         self.cluster = SimCluster(self.model, managed_settings(spec), self.clock, **more)
 
     def later(self, seconds: float) -> None:
