@@ -212,7 +212,11 @@ def test_the_third_call_of_a_verb_can_be_the_one_that_fails(spec: ClusterSpec) -
 
 def test_somebody_may_be_told_of_every_act_before_and_after_it(spec: ClusterSpec) -> None:
     told: list[tuple[Act, int]] = []
-    evening = Evening(spec, on_act=lambda act: told.append((act, len(evening.happened(What.REBOOT)))))
+
+    def tell(act: Act) -> None:
+        told.append((act, len(evening.happened(What.REBOOT))))
+
+    evening: Evening = Evening(spec, on_act=tell)
     evening.reboot("pve2")
     assert told == [(Act("pve2", "reboot", Moment.RECEIVED), 0), (Act("pve2", "reboot", Moment.DONE), 1)]
 
