@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from evening import Evening
 
 from sandbox.spec import ClusterSpec
+from tests.unit.sandbox.evening import Evening
 
 
 @pytest.fixture

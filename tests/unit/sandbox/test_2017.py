@@ -6,11 +6,11 @@ What must come of it was measured on a real GlusterFS, for each kind of volume.
 from __future__ import annotations
 
 import pytest
-from evening import Evening, with_timings
 
 from cluster.api import Refused
 from sandbox.model import What
 from sandbox.spec import ClusterSpec
+from tests.unit.sandbox.evening import Evening, with_timings
 
 BACK = 20 + 150 + 2 + 63
 """From the reboot command until the brick is there again."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from evening import FOR_EVER, Evening
 
 from cluster.api import Cluster, Refused, TaskRef, Uncertain, Unreachable
 from cluster.facts import NOT_ASKED, Guest, Read, Topic, Unread
@@ -11,6 +10,7 @@ from sandbox.faults import Fault, How, Kind
 from sandbox.lines import Act, Moment
 from sandbox.model import What
 from sandbox.spec import ClusterSpec
+from tests.unit.sandbox.evening import FOR_EVER, Evening
 
 SAME_BOOT = "the boot that was approved"
 

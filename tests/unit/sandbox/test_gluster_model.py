@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from evening import Evening, with_timings
 
 from cluster.api import Unreachable
 from cluster.facts import BrickHeal, Gluster, Read, Topic, Unread
@@ -11,6 +10,7 @@ from sandbox.model import Denied, What
 from sandbox.model.gluster import brick_lag
 from sandbox.model.replication import Debt, Pace
 from sandbox.spec import GLUSTER_UPDATE, ClusterSpec
+from tests.unit.sandbox.evening import Evening, with_timings
 
 BOOTED = 20 + 150
 

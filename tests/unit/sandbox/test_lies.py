@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from evening import EVENING, Evening
 
 from cluster.api import Refused
 from cluster.facts import Read, Topic, Unread
 from sandbox.model import What
 from sandbox.spec import ClusterSpec
+from tests.unit.sandbox.evening import EVENING, Evening
 
 
 def test_migrating_a_guest_under_ha_is_ok_long_before_it_moves(evening: Evening) -> None:

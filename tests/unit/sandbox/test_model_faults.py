@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from evening import Evening
 
 from cluster.api import ClusterError, Refused, Uncertain, Unreachable
 from cluster.facts import Read, Topic, Unread
 from sandbox.faults import Kind
 from sandbox.model import What
 from sandbox.spec import ClusterSpec
+from tests.unit.sandbox.evening import Evening
 
 Shows = Callable[[Evening], bool]
 
