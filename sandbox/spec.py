@@ -99,6 +99,7 @@ class Timings:
     maintenance_request: float = 8.0  # the manager's node_request
     maintenance_mode: float = 11.0  # the LRM's mode
     maintenance_reached: float = 20.0  # the manager's node_status
+    ha_round: float = 10.0  # the HA manager looks again this often
     ha_queue: float = 12.0  # a queued HA migration begins to move
     ha_back: float = 29.0  # after maintenance mode went off, until HA guests are moved back
     ha_recover: float = 120.0  # a dead node is fenced and its HA guests start elsewhere
@@ -170,17 +171,24 @@ GLUSTER_UPDATE = PackageSpec("glusterfs-server", "10.3-4", "10.3-5")
 
 def managed_settings(spec: ClusterSpec) -> ManagedCluster:
     """The settings a careful admin would write for this cluster; addresses are loopback, keys are not real."""
-    section: dict[str, Any] = {
-        "name": spec.name,
-        "channel": "C0LAB",
+    machines: dict[str, Any] = {
         "nodes": {node.name: {"address": "127.0.0.1", "host_key": "ssh-ed25519 AAAA"} for node in spec.nodes},
         "api": {"token_id": "roundsman@pve!bot", "token": "not-a-secret"},
         "ssh": {"key_file": "/dev/null"},
+    }
+    return ManagedCluster.model_validate({**machines, **settings_section(spec)})
+
+
+def settings_section(spec: ClusterSpec) -> dict[str, Any]:
+    """The cluster's section of the settings file, but for the keys that say how to reach its machines."""
+    section: dict[str, Any] = {
+        "name": spec.name,
+        "channel": "C0LAB",
         "gluster": {"volumes": [volume.name for volume in spec.volumes], "enabled": bool(spec.volumes)},
         "groups": [group.model_dump() for group in spec.groups],
         "people": {"operators": ["U0ALICE", "U0BOB"], "approvers": ["U0CAROL"]},
     }
-    return ManagedCluster.model_validate({**section, **spec.settings})
+    return {**section, **spec.settings}
 
 
 def in_seconds(value: float | str) -> float:

@@ -13,9 +13,6 @@ from sandbox.model.guests import Guests, Vm
 from sandbox.model.machines import Machines, Node, Power
 from sandbox.model.trouble import Trouble
 
-ROUND = 10.0
-"""The HA manager looks again every so many seconds."""
-
 
 @dataclass(slots=True)
 class Mode:
@@ -108,7 +105,7 @@ class HaManager:
             return
         for vm in left:
             self._send_away(vm)
-        self.core.later(ROUND, lambda: self._empty(node, turn))
+        self.core.later(self.core.timings.ha_round, lambda: self._empty(node, turn))
 
     def _send_away(self, vm: Vm) -> None:
         target = self.guests.place(vm)

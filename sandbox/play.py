@@ -1,0 +1,258 @@
+"""`roundsman demo`: a cluster, a Slack and the unchanged bot on this machine, to look at, to type and to click in; or,
+with --play, a scenario whose people act by themselves, and a verdict at the end.
+
+The sandbox is this process. The bot is another one: it gets a settings file and an environment, and meets the sandbox
+through its real libraries alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from sandbox.cast import NAMES, readable
+from sandbox.house import BotProcess, House, house
+from sandbox.model import What
+from sandbox.outage import USERS, Told, compared, replay
+from sandbox.people import People, kind_and_node
+from sandbox.scenario import Cue, Scenario, load
+from sandbox.slack import BOT, ClusterCard
+from sandbox.slack.state import CAST, SLACKBOT, Change
+from sandbox.speed import at_speed, limits
+from store.api import RunRow
+from store.opening import read_store
+
+SCENARIOS = Path(__file__).parent.parent / "tests" / "scenarios"
+DEFAULT = "slow-heal"
+OUTAGE = "outage-2017"
+OUTAGE_WATCH = "30m"
+"""The demo watches for less long afterwards than the scenario does: by then the routers of 2017 were lost already."""
+START_S = 20.0
+"""So long the bot may take until its first answer."""
+LOOK_S = 0.2
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--scenario", "name", default=DEFAULT, show_default=True, metavar="NAME", help="See the list below.")
+@click.option("--play", is_flag=True, help="The people of the scenario act by themselves; ends with a verdict.")
+@click.option(
+    "--speed", default=0.0, metavar="N", help="So many times as fast as life.  [default: 20; outage-2017: 60]"
+)
+@click.option("--port", default=8070, show_default=True, help="Of the page, on 127.0.0.1; 0 takes a free one.")
+@click.option("--keep", is_flag=True, help="Leave settings, database and the bot's log behind, and say where.")
+def main(name: str, play: bool, speed: float, port: int, keep: bool) -> None:
+    """A cluster, a Slack and the unchanged bot, all on this machine."""
+    _end_in_order()
+    speed = speed or (60.0 if name == OUTAGE else 20.0)
+    if speed <= 0:
+        raise click.ClickException("--speed must be more than 0; 1 is as slow as life")
+    with _folder(keep) as folder:
+        try:
+            raise SystemExit(Demo(name, speed, play or name == OUTAGE).run(folder, port))
+        except OSError as error:
+            raise click.ClickException(f"port {port} of 127.0.0.1: {error.strerror}; take another: --port 0") from error
+
+
+class Demo:
+    def __init__(self, name: str, speed: float, play: bool) -> None:
+        self._name, self._speed, self._play = name, speed, play
+        self._pages = 0
+
+    def run(self, folder: Path, port: int) -> int:
+        scenario = self._scenario()
+        note = f"{self._speed:.0f} times as fast as life"
+        with house(scenario, self._speed, folder, port, note, USERS if self._name == OUTAGE else CAST) as around:
+            self._greet(around)
+            then = self._replay(around) if self._name == OUTAGE else None
+            code = self._live(around)
+            if then:
+                click.echo(compared(then.model.events, around.model.events))
+            return code
+
+    def _replay(self, around: House) -> Told:
+        def show(card: ClusterCard | None) -> None:
+            around.card = card
+
+        click.echo("First as it was, with a fixed delay between the reboots:\n")
+        told = replay(_load("night-2017-fixed-delay"), around.slack, self._speed, show)
+        show(None)
+        click.echo("\nAnd now the same night with Roundsman:\n")
+        return told
+
+    def _scenario(self) -> Scenario:
+        name = "night-2017-roundsman" if self._name == OUTAGE else self._name
+        scenario = at_speed(_load(name), self._speed, time.time())
+        settings = {**scenario.spec.settings}
+        given = settings.get("limits", {}) | ({"watch": OUTAGE_WATCH} if self._name == OUTAGE else {})
+        scaled = limits(given, self._speed)
+        settings["limits"] = scaled if self._play else {**given, "watch": scaled["watch"]}
+        return replace(scenario, spec=replace(scenario.spec, settings=settings))
+
+    # ---- one night -----------------------------------------------------------------------------------------------
+    def _live(self, around: House) -> int:
+        around.slack.ask(lambda: around.slack.slack.workspace.listeners.append(self._show))
+        with around.bot(told=lambda sentence: tell("", sentence)) as bot:
+            _await_bot(around, bot)
+            cues = around.scenario.cues if self._play else ()
+            people = People(around.slack.slack, cues, tell, lambda cue: self._outage(around, bot, cue), time.time)
+            around.slack.ask(people.begin)
+            if not self._play:
+                self._explain(bot)
+            self._until_over(around, people)
+        return self._verdict(around, people)
+
+    def _until_over(self, around: House, people: People) -> None:
+        """The night of a play ends with its run, or when its time is over; any other when somebody ends it."""
+        over = time.monotonic() + around.scenario.lasts
+        while not self._play or time.monotonic() < over:
+            time.sleep(LOOK_S)
+            if self._play and not people.busy and _all_done(around):
+                return
+
+    def _outage(self, around: House, bot: BotProcess, cue: Cue) -> None:
+        """In the loop of Slack."""
+        what = "Slack" if cue.slack else "The bot"
+        tell("", f"{what} cannot be reached for {cue.lasts:.0f} s.")
+        if cue.bot:
+            bot.kill(away=cue.lasts)
+        else:
+            asyncio.get_running_loop().create_task(around.slack.slack.go_away(cue.lasts))
+
+    # ---- the end ---------------------------------------------------------------------------------------------------
+    def _verdict(self, around: House, people: People) -> int:
+        wrong = around.violations(people)
+        expected = around.scenario.pages
+        if self._pages != expected:
+            wrong.append(f"{self._pages} pages, {expected} were expected")
+        if not _runs(around):
+            wrong.append("no run was ever started")
+        figures = self._figures(around, people)
+        for line in wrong:
+            click.echo(f"  ✗ {line}")
+        click.echo(
+            f"FAILED: {figures}; {len(wrong)} wrong, see above" if wrong else f"PASSED: {figures}, invariants held"
+        )
+        return 1 if wrong else 0
+
+    def _figures(self, around: House, people: People) -> str:
+        events = around.faces.run(lambda: list(around.model.events))
+        upgraded = {event.node for event in events if event.what is What.UPGRADED and event.text == "0"}
+        approvals = sum(mark.given and mark.emoji == "white_check_mark" for mark in people.marked)
+        states = ", ".join(str((run.result or {}).get("state", run.state)) for run in _runs(around))
+        return f"{states}: {len(upgraded)} nodes upgraded, {approvals} approvals, {self._pages} pages"
+
+    # ---- words -----------------------------------------------------------------------------------------------------
+    def _greet(self, around: House) -> None:
+        click.echo(f"The page:   {around.slack.url}/")
+        click.echo(f"The night:  {self._name} - {around.scenario.why}")
+        click.echo(f"            {self._speed:.0f} times as fast as life. Files: {around.folder}\n")
+
+    def _explain(self, bot: BotProcess) -> None:
+        click.echo(
+            "\nOpen the page. On its left you choose who you are:\n"
+            "  1. as Alice (on call), type   /upgrade cluster\n"
+            "  2. as Carol (may approve), open the thread and click ✅ under each request\n"
+            "  3. watch the storage of pve2 heal slowly, and pve1 wait for it\n"
+            f"Kill the bot in the middle:     kill -9 {bot.pid}\n"
+            f"It is started again after {bot.rest:.0f} s and goes on. Ctrl-C ends it all.\n"
+        )
+
+    def _show(self, change: Change) -> None:
+        """On the terminal, too. In the loop of Slack."""
+        message = change.message
+        if change.kind != "posted" or message.user not in (BOT, SLACKBOT):
+            return
+        if kind_and_node(message)[0] == "page":
+            self._pages += 1
+        only = f"(only {NAMES.get(message.only_for, message.only_for)}) " if message.only_for else ""
+        tell(NAMES.get(message.user, "slack"), only + readable(message.text))
+
+
+# ---- how -----------------------------------------------------------------------------------------------------------
+
+
+def tell(who: str, text: str) -> None:
+    first, *rest = text.split("\n")
+    name = f"{who}: " if who else "-- "
+    lines = [f"{time.strftime('%H:%M:%S')} {name}{first}", *(f"{'':9}{line}" for line in rest)]
+    click.echo("\n".join(lines))
+
+
+def _load(name: str) -> Scenario:
+    if not (SCENARIOS / name / "scenario.yaml").exists():
+        raise click.ClickException(_no_scenario(name))
+    return load(SCENARIOS / name)
+
+
+def _no_scenario(name: str) -> str:
+    import difflib
+
+    if not SCENARIOS.is_dir():
+        return f"the scenarios lie in {SCENARIOS}, which is not there: the demo wants a clone of the sources"
+    near = difflib.get_close_matches(name, names(), n=1)
+    return f'there is no scenario "{name}"' + (
+        f" (did you mean {near[0]}?)" if near else f"; known: {', '.join(names())}"
+    )
+
+
+def names() -> list[str]:
+    return sorted([OUTAGE, *(path.parent.name for path in SCENARIOS.glob("*/scenario.yaml"))])
+
+
+def _await_bot(around: House, bot: BotProcess) -> None:
+    """Until it listens to Slack."""
+    end = time.monotonic() + START_S
+    while around.slack.ask(lambda: not around.slack.slack.sockets.sockets):
+        if bot.starts > 1 or time.monotonic() > end:
+            log = (around.folder / "bot.log").read_text()
+            raise click.ClickException(f"the bot did not start:\n{log[-2000:]}")
+        time.sleep(LOOK_S)
+
+
+def _runs(around: House) -> list[RunRow]:
+    store = read_store(around.database)
+    try:
+        return store.runs()
+    finally:
+        store.close()
+
+
+def _all_done(around: House) -> bool:
+    runs = _runs(around)
+    return bool(runs) and all(run.state == "done" for run in runs)
+
+
+@contextmanager
+def _folder(keep: bool) -> Iterator[Path]:
+    if keep:
+        folder = Path(tempfile.mkdtemp(prefix="roundsman-demo-"))
+        yield folder
+        click.echo(f"Left behind, as you asked: {folder}")
+        return
+    with tempfile.TemporaryDirectory(prefix="roundsman-demo-") as name:
+        yield Path(name)
+
+
+def _end_in_order() -> None:
+    """Ctrl-C, a closed terminal and SIGTERM all leave by the same door, past every `finally`."""
+
+    def leave(number: int, _: object) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, leave)
+
+
+if __name__ == "__main__":
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # also into a pipe
+    main()

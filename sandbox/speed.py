@@ -1,0 +1,98 @@
+"""A night lived faster. The bot and its libraries live by the clock on the wall: an order expires after ten real
+seconds, evidence is too old after thirty. So time itself is left alone; what a night's machines, faults and people take
+is shorter, all in proportion, and with it the bot's own pace and patience."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cluster.settings import Window
+from sandbox.faults import Fault, faults_from
+from sandbox.scenario import Scenario
+from sandbox.spec import ClusterSpec, Timings
+from workflows.settings import Limits
+
+NO_DURATION = ("heal_factor", "heal_climb", "spread")
+RATES = ("entries_s",)
+LEAST_LIMIT_S = 20.0
+"""Real adapters need some seconds for what a model does in none; no limit gets shorter than this."""
+AT_LEISURE = 20.0
+"""At this speed the bot looks once a second; faster nights are looked at more often, slower ones not."""
+SHORTEST_LOOK_S = 0.1
+
+
+def at_speed(scenario: Scenario, speed: float, now: float) -> Scenario:
+    """The same night, beginning at `now` (epoch seconds, UTC) and lived `speed` times as fast."""
+    return replace(
+        scenario,
+        start=now,
+        lasts=scenario.lasts / speed,
+        fixed_delay=scenario.fixed_delay / speed,
+        spec=_spec(scenario, speed, now),
+        faults=tuple(_fault(fault, speed) for fault in faults_from(scenario.faults)),
+        cues=tuple(
+            replace(
+                cue, at=None if cue.at is None else cue.at / speed, after=cue.after / speed, lasts=cue.lasts / speed
+            )
+            for cue in scenario.cues
+        ),
+    )
+
+
+def least_look(speed: float) -> float:
+    """Seconds between two looks of the bot's at a cluster that lives so fast."""
+    return min(1.0, max(SHORTEST_LOOK_S, AT_LEISURE / speed))
+
+
+def duration(value: float) -> str:
+    """As the settings file writes it."""
+    return f"{value:.3f}s"
+
+
+def limits(given: Mapping[str, Any], speed: float) -> dict[str, str]:
+    """The bot's patience in proportion."""
+    plain: dict[str, float] = Limits.model_validate(given).model_dump()
+    return {
+        name: duration(max(value / speed, LEAST_LIMIT_S if name != "watch" else 0)) for name, value in plain.items()
+    }
+
+
+def _spec(scenario: Scenario, speed: float, now: float) -> ClusterSpec:
+    spec = scenario.spec
+    settings = {**spec.settings}
+    if windows := settings.get("windows"):
+        settings["windows"] = [_window(row, scenario.start, now, speed) for row in windows]
+    return replace(spec, timings=_timings(spec.timings, speed), settings=settings)
+
+
+def _timings(timings: Timings, speed: float) -> Timings:
+    factors = dict.fromkeys(NO_DURATION, 1.0) | dict.fromkeys(RATES, speed)
+    return Timings(**{name: value * factors.get(name, 1 / speed) for name, value in asdict(timings).items()})
+
+
+def _fault(fault: Fault, speed: float) -> Fault:
+    lasts = None if fault.lasts is None else fault.lasts / speed
+    amount = fault.amount / speed if fault.kind == "line" else fault.amount  # how late a command arrives
+    return replace(fault, at=fault.at / speed, delay=fault.delay / speed, lasts=lasts, amount=amount)
+
+
+def _window(row: Mapping[str, Any], start: float, now: float, speed: float) -> dict[str, Any]:
+    """The window where it would open and close in this night; the settings know whole minutes only."""
+    window = Window.model_validate(row)
+    night = datetime.fromtimestamp(start, UTC)
+    opens = _next(window.start, night) - night
+    closes = _next(window.end, night + opens) - night
+    present = datetime.fromtimestamp(now, UTC) + timedelta(seconds=59)
+    return {
+        "start": f"{present + opens / speed:%H:%M}",
+        "end": f"{present + closes / speed + timedelta(minutes=1):%H:%M}",
+    }
+
+
+def _next(clock: str, after: datetime) -> datetime:
+    hours, minutes = (int(part) for part in clock.split(":"))
+    at = after.replace(hour=0, minute=0) + timedelta(hours=hours, minutes=minutes)
+    return at if at >= after else at + timedelta(days=1)
