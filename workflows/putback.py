@@ -19,6 +19,10 @@ from workflows.phases import Phase
 from workflows.storage import healed
 from workflows.wheel import Aborted, GaveUp, Halt, Mode, Wheel
 
+ON_ITS_WAY_S = 30.0
+"""So long after the last act the world may not show it yet: a reboot is refused 10 s later, but the HA manager takes up
+to 20 s until its status shows a request for maintenance mode."""
+
 
 @contextmanager
 def putting_back(w: Wheel, journey: Journey) -> Iterator[None]:
@@ -129,14 +133,18 @@ def _quiet(w: Wheel, at: Look) -> Any:
     status = w.site.cluster.node_status(w.node)
     if status.apt_busy:
         return Waiting(f"{status.apt_busy} is at work")
-    machines = w.site.cluster.survey(frozenset({Topic.TASKS, Topic.MEMBERSHIP}), w.node)
-    if not isinstance(machines.tasks, Read) or not isinstance(machines.membership, Read):
+    machines = w.site.cluster.survey(frozenset({Topic.TASKS, Topic.MEMBERSHIP, Topic.HA}), w.node)
+    tasks, membership, ha = machines.tasks, machines.membership, machines.ha
+    if not isinstance(tasks, Read) or not isinstance(membership, Read) or not isinstance(ha, Read):
         return Waiting("the cluster does not answer")
-    if not all(member.online for member in machines.membership.value.members if member.node == w.node):
+    if not all(member.online for member in membership.value.members if member.node == w.node):
         return Waiting(f"{w.node} is not a member yet")
-    moving = [t for t in machines.tasks.value if t.node == w.node and t.kind in ("qmigrate", "vzmigrate", "qmshutdown")]
+    moving = [t for t in tasks.value if t.node == w.node and t.kind in ("qmigrate", "vzmigrate", "qmshutdown")]
     if moving:
         return Waiting(f"{len(moving)} tasks of guests are running")
-    if w.own.down and at.now - at.since < 30.0:
-        return Waiting("a reboot may still be on its way")  # its own limit, 10 s of the node's uptime, must pass
+    if at.now - at.since < ON_ITS_WAY_S:
+        if w.own.down:
+            return Waiting("a reboot may still be on its way")
+        if w.node not in ha.value.maintenance:
+            return Waiting("a request for maintenance mode may still be on its way")
     return True

@@ -130,14 +130,15 @@ class Wheel:
             return Order.SKIP
         return Order.PAUSE if orders.paused(rows) else None
 
-    def obey(self, order: str) -> None:
+    def obey(self, order: str, base: str) -> None:
+        """`base`: the key of what the order was met at; a pause is named after it."""
         match order:
             case Order.ABORT:
                 raise Aborted(self.node)
             case Order.SKIP:
                 raise Skipped(self.node)
             case Order.PAUSE:
-                self._hold_pause()
+                self._hold_pause(base)
             case _:
                 raise ValueError(f"nobody can obey {order!r}")
 
@@ -193,7 +194,7 @@ class Wheel:
                 case ["did", value]:
                     return value
                 case ["ordered", order]:
-                    self.obey(order)
+                    self.obey(order, base)
                 case ["shut", reasons, remedy] if (tries := tries + 1) < TRIES:
                     shut(base, reasons, remedy)
                 case ["shut", reasons, _]:
@@ -251,7 +252,7 @@ class Wheel:
         while True:
             match self.run.until(self.numbered(f"{base}.wait"), look, timeout, why=why, who=who):
                 case ["ordered", order]:
-                    self.obey(order)
+                    self.obey(order, base)
                 case answer:
                     return answer
 
@@ -318,7 +319,7 @@ class Wheel:
             if answer == Order.RETRY:
                 return
             if answer is not None:
-                self.obey(answer)
+                self.obey(answer, name)
 
     def _weak(self) -> bool:
         """Redundancy is reduced, by us or by anything else; what cannot be seen is not whole."""
@@ -332,9 +333,9 @@ class Wheel:
         except ClusterError:
             return True
 
-    def _hold_pause(self) -> None:
+    def _hold_pause(self, base: str) -> None:
         """A pause lasts until an operator resumes; it pages nobody, but says so again each time its limit passes."""
-        name = self.numbered(f"{self.node or 'run'}.paused")
+        name = self.numbered(f"{base}.paused")
 
         def probe(_: Look) -> Any:
             order = self.ordered()
@@ -352,4 +353,4 @@ class Wheel:
             if answer == "go":
                 return
             if answer is not None:
-                self.obey(answer)
+                self.obey(answer, name)
