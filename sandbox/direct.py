@@ -316,7 +316,8 @@ class SimCluster:
 
     def _statuses(self, heal: _Heals, healed: bool) -> dict[str, dict[str, Reading[VolumeStatus]]]:
         """After the first node that gives none the others are not asked."""
-        now, found = self._clock(), {peer: dict[str, Reading[VolumeStatus]]() for peer in heal}
+        now = self._clock()
+        found: dict[str, dict[str, Reading[VolumeStatus]]] = {peer: {} for peer in heal}
         stopped = None if healed else Unread(NOT_ASKED_YET, now)
         for peer, volumes in heal.items():
             for volume in volumes:
