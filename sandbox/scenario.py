@@ -54,6 +54,19 @@ class Cue:
             raise BadSpec(f'people: nobody is called "{cue.who}" (known: {", ".join(IDS)})')
         return cue
 
+    def meant_by(self, kind: str, node: str, text: str) -> bool:
+        """Whether this message of the bot is the moment that is waited for. `text` as a person reads it."""
+        word, _, rest = self.when.partition(" ")
+        match word:
+            case "asked":
+                return kind == "approval" and rest in ("", node)
+            case "paged":
+                return kind == "page" and rest in text
+            case "said":
+                return rest in text
+            case _:
+                raise ValueError(f'no moment is called "{self.when}"; use asked [NODE], paged [TEXT] or said TEXT')
+
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
