@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from threading import Lock
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from cluster import gluster
 from cluster.api import Unreachable
@@ -45,6 +45,13 @@ Heals = dict[str, Answers]
 Statuses = dict[str, Reading[VolumeStatus]]
 
 
+class _Seen(NamedTuple):
+    """What one peer's glusterd knows."""
+
+    pool: Reading[tuple[Peer, ...]]
+    volumes: Volumes
+
+
 class Peers:
     """Asks the peers. `pause(seconds)` waits; `workers` runs what is asked at the same time."""
 
@@ -64,41 +71,49 @@ class Peers:
     # ---- the whole question --------------------------------------------------------------------------------------
 
     def survey(self) -> Gluster:
-        """Consecutive heal reads; then, if all is healed, volume status, else names of entries; pool and volumes last,
-        so that what ages is young."""
-        known = self._of_each(self._volumes)
-        heals = self._heals(known)
-        healed = all(_all_healed(known[node], heals[node]) for node in known)
-        status = self._statuses(known) if healed else {node: self._not_yet(heals[node]) for node in known}
-        entries = {} if healed else self._entries(heals)
-        pools, volumes = self._of_each(self._pool), self._of_each(self._volumes)
+        """Consecutive heal reads; then, if all is healed, volume status, and pool and volumes once more, so that what
+        ages is young; else the names of what is to be healed."""
+        seen = self._of_each(self._look)
+        heals = self._heals(seen)
+        if all(_all_healed(seen[node].volumes, heals[node]) for node in seen):
+            status = self._statuses(seen)
+            return self._gluster(self._of_each(self._look), heals, status, {})
+        nothing = {node: self._not_yet(volumes) for node, volumes in heals.items()}
+        return self._gluster(seen, heals, nothing, self._entries(heals))
+
+    def _gluster(
+        self,
+        seen: Mapping[str, _Seen],
+        heals: Mapping[str, Heals],
+        status: Mapping[str, Statuses],
+        entries: Mapping[str, tuple[str, ...]],
+    ) -> Gluster:
         views = (
-            PeerView(node, _own_uuid(pools[node]), pools[node], volumes[node], _kept(heals[node]), status[node])
-            for node in known
+            PeerView(node, _own_uuid(look.pool), look.pool, look.volumes, _kept(heals[node]), status[node])
+            for node, look in seen.items()
         )
         return Gluster(tuple(views), self._settings.reads, self._settings.gap, entries)
 
     def _of_each(self, ask: Callable[[str], T]) -> dict[str, T]:
         return dict(zip(self._helpers, self._workers.map(ask, self._helpers), strict=True))
 
-    def _pool(self, node: str) -> Reading[tuple[Peer, ...]]:
-        return reading(self._clock, lambda: gluster.pool_list(self._ask(node, "pool-list"), node))
+    def _look(self, node: str) -> _Seen:
+        """A peer that does not tell its pool is not asked for its volumes: silence takes seconds each time."""
+        pool = reading(self._clock, self._pool, node)
+        return _Seen(pool, pool if isinstance(pool, Unread) else reading(self._clock, self._volume_info, node))
 
-    def _volumes(self, node: str) -> Volumes:
-        return reading(self._clock, self._volume_info, node)
-
-    def _heals(self, known: Mapping[str, Volumes]) -> dict[str, Heals]:
+    def _heals(self, seen: Mapping[str, _Seen]) -> dict[str, Heals]:
         """Consecutive reads, `gap` seconds apart, of all peers in step. The first round in which anything is not healed
         is the last: asking slows the heal down."""
         heals: dict[str, Heals] = {
-            node: {volume.name: [] for volume in self._wanted(volumes) if can_heal(volume)}
-            for node, volumes in known.items()
+            node: {volume.name: [] for volume in self._wanted(look.volumes) if can_heal(volume)}
+            for node, look in seen.items()
         }
         for number in range(self._settings.reads):
             if number:
                 self._pause(self._settings.gap)
             list(self._workers.map(self._read_heal, heals, heals.values()))
-            if not all(_all_healed(known[node], heals[node]) for node in heals):
+            if not all(_all_healed(seen[node].volumes, heals[node]) for node in heals):
                 break
         return heals
 
@@ -106,13 +121,13 @@ class Peers:
         for volume, answers in heals.items():
             answers.append(reading(self._clock, self._summary, node, volume))
 
-    def _statuses(self, known: Mapping[str, Volumes]) -> dict[str, Statuses]:
+    def _statuses(self, seen: Mapping[str, _Seen]) -> dict[str, Statuses]:
         """One node after the other. After the first that gives no answer the others are not asked: a `volume status`
         that hangs locks the whole pool out for minutes."""
-        found: dict[str, Statuses] = {node: {} for node in known}
+        found: dict[str, Statuses] = {node: {} for node in seen}
         stopped: Unread | None = None
-        for node, volumes in known.items():
-            for volume in self._wanted(volumes):
+        for node, look in seen.items():
+            for volume in self._wanted(look.volumes):
                 answer = stopped or reading(self._clock, self._status, node, volume.name)
                 found[node][volume.name] = answer
                 if isinstance(answer, Unread) and stopped is None:
@@ -132,8 +147,8 @@ class Peers:
         return {volume: Unread(NOT_YET, self._clock()) for volume in heals}
 
     def _entries(self, heals: Mapping[str, Heals]) -> dict[str, tuple[str, ...]]:
-        """Names of a few entries of each brick; for a volume from the first peer that counts some, but not too many.
-        They are for people to read: without them the counts block all the same."""
+        """Names of a few entries of each brick; of a volume from the first peer that counts some, but not too many, and
+        sees every brick (else it takes 10 s). They are for people: without them the counts block all the same."""
         asked: dict[str, str] = {}
         for node, peer in heals.items():
             for volume, answers in peer.items():
@@ -177,6 +192,9 @@ class Peers:
         with self._turn[node]:
             return self._helpers[node].gluster(read, *volume)
 
+    def _pool(self, node: str) -> tuple[Peer, ...]:
+        return gluster.pool_list(self._ask(node, "pool-list"), node)
+
     def _volume_info(self, node: str) -> tuple[Volume, ...]:
         return gluster.volume_info(self._ask(node, "volume-info"), node)
 
@@ -206,8 +224,10 @@ def _healed(answer: Reading[tuple[BrickHeal, ...]]) -> bool:
 
 
 def _entries_in(answers: Answers) -> int:
+    """As counted last; 0 if a brick is away or did not count."""
     last = answers[-1] if answers else None
-    return sum(row.total or 0 for row in last.value) if isinstance(last, Read) else 0
+    totals = [row.total for row in last.value] if isinstance(last, Read) else []
+    return 0 if None in totals else sum(total or 0 for total in totals)
 
 
 def _kept(heals: Heals) -> dict[str, tuple[Reading[tuple[BrickHeal, ...]], ...]]:

@@ -80,26 +80,33 @@ def test_every_peer_is_known_by_its_own_uuid(pool: Pool) -> None:
 
 def test_pending_entries_end_the_reading_at_once_and_nobody_takes_the_lock(pool: Pool) -> None:
     pool.ssh["pve2"].answers[SUMMARY] = xml("summary_node_off.xml")
-    pool.ssh["pve2"].answers["gluster heal-info vmstore"] = xml("heal_info_node_off.xml")
     found = pool.survey()
     assert pool.clock.pauses == []
     assert [pool.asked(node, STATUS) for node in NODES] == [0, 0, 0]
     assert found.views[0].status == {"vmstore": Unread(NOT_YET, 1000.0)}
 
 
+def pending(count: int) -> Done:
+    """So many entries to heal on every brick, all of them connected."""
+    none, some = xml("summary_healthy.xml").out, str(count).encode()
+    return Done(
+        0, none.replace(b"Entries>0<", b"Entries>%b<" % some).replace(b"Pending>0<", b"Pending>%b<" % some), b""
+    )
+
+
 def test_pending_entries_are_named_by_the_peer_that_counts_them(pool: Pool) -> None:
-    pool.ssh["pve2"].answers[SUMMARY] = xml("summary_node_off.xml")
+    pool.ssh["pve2"].answers[SUMMARY] = pending(1)
     pool.ssh["pve2"].answers["gluster heal-info vmstore"] = xml("heal_info_node_off.xml")
     assert pool.survey().entries[f"pve1:{BRICK}"] == ("/images/101/x.raw",)
 
 
+def test_while_a_brick_is_away_nothing_is_named_for_that_takes_ten_seconds(pool: Pool) -> None:
+    pool.ssh["pve2"].answers[SUMMARY] = xml("summary_node_off.xml")
+    assert pool.survey().entries == {}
+
+
 def test_fifty_thousand_entries_are_counted_but_not_listed(pool: Pool) -> None:
-    many = (
-        xml("summary_node_off.xml")
-        .out.replace(b"Entries>1<", b"Entries>50057<")
-        .replace(b"Pending>1<", b"Pending>50057<")
-    )
-    pool.ssh["pve2"].answers[SUMMARY] = Done(0, many, b"")
+    pool.ssh["pve2"].answers[SUMMARY] = pending(50_057)
     found = pool.survey()
     answer = found.views[1].heal["vmstore"][0]
     assert isinstance(answer, Read)
@@ -138,9 +145,10 @@ def test_a_peer_whose_glusterd_is_down_is_unread_everywhere_and_nobody_takes_the
 def test_a_node_that_cannot_be_reached_is_unread(pool: Pool) -> None:
     for words in pool.ssh["pve3"].answers:
         pool.ssh["pve3"].answers[words] = Unreachable("pve3 does not answer over SSH (pve3.example:22): timed out")
-    assert pool.survey().views[2].volumes == Unread(
-        "pve3 does not answer over SSH (pve3.example:22): timed out", 1000.0
-    )
+    silent = Unread("pve3 does not answer over SSH (pve3.example:22): timed out", 1000.0)
+    view = pool.survey().views[2]
+    assert (view.pool, view.volumes) == (silent, silent)
+    assert pool.ssh["pve3"].asked == ["gluster pool-list"]
 
 
 def test_a_locked_pool_is_asked_again(pool: Pool) -> None:
