@@ -6,7 +6,9 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
+from cluster.api import UnitState
 from cluster.live import LiveCluster
 from engine.journal import Pace, Rules
 from engine.port import Workflow
@@ -15,6 +17,7 @@ from sandbox.cast import ALICE, CAROL, readable
 from sandbox.simchat import SimChat
 from store.api import RunRow
 from store.opening import open_store
+from tests.lab.hardware import Lab
 from tests.lab.stand_in import ProxmoxStandIn, checksum
 from workflows import catalogue
 from workflows.approvals import note_vote
@@ -83,3 +86,22 @@ class LabBot:
                     self.chat.react(ts, CAROL, "white_check_mark")
                     marked = (row.run_id, row.key, CAROL, "white_check_mark", True, time.time())
                     note_vote(self.store, self.chat, self.managed, *marked)
+
+
+class OldScript:
+    """The way of 2017 to a node: ssh, apt-get, reboot, and nobody on the node who says no. Reads are the live ones."""
+
+    def __init__(self, live: LiveCluster, lab: Lab) -> None:
+        self._live, self._lab = live, lab
+
+    def __getattr__(self, verb: str) -> Any:
+        return getattr(self._live, verb)
+
+    def upgrade(self, node: str, unit: str, plan_checksum: str, not_after_uptime: float) -> None:
+        self._lab.nodes[node].run("apt-get", "-y", "dist-upgrade")
+
+    def unit(self, node: str, unit: str) -> UnitState:
+        return UnitState(began=True, exit=0)
+
+    def reboot(self, node: str, boot_id: str, not_after_uptime: float) -> None:
+        self._lab.nodes[node].run("systemctl", "reboot")

@@ -8,6 +8,7 @@ one kernel), and Slack.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,12 +17,17 @@ import pytest
 from sandbox.fixed_delay import fixed_delay
 from tests.lab.guests import IMAGES, PretendGuests
 from tests.lab.hardware import Lab, wait_for
-from tests.lab.lab_bot import LabBot
+from tests.lab.lab_bot import LabBot, OldScript
+from workflows.site import Site
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
 TOO_SHORT_S = 5.0
 """The fixed delay of 2017, in the lab's scale: ssh and glusterd are back, the heal is not done."""
+
+
+def old_way(bot: LabBot, lab: Lab) -> Site:
+    return replace(bot.site, cluster=OldScript(bot.live, lab))
 
 
 def test_with_the_gate_no_guest_sees_an_error_and_all_copies_are_equal(
@@ -49,7 +55,7 @@ def test_with_the_fixed_delay_of_2017_both_images_are_lost_while_the_third_node_
 ) -> None:
     """Each copy was left while the others still healed from it, so the third reboot finds no good one."""
     bot = LabBot(lab.proxmox, tmp_path)
-    bot.run(partial(fixed_delay, bot.site, TOO_SHORT_S))
+    bot.run(partial(fixed_delay, old_way(bot, lab), TOO_SHORT_S))
     time.sleep(5.0)
     guests.stop()
     for guest in IMAGES:
@@ -61,7 +67,7 @@ def test_with_the_fixed_delay_of_2017_both_images_are_lost_while_the_third_node_
 @pytest.mark.parametrize("replica", [2])
 def test_with_the_fixed_delay_on_two_copies_the_images_split(lab: Lab, guests: PretendGuests, tmp_path: Path) -> None:
     bot = LabBot(lab.proxmox, tmp_path)
-    bot.run(partial(fixed_delay, bot.site, TOO_SHORT_S))
+    bot.run(partial(fixed_delay, old_way(bot, lab), TOO_SHORT_S))
     guests.stop()
     wait_for("every brick to be connected", lambda: not bot.live.heal_progress("").down, 120)
     time.sleep(10.0)

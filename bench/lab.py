@@ -1,0 +1,143 @@
+"""How much of a three-node run's wall time is waiting that nobody can avoid, on a real GlusterFS (needs root).
+
+The physical waits are taken from the hardware's side alone: apt's unit files on the nodes' disks, the Proxmox
+stand-in's tasks, the power supervisor, and the bricks' own index directories; not from the bot's stamps. Beside it
+stands a tool with a fixed pause of five minutes after each node, as the nearest peer has (oVirt's cluster upgrade).
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tests.lab.guests import PretendGuests  # noqa: E402
+from tests.lab.hardware import Lab, Node, missing  # noqa: E402
+from tests.lab.lab_bot import PACE, LabBot  # noqa: E402
+from tests.lab.stand_in import ProxmoxStandIn  # noqa: E402
+
+LOOK_S = 0.05
+FIXED_PAUSE_S = 300.0
+MOVES = ("qmigrate",)
+
+
+@dataclass
+class Watch:
+    """One node, watched from outside. Times by the wall clock; 0.0 = not yet."""
+
+    node: Node
+    upgrading: float = 0.0
+    upgraded: float = 0.0
+    dark: float = 0.0
+    up: float = 0.0
+    healing: list[float] = field(default_factory=list)
+
+    def look(self, now: float, pending: int) -> None:
+        log = self.node.disk / "overlay/var/upper/lib/roundsman"
+        if not self.upgrading and any(log.glob("*.log")):
+            self.upgrading = now
+        if not self.upgraded and any(log.glob("*.exit")):
+            self.upgraded = now
+        if self.upgraded and not self.dark and not self.node.pid:
+            self.dark = now
+        if self.dark and not self.up and self.node.pid and self.node.answers():
+            self.up = now
+        if pending and self.upgrading:
+            self.healing.append(now)
+
+    def heal(self, since: float, until: float) -> float:
+        """From the moment the node was there again until the last index entry was gone."""
+        seen = [at for at in self.healing if since <= at < until]
+        return max(seen) - since if seen else 0.0
+
+
+class Hardware:
+    """Looks at all nodes 20 times a second."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.watches = {name: Watch(node) for name, node in lab.nodes.items()}
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._stopping.wait(LOOK_S):
+            now, pending = time.time(), self.lab.to_heal()
+            for watch in self.watches.values():
+                watch.look(now, pending)
+
+
+def main() -> int:
+    if why := missing():
+        print(f"bench/lab: left out: {why}")
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        return bench(Path(folder))
+
+
+def bench(folder: Path) -> int:
+    lab = Lab(Path("/srv/roundsman-bench"))
+    lab.down()
+    lab.proxmox = ProxmoxStandIn(lab, folder / "stand-in")
+    try:
+        lab.proxmox.start()
+        lab.up()
+        lab.proxmox.follow()
+        guests, hardware = PretendGuests(lab), Hardware(lab)
+        guests.start()
+        hardware.start()
+        bot = LabBot(lab.proxmox, folder)
+        began = time.monotonic()
+        bot.run()
+        wall = time.monotonic() - began
+        hardware.stop()
+        guests.stop()
+        tell(bot, hardware, wall)
+        return 0
+    finally:
+        lab.proxmox.stop()
+        lab.down()
+
+
+def tell(bot: LabBot, hardware: Hardware, wall: float) -> None:
+    watches = list(hardware.watches.values())
+    ends = [*(watch.upgrading for watch in watches[1:]), time.time()]
+    moves = [t for t in hardware.lab.proxmox.model.tasks.all.values() if t.kind in MOVES and t.ended]
+    surveys = sum(row.what.startswith("gates ") for row in bot.store.audits(limit=10_000))
+    window = (bot.managed.gluster.reads - 1) * bot.managed.gluster.gap
+    parts = {
+        "dist-upgrade": sum(w.upgraded - w.upgrading for w in watches),
+        "heal after the upgrade": sum(w.heal(w.upgraded, w.dark) for w in watches),
+        "drain and return": sum((t.ended or 0.0) - t.started for t in moves),
+        "reboot, dark until ssh answers": sum(w.up - w.dark for w in watches),
+        "brick back and heal": sum(w.heal(w.up, end) for w, end in zip(watches, ends, strict=True)),
+        f"stability window ({surveys} judgements x {window:g} s)": surveys * window,
+    }
+    physical = sum(parts.values())
+    print("bench/lab: a three-node run on a real GlusterFS, two guests writing 40 fsynced blocks a second each")
+    pace = f"elapsed/{PACE.divisor:g} within {PACE.least:g}..{PACE.most:g} s"
+    print(f"  (pace {pace}; stability reads {bot.managed.gluster.gap:g} s apart)")
+    for what, seconds in parts.items():
+        print(f"  {what:58} {seconds:7.1f} s")
+    print(f"  {'all physical waits':58} {physical:7.1f} s")
+    print(f"  {'the rest: judging, polling, HA lag, shutting down':58} {wall - physical:7.1f} s")
+    print(f"  {'wall time':58} {wall:7.1f} s = {wall / physical:.2f} x the physical waits (target 1.10)")
+    fixed = physical + FIXED_PAUSE_S * len(watches)
+    print(f"  {'a tool with a fixed pause of 5 min after each node':58} {fixed:7.1f} s = {fixed / physical:.2f} x")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
