@@ -20,7 +20,8 @@ STEP_S = 300.0  # installing sudo from a slow mirror
 NEED_SUDO = (
     "command -v sudo >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get -y install --no-install-recommends sudo"
 )
-NEED_LOGIN = 'id "$1" >/dev/null 2>&1 || useradd --system --create-home --shell /bin/sh "$1"'
+# Without the "*" the login counts as locked, and an sshd without PAM lets no locked login in.
+NEED_LOGIN = """id "$1" >/dev/null 2>&1 || useradd --system --create-home --shell /bin/sh --password '*' "$1\""""
 PUT = 'umask 077; cat >"$1.new" && chown root:root "$1.new" && chmod "$2" "$1.new" && mv -f "$1.new" "$1"'
 PUT_SUDOERS = 'umask 077; cat >"$1.new" && { visudo -cqf "$1.new" || { rm -f "$1.new"; exit 1; }; } && ' + (
     'chown root:root "$1.new" && chmod 0440 "$1.new" && mv -f "$1.new" "$1"'
@@ -124,7 +125,7 @@ def by_hand(settings: ClusterSettings) -> str:
         "",
         f"# on each node ({', '.join(settings.nodes)}), as root",
         "apt-get install --no-install-recommends sudo",
-        f"useradd --system --create-home --shell /bin/sh {login}",
+        f"useradd --system --create-home --shell /bin/sh --password '*' {login}",
         f"chown root:root {HELPER} {SUDOERS} && chmod 0755 {HELPER} && chmod 0440 {SUDOERS} && visudo -c",
         *([f"sed -i 's/^roundsman ALL/{login} ALL/' {SUDOERS}"] if login != "roundsman" else []),
         f"install -d -m 0700 -o {login} ~{login}/.ssh",
