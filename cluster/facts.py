@@ -285,7 +285,8 @@ class PeerView:
 
 @dataclass(frozen=True, slots=True)
 class Gluster:
-    """All peers' views. `reads` = how many consecutive heal reads were asked of each peer, `gap` seconds apart."""
+    """All peers' views. `reads` = how many consecutive heal reads were wanted of each peer, `gap` seconds apart; they end
+    early with the first that is not healed."""
 
     views: tuple[PeerView, ...]
     reads: int
