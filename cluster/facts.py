@@ -285,8 +285,8 @@ class PeerView:
 
 @dataclass(frozen=True, slots=True)
 class Gluster:
-    """All peers' views. `reads` = how many consecutive heal reads were wanted of each peer, `gap` seconds apart; they end
-    early with the first that is not healed."""
+    """All peers' views. `reads` = how many consecutive heal reads were wanted of each peer, `gap` seconds apart; the
+    first round that is not healed is the last."""
 
     views: tuple[PeerView, ...]
     reads: int
