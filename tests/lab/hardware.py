@@ -32,6 +32,8 @@ MOUNT = f"/mnt/pve/{VOLUME}"
 BRICK = f"/mnt/data/{VOLUME}/brick"
 OLD_KERNEL, NEW_KERNEL = "6.8.12-4-pve", "6.8.12-9-pve"
 EXIT_REBOOT = 10
+MBIT = 250
+"""The speed of each node's cable: so that a heal takes as long, beside a boot, as on real disks and wires."""
 NEEDED = {
     "glusterd": "glusterfs-server",
     "sshd": "openssh-server",
@@ -175,6 +177,9 @@ class Node:
         inside = ("nsenter", "--target", str(self.pid), "--net", "ip")
         sh(*inside, "address", "add", f"{self.ip}/24", "dev", "eth0")
         sh(*inside, "link", "set", "eth0", "up")
+        for where, device in (((), f"rm-{self.name}"), (("nsenter", "--target", str(self.pid), "--net"), "eth0")):
+            speed = ("rate", f"{self.lab.mbit}mbit", "burst", "256kb", "latency", "50ms")
+            sh(*where, "tc", "qdisc", "add", "dev", device, "root", "tbf", *speed)
 
     def _watch(self) -> None:
         """Power stays on: what asked for a reboot is booted again after the lab's boot delay."""
@@ -225,10 +230,8 @@ class Lab:
 
     proxmox: ProxmoxStandIn
 
-    def __init__(
-        self, folder: Path, *, replica: int = 3, boot_delay: float = 5.0, options: dict[str, str] | None = None
-    ) -> None:
-        self.folder, self.replica, self.boot_delay, self.options = folder, replica, boot_delay, options or {}
+    def __init__(self, folder: Path, *, replica: int = 3, boot_delay: float = 5.0, mbit: int = MBIT) -> None:
+        self.folder, self.replica, self.boot_delay, self.mbit = folder, replica, boot_delay, mbit
         self.key = folder / "id_ed25519"
         self.api_ports: dict[str, int] = {}
         self.nodes = {name: Node(self, name) for name in NODES}
@@ -265,8 +268,6 @@ class Lab:
             (self.nodes[name].disk / "data" / VOLUME).mkdir()
         bricks = [f"{name}:{BRICK}" for name in bricks_on]
         first.gluster("volume", "create", VOLUME, "replica", str(self.replica), *bricks, "force")
-        for key, value in self.options.items():
-            first.gluster("volume", "set", VOLUME, key, value)
         first.gluster("volume", "start", VOLUME)
 
         def online() -> bool:

@@ -22,7 +22,7 @@ from workflows.site import Site
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
 
-TOO_SHORT_S = 5.0
+TOO_SHORT_S = 2.0
 """The fixed delay of 2017, in the lab's scale: ssh and glusterd are back, the heal is not done."""
 
 
