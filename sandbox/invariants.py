@@ -52,11 +52,16 @@ class Marked:
 class Lived(Protocol):
     """What a night leaves to be judged."""
 
-    model: Model
-    store: Store
-    managed: ManagedCluster
-    sent: list[Sent]
-    marked: list[Marked]
+    @property
+    def model(self) -> Model: ...
+    @property
+    def store(self) -> Store: ...
+    @property
+    def managed(self) -> ManagedCluster: ...
+    @property
+    def sent(self) -> list[Sent]: ...
+    @property
+    def marked(self) -> list[Marked]: ...
 
 
 def violations(night: Lived) -> list[str]:
@@ -280,7 +285,7 @@ class Invariants:
             if run.state == "active":
                 yield from picture(run, entries).left
             else:
-                yield from (row.message["text"] for row in self.night.store.outbox(run.id) if _tells_what_is_left(row))
+                yield from map(_left_of, self.night.store.outbox(run.id))
 
     def _undelivered(self) -> Iterator[str]:
         for run in self.night.store.runs():
@@ -323,9 +328,10 @@ def _deadline(entries: Sequence[Entry], request: str) -> float:
     return deadline
 
 
-def _tells_what_is_left(row: OutboxRow) -> bool:
-    text = row.message["text"]
-    return "Left as it is" in text or "stays in maintenance mode" in text
+def _left_of(row: OutboxRow) -> str:
+    """What a node's put-back says that it leaves; the list at the end of an abort only repeats it."""
+    text: str = row.message["text"]
+    return text.partition("Left as it is: ")[2].replace("; ", "\n") if text.startswith("↩️") else ""
 
 
 def _says(said: str, about: str, *words: str) -> bool:

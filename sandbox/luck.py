@@ -25,7 +25,8 @@ from store.memory import MemoryStore
 
 MINUTE, HOUR = 60.0, 3600.0
 NODES = ("pve1", "pve2", "pve3")
-GUESTS = (101, 102, 103, 104, 105)
+GUESTS = (101, 102, 103, 104)
+EXPIRES = ("reboot", "upgrade")
 SIMULATED = Rules(pace=Pace(4.0, MINUTE, 30 * MINUTE), strict=True)
 """Looks are rarer than in life, for each one costs a replay."""
 LASTS = 6 * 24 * HOUR
@@ -40,18 +41,19 @@ class Odds:
     """How likely each kind of luck is, at each of its chances. All 0: a night that must go well."""
 
     faults: tuple[int, ...] = (0, 1, 1, 2, 3)  # so many, one of these
-    crash_at_write: float = 0.01
+    crash_at_write: float = 0.003
     crash_at_act: float = 0.04
-    order_at_act: float = 0.015
+    order_at_act: float = 0.02
     order_at_read: float = 0.01
     order_any_time: float = 0.4
+    arrives_late: float = 0.04
     change_of_mind: float = 0.1
     late: float = 0.06
     careless: float = 0.15  # somebody rejects, or who may nothing tries
     slack_down: float = 0.1
 
 
-GOOD = Odds((0,), *([0.0] * 9))
+GOOD = Odds((0,), *([0.0] * 10))
 WILD = Odds()
 
 
@@ -70,15 +72,16 @@ def scenario_of(seed: int, odds: Odds = WILD) -> Scenario:
 def _clusters() -> tuple[ClusterSpec, ...]:
     """Every mixture of storage, guests, packages and approvers that this simulator knows."""
     return tuple(
-        _cluster(volume, stays, packages, needed)
+        _cluster(volume, stays, packages, needed, heal)
         for volume in (VolumeSpec(), VolumeSpec(arbiters=1), VolumeSpec(replica=2, nodes=("pve1", "pve2")))
         for stays in (False, True)
         for packages in ((), (GLUSTER_UPDATE,))
         for needed in (1, 1, 2)
+        for heal in (20.0, 30 * MINUTE)
     )
 
 
-def _cluster(volume: VolumeSpec, stays: bool, packages: tuple[Any, ...], needed: int) -> ClusterSpec:
+def _cluster(volume: VolumeSpec, stays: bool, packages: tuple[Any, ...], needed: int, heal: float) -> ClusterSpec:
     usual = default_spec()
     pbx = (GuestSpec(105, "pbx", "pve2", stays="has a passed-through card"),) if stays else ()
     people = {"operators": ["U0ALICE", "U0BOB"], "approvers": ["U0CAROL", "U0BOB"], "approvals_needed": needed}
@@ -87,15 +90,15 @@ def _cluster(volume: VolumeSpec, stays: bool, packages: tuple[Any, ...], needed:
         volumes=(volume,),
         guests=(*usual.guests, *pbx),
         packages=(*usual.packages, *packages),
-        timings=replace(usual.timings, spread=0.25),
+        timings=replace(usual.timings, spread=0.25, heal_base=heal),
         settings={"people": people, "cannot_move": "shutdown"},
     )
 
 
 def _fault(rng: Random) -> Fault:
     """One trouble, at any time or hung on a moment that matters, over in a quarter of an hour to some hours."""
-    kind = rng.choice(list(Kind))
-    node, guest = rng.choice(NODES), rng.choice(GUESTS[:4])
+    kind = Kind.LINE if rng.random() < 0.1 else rng.choice(list(Kind))
+    node, guest = rng.choice(NODES), rng.choice(GUESTS)
     if kind is Kind.LINE:
         return _line(rng, node, guest)
     return Fault(
@@ -121,18 +124,11 @@ def _begin(rng: Random, node: str) -> dict[str, Any]:
 
 
 def _line(rng: Random, node: str, guest: int) -> Fault:
-    """Only what the node itself refuses when it is late is sent late: a reboot, an upgrade."""
-    verb = rng.choice(("reboot", "reboot", "upgrade", "maintenance", "migrate", "start", "shutdown", "set_onboot"))
-    to_node = verb in ("reboot", "upgrade", "maintenance")
-    late = (How.LATE, How.LATE) if verb in ("reboot", "upgrade") else ()
-    return Fault(
-        Kind.LINE,
-        node=node if to_node else "",
-        guest=0 if to_node else guest,
-        text=verb,
-        how=rng.choice((How.UNREACHABLE, How.LOST, How.BROKEN, *late)),
-        amount=rng.choice((5.0, rng.uniform(10, 30 * MINUTE))),
-    )
+    """Which call goes wrong, and how; calls that arrive late are aimed (LuckyNight)."""
+    verb = rng.choice(("reboot", "upgrade", "maintenance", "migrate", "start", "shutdown", "set_onboot"))
+    to_node = verb in (*EXPIRES, "maintenance")
+    how = rng.choice((How.UNREACHABLE, How.LOST, How.BROKEN))
+    return Fault(Kind.LINE, node=node if to_node else "", guest=0 if to_node else guest, text=verb, how=how)
 
 
 # ---- the night ---------------------------------------------------------------------------------------------------
@@ -210,6 +206,13 @@ class LuckyNight(Night):
         likely = 1.0 if act.moment is Moment.DONE else 0.3
         if self._in_pass and self._happens(self.odds.crash_at_act * likely):
             raise Crash
+
+    def _line(self, verb: str, about: str) -> Fault | None:
+        """What the node refuses when it is late may come late; all else goes wrong as the night has planned it."""
+        if verb in EXPIRES and self._happens(self.odds.arrives_late):
+            amount = self.luck.choice((5.0, self.luck.uniform(10, 4 * MINUTE), self.luck.uniform(10, 30 * MINUTE)))
+            return Fault(Kind.LINE, text=verb, how=How.LATE, amount=amount)
+        return super()._line(verb, about)
 
     def _while_reading(self, seconds: float) -> None:
         """Gates take seconds: a mind may change meanwhile."""
@@ -303,6 +306,7 @@ class LuckyNight(Night):
 
 _ORDERS: Sequence[tuple[str, str]] = (
     ("alice", "pause"),
+    ("carol", "pause"),
     ("mallory", "pause"),
     ("bob", "resume"),
     ("alice", "abort"),

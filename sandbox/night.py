@@ -16,7 +16,7 @@ from engine.port import Plain, Workflow
 from sandbox.cast import IDS, NAMES, readable
 from sandbox.clock import VirtualClock
 from sandbox.direct import SimCluster
-from sandbox.faults import faults_from
+from sandbox.faults import Fault, faults_from
 from sandbox.fixed_delay import fixed_delay
 from sandbox.invariants import Marked, Sent
 from sandbox.lines import Act
@@ -57,7 +57,7 @@ class Night:
         self.chat = SimChat()
         self.store = self._open_store()
         guard = s.way == "roundsman"
-        cluster = SimCluster(self.model, self.managed, self.clock, guard=guard, on_act=self._on_act)
+        cluster = SimCluster(self.model, self.managed, self.clock, guard=guard, on_act=self._on_act, line=self._line)
         self.cluster = Calls(cluster, self._call)
         site = Site(self.managed, self.cluster, self.chat, self.store, self.clock, s.spec.helper_checksum)
         self.workflows: Mapping[str, Workflow] = catalogue({s.spec.name: site})
@@ -110,6 +110,10 @@ class Night:
 
     def _on_act(self, act: Act) -> None:
         """An act is on its way, or was just done."""
+
+    def _line(self, verb: str, about: str) -> Fault | None:
+        """What the line does to this call."""
+        return self.model.trouble.line(verb, about)
 
     def _while_reading(self, seconds: float) -> None:
         """So many seconds pass now, while gates are read."""

@@ -168,6 +168,10 @@ def _stop(w: Wheel, journey: Journey, item: Mapping[str, Any]) -> None:
     if w.site.managed.cannot_move != "shutdown":
         w.hold(w.key(Phase.STOP), f"guest {item['guest']} has nowhere to go", "move it by hand or set cannot_move")
         return
+    if w.approval is None or item["guest"] not in w.approval.bound.stops:
+        why = f"guest {item['guest']} has nowhere to go any more, and nobody approved that it is shut down"
+        w.hold(w.key(Phase.STOP), why, "move it or shut it down by hand")
+        return
     guest_id, detail = item["guest"], str(item["guest"])
     cluster = w.site.cluster
     onboot = w.act(Phase.STOP, lambda *_: cluster.onboot(_find(w, guest_id)), f"{detail}.onboot")

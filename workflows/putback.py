@@ -49,11 +49,13 @@ def _put_back(w: Wheel, journey: Journey, halt: Halt) -> None:
     left: list[str] = []
     ended = _tried(left, lambda: _let_end(w))
     whole = ended and _tried(left, lambda: healed(w, "putback"))
-    if journey.stopped and whole and _tried(left, lambda: start_again(w, journey)):
-        done.append(f"guests {listed(sorted(journey.stopped))} run again")
-    elif journey.stopped and not whole:
-        left.append(f"guests {listed(sorted(journey.stopped))} are shut down, onboot is off")
-    _maintenance_off(w, whole, done, left)
+    if journey.stopped:
+        if whole and _tried(left, lambda: start_again(w, journey)):
+            done.append(f"guests {listed(sorted(journey.stopped))} run again")
+        elif w.own.stopped:
+            left.append(f"guests {listed(sorted(w.own.stopped))} are shut down, onboot is off")
+    why_not = "" if whole else "the storage is not healed" if ended else "what was begun has not ended"
+    _maintenance_off(w, why_not, done, left)
     if journey.moved:
         left.append(f"guests {listed(sorted(journey.moved))} stay where they moved to")
     w.say(Phase.PUT_BACK, "over", lambda: messages.put_back(w.node, done, left))
@@ -69,21 +71,23 @@ def _tried(left: list[str], fn: Callable[[], Any]) -> bool:
     return True
 
 
-def _maintenance_off(w: Wheel, whole: bool, done: list[str], left: list[str]) -> None:
+def _maintenance_off(w: Wheel, why_not: str, done: list[str], left: list[str]) -> None:
     def off() -> None:
         on = w.read(Phase.PUT_BACK, lambda: _in_maintenance(w), f"reading whether {w.node} is in maintenance", "asked")
         if not on["maintenance"]:
             return
-        if not whole:
-            left.append(f"{w.node} stays in maintenance mode, for the storage is not healed")
-            return
+        if why_not:
+            raise GaveUp(why_not)
         w.act(Phase.PUT_BACK, lambda *_: w.site.cluster.maintenance(w.node, False), "off")
         await_release(w, Phase.PUT_BACK)
         w.owns(maintenance=frozenset(), down=frozenset())
         w.reduced = False
         done.append("maintenance mode is off")
 
-    _tried(left, off)
+    try:
+        off()
+    except GaveUp as why:
+        left.append(f"{w.node} stays in maintenance mode: {why}")
 
 
 def _in_maintenance(w: Wheel) -> Any:
