@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import signal
@@ -23,6 +22,7 @@ from bot.slackchat import SlackChat
 from bot.votes import Mark, Votes
 from bot.worker import Worker
 from cluster.api import Cluster
+from cluster.install import helper_checksum
 from commands import answer
 from commands.api import Desk, Reply
 from engine.journal import Pace, Rules
@@ -35,7 +35,6 @@ from workflows.roles import mention
 from workflows.settings import ManagedCluster
 from workflows.site import ChatDown, Site
 
-HELPER = Path(__file__).parent.parent / "deploy" / "roundsman-helper"
 FAULTED = 70
 """Exit code after a store error or a fault (EX_SOFTWARE): systemd starts the bot again."""
 READ_S = 45.0
@@ -54,11 +53,6 @@ TURN_S = 0.0005
 """A thread that works gives way this often (Python's own 5 ms let acknowledgements wait for passes under way)."""
 
 log = logging.getLogger(__name__)
-
-
-def helper_checksum() -> str:
-    """Of the node helper that belongs to this version of the bot."""
-    return hashlib.sha256(HELPER.read_bytes()).hexdigest()
 
 
 def live_cluster(managed: ManagedCluster) -> Cluster:

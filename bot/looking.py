@@ -36,7 +36,8 @@ class NoChat:
 
 def site(managed: ManagedCluster) -> Site:
     """The cluster with a store in memory: what is looked at from a shell leaves no trace in the bot's database."""
-    from bot.app import helper_checksum, live_cluster
+    from bot.app import live_cluster
+    from cluster.install import helper_checksum
 
     return Site(managed, live_cluster(managed), NoChat(), MemoryStore(), time.time, helper_checksum())
 

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from bot.app import FAULTED, Roundsman, helper_checksum, secrets
+from bot.app import FAULTED, Roundsman, secrets
 from bot.inbox import ON_IT
 from bot.settings import PaceSettings, Settings, SlackSettings, StoreSettings
 from cluster.api import Cluster
+from cluster.install import helper_checksum
 from sandbox.clock import ModelClock
 from sandbox.direct import SimCluster
 from sandbox.model import Model

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bot.app import helper_checksum
+from cluster.install import helper_checksum
 from sandbox.model import Model
 from sandbox.nodes import TOKEN, Faces
 from sandbox.spec import ClusterSpec
