@@ -43,12 +43,13 @@ class Cards:
         if self._model.packages.busy(node.name):
             return "dist-upgrade", "busy"
         if self._model.ha_manager.modes[node.name].asked:
-            return "maintenance", "busy"
+            return ("maintenance" if self._model.gluster.whole else "healing"), "busy"
         return "online", "good"
 
     def _pending(self, node: str) -> int | None:
-        """What the bricks of this node list; None if its Gluster does not answer."""
-        if not self._model.gluster.daemons[node].up:
+        """What the bricks of this node list; None while they do not run."""
+        daemon = self._model.gluster.daemons[node]
+        if not (daemon.up and daemon.bricks):
             return None
         sets = [one for volume in self._model.gluster.volumes.values() for one in volume.sets]
         bricks = [(one, brick) for one in sets for brick in one.bricks.values() if brick.node == node]

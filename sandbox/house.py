@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -122,7 +122,8 @@ def house(
 class BotProcess:
     """The bot, kept alive: when it ends it is started again after `rest` seconds, as systemd does it.
 
-    `told` hears how it ended and that it is there again, each a sentence, in the thread that watches it.
+    `program`: what Python is to run; a new one is taken with the next start. `told` hears how it ended and that it is
+    there again, each a sentence, in the thread that watches it.
     """
 
     def __init__(
@@ -130,9 +131,11 @@ class BotProcess:
         environment: Mapping[str, str],
         log: Path,
         rest: float = 3.0,
+        program: Sequence[str] = ("-m", "bot.cli"),
         told: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._environment, self._log, self.rest, self._told = {**os.environ, **environment}, log, rest, told
+        self.program = program
         self._stopping, self._changing = threading.Event(), threading.Lock()
         self._watcher = threading.Thread(target=self._watch, name="bot-watcher", daemon=True)
         self._process = self._begin()
@@ -141,6 +144,10 @@ class BotProcess:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
 
     def __enter__(self) -> BotProcess:
         self._watcher.start()
@@ -158,14 +165,15 @@ class BotProcess:
         self._watcher.join()
 
     def kill(self, away: float = 0.0) -> None:
-        """SIGKILL: nothing in it runs on, not even for an instant. It stays away for `away` seconds, if that is given."""
+        """SIGKILL: nothing in it runs on, not even for an instant. `away`: seconds until the next start, if given."""
         self._away = away
         self._process.kill()
+        self._process.wait()
 
     def _begin(self) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "bot.cli", "run"],
+                [sys.executable, *self.program, "run"],
                 cwd=REPOSITORY,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,

@@ -8,6 +8,7 @@ through its real libraries alone.
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
 import sys
 import tempfile
@@ -29,7 +30,7 @@ from sandbox.scenario import Cue, Scenario, load
 from sandbox.slack import BOT, ClusterCard
 from sandbox.slack.state import CAST, SLACKBOT, Change
 from sandbox.speed import at_speed, limits
-from store.api import RunRow
+from store.api import RunRow, Store
 from store.opening import read_store
 
 SCENARIOS = Path(__file__).parent.parent / "tests" / "scenarios"
@@ -42,7 +43,11 @@ START_S = 20.0
 LOOK_S = 0.2
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+def names() -> list[str]:
+    return sorted([OUTAGE, *(path.parent.name for path in SCENARIOS.glob("*/scenario.yaml"))])
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=f"Scenarios: {', '.join(names())}.")
 @click.option("--scenario", "name", default=DEFAULT, show_default=True, metavar="NAME", help="See the list below.")
 @click.option("--play", is_flag=True, help="The people of the scenario act by themselves; ends with a verdict.")
 @click.option(
@@ -60,7 +65,10 @@ def main(name: str, play: bool, speed: float, port: int, keep: bool) -> None:
         try:
             raise SystemExit(Demo(name, speed, play or name == OUTAGE).run(folder, port))
         except OSError as error:
-            raise click.ClickException(f"port {port} of 127.0.0.1: {error.strerror}; take another: --port 0") from error
+            if error.errno != errno.EADDRINUSE:
+                raise
+            hint = "end the other demo, or take another port: --port 0 finds a free one"
+            raise click.ClickException(f"port {port} of 127.0.0.1 is in use; {hint}") from error
 
 
 class Demo:
@@ -84,7 +92,7 @@ class Demo:
             around.card = card
 
         click.echo("First as it was, with a fixed delay between the reboots:\n")
-        told = replay(_load("night-2017-fixed-delay"), around.slack, self._speed, show)
+        told = replay(_load("night-2017-fixed-delay", replayed=True), around.slack, self._speed, show)
         show(None)
         click.echo("\nAnd now the same night with Roundsman:\n")
         return told
@@ -188,10 +196,13 @@ def tell(who: str, text: str) -> None:
     click.echo("\n".join(lines))
 
 
-def _load(name: str) -> Scenario:
+def _load(name: str, replayed: bool = False) -> Scenario:
     if not (SCENARIOS / name / "scenario.yaml").exists():
         raise click.ClickException(_no_scenario(name))
-    return load(SCENARIOS / name)
+    scenario = load(SCENARIOS / name)
+    if scenario.way != "roundsman" and not replayed:
+        raise click.ClickException(f"no bot acts in {name}; it is the first half of --scenario {OUTAGE}")
+    return scenario
 
 
 def _no_scenario(name: str) -> str:
@@ -205,10 +216,6 @@ def _no_scenario(name: str) -> str:
     )
 
 
-def names() -> list[str]:
-    return sorted([OUTAGE, *(path.parent.name for path in SCENARIOS.glob("*/scenario.yaml"))])
-
-
 def _await_bot(around: House, bot: BotProcess) -> None:
     """Until it listens to Slack."""
     end = time.monotonic() + START_S
@@ -219,17 +226,26 @@ def _await_bot(around: House, bot: BotProcess) -> None:
         time.sleep(LOOK_S)
 
 
-def _runs(around: House) -> list[RunRow]:
+@contextmanager
+def _store(around: House) -> Iterator[Store]:
     store = read_store(around.database)
     try:
-        return store.runs()
+        yield store
     finally:
         store.close()
 
 
+def _runs(around: House) -> list[RunRow]:
+    with _store(around) as store:
+        return store.runs()
+
+
 def _all_done(around: House) -> bool:
-    runs = _runs(around)
-    return bool(runs) and all(run.state == "done" for run in runs)
+    """Every run has ended, and its last word is said."""
+    with _store(around) as store:
+        runs = store.runs()
+        done = bool(runs) and all(run.state == "done" for run in runs)
+        return done and all(row.delivered_at is not None for run in runs for row in store.outbox(run.id))
 
 
 @contextmanager
@@ -255,4 +271,4 @@ def _end_in_order() -> None:
 
 if __name__ == "__main__":
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # also into a pipe
-    main()
+    main(prog_name="roundsman demo")
