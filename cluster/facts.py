@@ -296,7 +296,8 @@ class Gluster:
 
 @dataclass(frozen=True, slots=True)
 class HealProgress:
-    """The cheap question, asked on one node: brick -> entries to go, None where no number came."""
+    """The cheap question, asked on one node: brick -> entries to go, None where no number came. `split_brain`: how many
+    split entries the brick with the most of them lists (each copy lists the same ones)."""
 
     asked: str
     pending: Mapping[str, int | None]

@@ -182,7 +182,7 @@ class Peers:
         return HealProgress(
             asked=node,
             pending={brick: totals.get(brick) for brick in bricks},
-            split_brain=sum(row.split_brain or 0 for row in rows),
+            split_brain=max((row.split_brain or 0 for row in rows), default=0),
             down=tuple(brick for brick in bricks if brick not in totals),
         )
 

@@ -366,7 +366,7 @@ def _progress(asked: str, rows: tuple[BrickHeal, ...]) -> HealProgress:
     return HealProgress(
         asked=asked,
         pending={row.brick: row.total for row in rows},
-        split_brain=sum(row.split_brain or 0 for row in rows),
+        split_brain=max((row.split_brain or 0 for row in rows), default=0),
         down=tuple(row.brick for row in rows if row.status != "Connected"),
     )
 
