@@ -328,12 +328,13 @@ class SimCluster:
         return found
 
     def _entries(self, heal: _Heals) -> dict[str, tuple[str, ...]]:
-        """Of each volume, from the first peer that counts some, but not too many."""
+        """Of each volume, from the first peer that counts some, but not too many, on every brick."""
         asked: dict[str, str] = {}
         for peer, volumes in heal.items():
             for volume, answers in volumes.items():
                 last = answers[-1]
-                total = sum(row.total or 0 for row in last.value) if isinstance(last, Read) else 0
+                totals = [row.total for row in last.value] if isinstance(last, Read) else []
+                total = 0 if None in totals else sum(count or 0 for count in totals)
                 if 0 < total <= WORTH_NAMING:
                     asked.setdefault(volume, peer)
         now = self._clock()

@@ -139,7 +139,7 @@ STORIES: dict[Kind, tuple[dict[str, Any], Shows]] = {
     Kind.UPGRADE_HANGS: ({"node": "pve2"}, lambda e: upgrade_ends(e)[0] is None),
     Kind.HEAL_STUCK: ({}, lambda e: not healed_after_a_reboot(e, hours=24)),
     Kind.HEAL_SLOW: ({"amount": 0.01}, lambda e: not healed_after_a_reboot(e)),
-    Kind.SPLIT_BRAIN: ({}, lambda e: e.cluster.heal_progress("").split_brain == 3),
+    Kind.SPLIT_BRAIN: ({}, lambda e: e.cluster.heal_progress("").split_brain == 1),
     Kind.BRICK_DOWN: ({"node": "pve2"}, lambda e: e.cluster.heal_progress("").down == ("pve2:/srv/vmstore/brick",)),
     Kind.BRICK_WIPED: ({"node": "pve2"}, lambda e: e.pending() == 1),
     Kind.GLUSTERD_DOWN: ({"node": "pve1"}, lambda e: says(ClusterError, "daemon", lambda: heal_on(e, "pve1"))),
