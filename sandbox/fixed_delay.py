@@ -50,7 +50,11 @@ def _reboot(site: Site, node: str, boot_id: str) -> str:
 
 
 def _up(site: Site, node: str, before: str) -> Plain:
-    return True if site.cluster.node_status(node).boot_id != before else Waiting("the old boot id")
+    try:
+        boot_id = site.cluster.node_status(node).boot_id
+    except ClusterError as silent:
+        return Waiting(str(silent))
+    return True if boot_id != before else Waiting("the old boot id")
 
 
 def _rest(look: Look) -> Plain:

@@ -74,7 +74,7 @@ class House:
         store, managed = read_store(self.database), ManagedCluster.model_validate(self._cluster())
         night = SimpleNamespace(model=self.model, store=store, managed=managed, sent=self.sent, marked=people.marked)
         try:
-            return self.faces.run(lambda: violations(night))  # type: ignore[arg-type]  # it has what a night leaves
+            return self.faces.run(lambda: violations(night))
         finally:
             store.close()
 

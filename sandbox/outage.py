@@ -3,6 +3,7 @@ virtual time, then posted line by line to the page and printed, with the cluster
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from sandbox.slack.state import CAST, User
 
 SCRIPT = User("U0SCRIPT", "old-script", "The old script", "2017", is_bot=True)
 USERS = (*CAST, SCRIPT)
+CHECKSUM = re.compile(r" [0-9a-f]{64}")
 LONGEST_PAUSE_S = 3.0
 """Nobody wants to watch a fixed delay in full."""
 
@@ -41,7 +43,7 @@ class Told(Night):
         before = len(self.lines)
         super().write(who, text)
         card = self._cards.card()
-        self.told += [Line(self.clock.now, line, card) for line in self.lines[before:]]
+        self.told += [Line(self.clock.now, CHECKSUM.sub("", line), card) for line in self.lines[before:]]
 
 
 def replay(scenario: Scenario, slack: SlackInThread, speed: float, show: Callable[[ClusterCard], None]) -> Told:

@@ -17,8 +17,8 @@ Tell = Callable[[str, str], None]
 
 
 def kind_and_node(message: Message) -> tuple[str, str]:
-    """What the bot posted ("approval", "page" or "note"), and for which node it asks: as any reader of the channel could
-    tell, from its metadata and its place."""
+    """What the bot posted ("approval", "page" or "note"), and for which node it asks: as any reader of the channel
+    could tell, from its metadata and its place."""
     key = str((message.metadata or {}).get("event_payload", {}).get("key", ""))
     if ".ask.request.said" in key:
         return "approval", key.partition(".")[0]
@@ -54,11 +54,6 @@ class People:
     def busy(self) -> bool:
         """Somebody is about to do something at a time that is known."""
         return bool(self._under_way)
-
-    def watch_only(self) -> None:
-        """Nobody acts by themselves: only what people at the page click is remembered."""
-        self._waiting, self._cues = [], ()
-        self.begin()
 
     # ------------------------------------------------------------------------------------------------------------
 

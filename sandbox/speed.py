@@ -11,7 +11,7 @@ from typing import Any
 
 from cluster.settings import Window
 from sandbox.faults import Fault, faults_from
-from sandbox.scenario import Scenario
+from sandbox.scenario import Cue, Scenario
 from sandbox.spec import ClusterSpec, Timings
 from workflows.settings import Limits
 
@@ -71,6 +71,11 @@ def _spec(scenario: Scenario, speed: float, now: float) -> ClusterSpec:
 def _timings(timings: Timings, speed: float) -> Timings:
     factors = dict.fromkeys(NO_DURATION, 1.0) | dict.fromkeys(RATES, speed)
     return Timings(**{name: value * factors.get(name, 1 / speed) for name, value in asdict(timings).items()})
+
+
+def _cue(cue: Cue, speed: float) -> Cue:
+    at = None if cue.at is None else cue.at / speed
+    return replace(cue, at=at, after=cue.after / speed, lasts=cue.lasts / speed)
 
 
 def _fault(fault: Fault, speed: float) -> Fault:

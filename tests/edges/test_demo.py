@@ -1,0 +1,160 @@
+"""The demo as people start it, and the main job through every real layer: slash command over a real websocket, the bot
+as a process of its own, PVE's API over TLS and the nodes over SSH."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from sandbox.house import REPOSITORY, BotProcess, House, house
+from sandbox.model import What
+from sandbox.scenario import Scenario
+from sandbox.slack import ALICE, BOT, CAROL, CHANNEL, Message
+from sandbox.spec import default_spec
+from sandbox.speed import at_speed
+
+FAST = 200.0
+
+
+def demo(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "bot.cli", "demo", *arguments]
+
+
+def played(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(demo(*arguments), cwd=REPOSITORY, capture_output=True, text=True, timeout=150)
+
+
+# ---- the skeleton ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def around(tmp_path: Path) -> Iterator[House]:
+    night = at_speed(Scenario("skeleton", "", default_spec(), (), ()), FAST, time.time())
+    with house(night, FAST, tmp_path) as around:
+        yield around
+
+
+@pytest.fixture
+def bot(around: House) -> Iterator[BotProcess]:
+    with around.bot() as bot:
+        eventually(lambda: around.slack.type(ALICE, CHANNEL, "/upgrade help").failure == "")
+        yield bot
+
+
+def eventually(true: Callable[[], bool], within: float = 20.0) -> None:
+    end = time.monotonic() + within
+    while not true():
+        assert time.monotonic() < end, "it never came to be"
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_one_node_goes_from_the_slash_command_to_the_last_healed_brick(around: House, bot: BotProcess) -> None:
+    slack = around.slack
+    slack.type(ALICE, CHANNEL, "/upgrade cluster nodes=pve3")
+    asked = slack.wait_for(lambda message: "May I take pve3?" in message.text, 20.0)
+    slack.react(CAROL, asked.ts, "white_check_mark")
+    slack.wait_for(lambda message: "*lab* is done after" in message.text, 50.0)
+
+    thread = [shape(message) for message in slack.messages() if message.user == BOT and message.thread_ts]
+    assert "\n".join(thread) == THREAD
+    happened = around.faces.run(lambda: [(event.what, event.node) for event in around.model.events])
+    ours = (What.MAINTENANCE_ON, What.UPGRADE, What.REBOOT, What.BOOTED, What.MAINTENANCE_OFF)
+    assert [what for what in happened if what[0] in ours] == [(what, "pve3") for what in ours]
+    guests = around.faces.run(lambda: {vm.id: vm.node for vm in around.model.guests.all.values() if vm.running})
+    assert guests == {101: "pve1", 102: "pve2", 103: "pve3", 104: "pve3"}
+
+
+THREAD = """\
+📋 The nodes go in this order: pve3.
+✅ Preflight passed.
+👍 Approved by <@U0CAROL>. 🙋 *May I take pve3?*
+👍 pve3: approved by <@U0CAROL>; counts until TIME, for this boot and these packages.
+🚧 pve3: maintenance mode is on (23 gates passed). Next: drain.
+🚚 pve3: guest 104 (web) moves to another node, moved by HA.
+🚚 pve3: guest 103 (db) moves to pve2.
+📦 pve3: drained, listed again, no guest runs here (103 to pve2, 104 by HA).
+⬆️ pve3: dist-upgrade of 2 packages has begun (19 gates passed).
+✅ pve3: 2 packages upgraded in A WHILE. Next: bricks back and healed.
+💚 pve3: the storage is fully healed: 3 bricks connected, 0 pending on each.
+🔁 pve3: reboot sent (18 gates passed).
+✅ pve3: rebooted, proven by another boot id; runs 6.8.12-9-pve; took A WHILE.
+🩹 pve3: now the storage heals; no other node is touched before it is done.
+💚 pve3: fully healed after A WHILE: 3 bricks connected, 0 pending on each.
+✅ pve3: maintenance mode is off (12 gates passed).
+🚚 pve3: guest 104 (web) moves to pve3, moved by HA.
+🚚 pve3: guest 103 (db) moves to pve3.
+🏠 pve3: guests back and running: 103, 104.
+☑️ pve3 is done after A WHILE.
+🏁 *lab* is done after A WHILE; the storage is fully healed. I keep watching gates and guest groups for 4 hours."""
+
+
+def shape(message: Message) -> str:
+    """Its first line, without what differs from night to night: times, durations, counts of a heal."""
+    text = re.sub(r"<!date\^[^>]*>", "TIME", message.text.split("\n")[0])
+    text = re.sub(r"\d+ (seconds?|minutes?)( and \d+ seconds?)?", "A WHILE", text)
+    return re.sub(r"(before it is done\.).*", r"\1", text)
+
+
+# ---- the demo ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_people_who_act_by_themselves_take_three_nodes_and_the_verdict_is_passed() -> None:
+    night = played("--play", "--speed", "300", "--port", "0")
+    assert night.stdout.endswith("PASSED: done: 3 nodes upgraded, 3 approvals, 0 pages, invariants held\n")
+    assert night.returncode == 0
+    heals, asks = night.stdout.index("pve2: fully healed after"), night.stdout.index("May I take pve1?")
+    assert heals < asks, "the slow heal of pve2 did not hold pve1 back"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_killed_bot_is_started_again_and_ctrl_c_leaves_nothing_behind() -> None:
+    with ExitStack() as stack:
+        playing = stack.enter_context(
+            subprocess.Popen(demo("--port", "0"), cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
+        )
+        stack.callback(playing.kill)
+        first = int(said(playing, r"kill -9 (\d+)")[1])
+        os.kill(first, signal.SIGKILL)
+        assert said(playing, r"The bot was killed \(SIGKILL\); it is started again in 3 s")
+        second = int(said(playing, r"The bot is process (\d+) now")[1])
+        playing.send_signal(signal.SIGINT)
+        assert playing.wait(30) == 128 + signal.SIGINT
+    assert not Path(f"/proc/{second}").exists()
+
+
+def said(playing: subprocess.Popen[str], pattern: str) -> re.Match[str]:
+    """The next line of the demo that matches."""
+    assert playing.stdout is not None
+    for line in playing.stdout:
+        if found := re.search(pattern, line):
+            return found
+    raise AssertionError(f"the demo never said {pattern!r}")
+
+
+def test_a_port_in_use_gets_a_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused = played("--port", str(port))
+    assert refused.returncode == 1
+    hint = "end the other demo, or take another port: --port 0 finds a free one"
+    assert refused.stderr == f"Error: port {port} of 127.0.0.1 is in use; {hint}\n"
+
+
+def test_a_scenario_that_is_not_there_gets_the_name_that_was_meant() -> None:
+    refused = played("--scenario", "good-nigt")
+    assert refused.stderr == 'Error: there is no scenario "good-nigt" (did you mean good-night?)\n'
+    assert refused.returncode == 1
