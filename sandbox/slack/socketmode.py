@@ -38,6 +38,8 @@ class Pace:
 
     `spare_warned`: a socket that was told to go gets nothing more while another is there. What Slack does is not
     documented; False is harsher: what is sent while the client closes the socket is lost, a fraction of a millisecond.
+    In both, what was sent may still be answered before this side closes: over an envelope that has just left, any
+    client would lose. `Kind.DROP` is the cut that cares for nothing.
     """
 
     ack: float = 3.0
@@ -73,6 +75,8 @@ class Socket:
     ws: web.WebSocketResponse
     request: web.Request
     warned: bool = False
+    closing: bool = False
+    unanswered: set[asyncio.Future[Plain]] = field(default_factory=set)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def send(self, frame: Plain) -> None:
@@ -91,7 +95,7 @@ class SocketMode:
         self._tickets: set[str] = set()
         self._waiting: dict[str, asyncio.Future[Plain]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._opened = 0
+        self.opened = 0
 
     # connecting -------------------------------------------------------------------------------------------------
 
@@ -109,8 +113,8 @@ class SocketMode:
         self._tickets.remove(ticket)
         ws = web.WebSocketResponse()
         await ws.prepare(request)
-        self._opened += 1
-        socket = Socket(self._opened, ws, request)
+        self.opened += 1
+        socket = Socket(self.opened, ws, request)
         if len(self.sockets) >= MOST_SOCKETS:
             await socket.send(_disconnect("too_many_websockets"))
             await ws.close()
@@ -167,27 +171,30 @@ class SocketMode:
 
         Raises NoSocket or NoAck.
         """
-        if not self.sockets:
+        if not (sockets := self._open_ones()):
             raise NoSocket
-        socket = self._random.choice(self._open_ones())
+        socket = self._random.choice(sockets)
         envelope_id = str(uuid.uuid4())
         frame = {"envelope_id": envelope_id, "type": kind, "payload": payload, "accepts_response_payload": accepts}
-        self._waiting[envelope_id] = asyncio.get_running_loop().create_future()
+        self._waiting[envelope_id] = answered = asyncio.get_running_loop().create_future()
+        socket.unanswered.add(answered)
         delivery = Delivery(envelope_id, kind, socket.number, time.monotonic())
         self.deliveries.append(delivery)
         try:
             await socket.send({**frame, **(retry or {})})
-            answer = await asyncio.wait_for(self._waiting[envelope_id], self.pace.ack)
+            answer = await asyncio.wait_for(answered, self.pace.ack)
         except (TimeoutError, ConnectionError):
             raise NoAck from None
         finally:
             del self._waiting[envelope_id]
+            socket.unanswered.discard(answered)
         delivery.acked = time.monotonic()
         return answer
 
     def _open_ones(self) -> list[Socket]:
-        unwarned = [socket for socket in self.sockets if not socket.warned]
-        return unwarned if unwarned and self.pace.spare_warned else self.sockets
+        there = [socket for socket in self.sockets if not socket.closing]
+        unwarned = [socket for socket in there if not socket.warned]
+        return unwarned if unwarned and self.pace.spare_warned else there
 
     async def command(self, payload: Plain) -> Plain:
         """A slash command: delivered once, as far as Slack means to."""
@@ -234,6 +241,9 @@ class SocketMode:
                 return
             await socket.send(_disconnect(reason))
             await asyncio.sleep(rest)
+        socket.closing = True
+        if socket.unanswered:
+            await asyncio.wait(socket.unanswered, timeout=self.pace.ack)
         await socket.ws.close()
 
     async def refresh_all(self) -> None:

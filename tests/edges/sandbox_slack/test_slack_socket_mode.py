@@ -296,6 +296,21 @@ async def refreshed(slack: LocalSlack, old: Socket) -> None:
 
 
 @story
+async def test_what_was_sent_may_still_be_answered_before_a_refresh_closes_the_socket() -> None:
+    async with LocalSlack(pace=QUICK) as slack, aiohttp.ClientSession() as http:
+        ws = await http.ws_connect(await address(slack))
+        await until(lambda: len(slack.sockets.sockets) == 1)
+        typing = asyncio.create_task(slack.type(ALICE, CHANNEL, "/upgrade status"))
+        frames = [await ws.receive_json(), await ws.receive_json()]
+        await slack.plant(Fault(Kind.REFRESH))
+        await until(lambda: slack.sockets.sockets[0].closing)
+        assert (await slack.type(ALICE, CHANNEL, "/upgrade status")).failure == "dispatch_failed"
+        await ws.send_json({"envelope_id": frames[1]["envelope_id"]})
+        assert (await typing).failure == ""
+        await ws.close()
+
+
+@story
 async def test_sockets_that_grow_old_are_replaced() -> None:
     async with LocalSlack(pace=Pace(life=0.2, warning=0.05, grace=0.05)) as slack, connected(slack) as bot:
         await until(lambda: any(socket.number >= 3 for socket in slack.sockets.sockets))
