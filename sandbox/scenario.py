@@ -12,6 +12,7 @@ import yaml
 
 from cluster.settings import seconds
 from sandbox.cast import IDS
+from sandbox.faults import Fault
 from sandbox.spec import BadSpec, ClusterSpec
 
 START = 1772488800.0
@@ -76,7 +77,7 @@ class Scenario:
     name: str
     why: str
     spec: ClusterSpec
-    faults: tuple[Mapping[str, Any], ...]
+    faults: tuple[Fault | Mapping[str, Any], ...]
     cues: tuple[Cue, ...]
     start: float = START
     lasts: float = 48 * 3600.0

@@ -9,12 +9,13 @@ import threading
 from collections import Counter
 
 import pytest
-from conftest import Evening, eventually
-from killing import AIMED, POSTS, RANDOM, Killer
 
 from sandbox.cast import CAROL
 from sandbox.house import REPOSITORY
 from sandbox.model import What
+from store.api import VoteRow
+from tests.chaos.evening import Evening, eventually
+from tests.chaos.killing import AIMED, POSTS, RANDOM, Killer
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
@@ -111,6 +112,10 @@ def undelivered(evening: Evening) -> list[str]:
     return evening.read(lambda store: [row.key for row in store.outbox(run.id) if row.delivered_at is None])
 
 
+def votes_on(evening: Evening, run_id: str, key: str) -> list[VoteRow]:
+    return evening.read(lambda store: store.votes(run_id, key))
+
+
 def assert_each_node_was_taken_once(evening: Evening) -> None:
     once = dict.fromkeys(NODES, 1)
     assert rebooted(evening) == once
@@ -135,7 +140,7 @@ def assert_each_approval_counted_once(evening: Evening) -> None:
     asked = [row.key for row in evening.read(lambda store: store.outbox(run.id)) if row.message["kind"] == "approval"]
     assert sorted(key.partition(".")[0] for key in asked) == list(NODES)
     for key in asked:
-        votes = evening.read(lambda store, key=key: store.votes(run.id, key))  # type: ignore[misc]
+        votes = votes_on(evening, run.id, key)
         assert [(vote.user, vote.mark, vote.given) for vote in votes] == [(CAROL, "approve", True)]
     assert sum("approved by" in message.text for message in evening.posts() if message.thread_ts) == len(NODES)
 
