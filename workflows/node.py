@@ -389,7 +389,6 @@ def release(walk: Walk) -> None:
     """Every gate for the next node, the heal gate among them; then maintenance mode off."""
     w = walk.wheel
     w.approval = None
-    start_again(w, walk.journey)
     w.wait(
         Phase.REJOIN,
         lambda _: _rejoined(w),
@@ -402,9 +401,15 @@ def release(walk: Walk) -> None:
     w.owns(maintenance=frozenset())
     w.reduced = False
     w.say(Phase.RELEASE, "", lambda: messages.released(w.node, done["gates"]))
+    start_again(w, walk.journey)
 
 
 def _rejoined(w: Wheel) -> Any:
-    """Services, storages, quorum, heal: nobody hears of a gate that is shut only because the boot goes on."""
-    judgement = w.judge(GatePhase.HEALED)
-    return True if judgement.open else Waiting("; ".join(judgement.reasons), {"gates": judgement.reasons})
+    """The services run, asked cheaply: so that nobody hears of a gate that is shut only because the boot goes on."""
+    gluster = w.site.managed.gluster
+    peers = (gluster.nodes or tuple(w.site.managed.nodes)) if gluster.enabled else ()
+    services = w.site.cluster.node_status(w.node).services
+    late = [f"{unit} is {state}" for unit, state in services.items() if state != "active"]
+    if w.node not in peers:
+        late = [text for text in late if not text.startswith("glusterd ")]
+    return Waiting(messages.host("; ".join(late))) if late else True
