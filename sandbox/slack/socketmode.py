@@ -176,7 +176,8 @@ class SocketMode:
         socket = self._random.choice(sockets)
         envelope_id = str(uuid.uuid4())
         frame = {"envelope_id": envelope_id, "type": kind, "payload": payload, "accepts_response_payload": accepts}
-        self._waiting[envelope_id] = answered = asyncio.get_running_loop().create_future()
+        answered: asyncio.Future[Plain] = asyncio.get_running_loop().create_future()
+        self._waiting[envelope_id] = answered
         socket.unanswered.add(answered)
         delivery = Delivery(envelope_id, kind, socket.number, time.monotonic())
         self.deliveries.append(delivery)
