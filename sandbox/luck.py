@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from random import Random
-from typing import Any
+from typing import Any, Self
 
 from engine.journal import Pace, Rules
 from sandbox.cast import IDS
@@ -46,7 +46,7 @@ class Odds:
     order_at_act: float = 0.02
     order_at_read: float = 0.01
     order_any_time: float = 0.4
-    arrives_late: float = 0.04
+    arrives_late: float = 0.08
     change_of_mind: float = 0.1
     late: float = 0.06
     careless: float = 0.15  # somebody rejects, or who may nothing tries
@@ -65,7 +65,7 @@ def scenario_of(seed: int, odds: Odds = WILD) -> Scenario:
     rng = Random(seed)
     spec = rng.choice(_clusters())
     faults = tuple(_fault(rng) for _ in range(rng.choice(odds.faults)))
-    return Scenario(f"seed {seed}", "", spec, faults, (), lasts=LASTS, seed=seed)  # type: ignore[arg-type]
+    return Scenario(f"seed {seed}", "", spec, faults, (), lasts=LASTS, seed=seed)
 
 
 @cache
@@ -179,7 +179,7 @@ class LuckyNight(Night):
         if self._happens(self.odds.slack_down):
             self._soon(self.luck.uniform(0, 2 * HOUR), partial(self._slack_down, self.luck.uniform(60, HOUR)))
 
-    def live(self) -> LuckyNight:
+    def live(self) -> Self:
         super().live()
         self._look()
         self.wrong += self._judge.at_the_end()
@@ -210,7 +210,7 @@ class LuckyNight(Night):
     def _line(self, verb: str, about: str) -> Fault | None:
         """What the node refuses when it is late may come late; all else goes wrong as the night has planned it."""
         if verb in EXPIRES and self._happens(self.odds.arrives_late):
-            amount = self.luck.choice((5.0, self.luck.uniform(10, 4 * MINUTE), self.luck.uniform(10, 30 * MINUTE)))
+            amount = self.luck.choice((5.0, self.luck.uniform(10, 60), self.luck.uniform(60, 30 * MINUTE)))
             return Fault(Kind.LINE, text=verb, how=How.LATE, amount=amount)
         return super()._line(verb, about)
 

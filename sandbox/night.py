@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 from commands import answer
 from commands.api import Desk
@@ -71,7 +71,7 @@ class Night:
 
     # the night ------------------------------------------------------------------------------------------------
 
-    def live(self) -> Night:
+    def live(self) -> Self:
         """Until nothing is left to happen, or the night is over."""
         end = self.scenario.start + self.scenario.lasts
         while self.clock.now < end:
