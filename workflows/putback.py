@@ -39,8 +39,8 @@ def putting_back(w: Wheel, journey: Journey) -> Iterator[None]:
 
 def _put_back(w: Wheel, journey: Journey, halt: Halt) -> None:
     """1. what was begun ends: upgrade, reboot, moves; 2. the storage heals; 3. guests start; 4. maintenance off."""
-    if not w.own.maintenance:
-        return  # nothing was changed yet
+    if not w.own.maintenance and not w.own.stopped:
+        return  # nothing was changed yet, or all of it is put back
     abort = isinstance(halt, Aborted)
     w.mode = Mode.ABORT if abort else Mode.SKIP
     w.approval = None
