@@ -102,7 +102,7 @@ class Demo:
         scenario = at_speed(_load(name), self._speed, time.time())
         settings = {**scenario.spec.settings}
         given = settings.get("limits", {}) | ({"watch": OUTAGE_WATCH} if self._name == OUTAGE else {})
-        scaled = limits(given, self._speed)
+        scaled = limits({**settings, "limits": given}, self._speed)
         settings["limits"] = scaled if self._play else {**given, "watch": scaled["watch"]}
         return replace(scenario, spec=replace(scenario.spec, settings=settings))
 

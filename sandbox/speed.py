@@ -19,6 +19,8 @@ NO_DURATION = ("heal_factor", "heal_climb", "spread")
 RATES = ("entries_s",)
 LEAST_LIMIT_S = 20.0
 """Real adapters need some seconds for what a model does in none; no limit gets shorter than this."""
+WINDOW_S = 120.0
+"""Windows open and close at whole minutes, however fast the night is."""
 AT_LEISURE = 20.0
 """At this speed the bot looks once a second; faster nights are looked at more often, slower ones not."""
 SHORTEST_LOOK_S = 0.1
@@ -52,12 +54,13 @@ def duration(value: float) -> str:
     return f"{value:.3f}s"
 
 
-def limits(given: Mapping[str, Any], speed: float) -> dict[str, str]:
-    """The bot's patience in proportion."""
-    plain: dict[str, float] = Limits.model_validate(given).model_dump()
-    return {
-        name: duration(max(value / speed, LEAST_LIMIT_S if name != "watch" else 0)) for name, value in plain.items()
-    }
+def limits(settings: Mapping[str, Any], speed: float) -> dict[str, str]:
+    """The bot's patience in proportion. `settings`: the scenario's own keys of the cluster's section."""
+    plain: dict[str, float] = Limits.model_validate(settings.get("limits", {})).model_dump()
+    least = dict.fromkeys(plain, LEAST_LIMIT_S) | {"watch": 0.0}
+    if settings.get("windows"):
+        least["gates"] += WINDOW_S
+    return {name: duration(max(value / speed, least[name])) for name, value in plain.items()}
 
 
 def _spec(scenario: Scenario, speed: float, now: float) -> ClusterSpec:
