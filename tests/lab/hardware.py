@@ -263,7 +263,8 @@ class Lab:
         first, bricks_on = self.nodes["pve1"], list(NODES)[: self.replica]
         for peer in list(NODES)[1:]:
             first.gluster("peer", "probe", peer)
-        wait_for("the peers", lambda: first.gluster("pool", "list").count("Connected") == len(NODES), 60)
+        for node in self.nodes.values():  # each sees all: a peer that is known here may not be known there yet
+            wait_for("the peers", lambda n=node: n.gluster("pool", "list").count("Connected") == len(NODES), 60)  # type: ignore[misc]
         for name in bricks_on:
             (self.nodes[name].disk / "data" / VOLUME).mkdir()
         bricks = [f"{name}:{BRICK}" for name in bricks_on]

@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from queue import Queue
 
 import pytest
 
@@ -42,15 +43,15 @@ def test_a_worker_that_rests_is_woken_at_once() -> None:
 
 
 def test_whatever_ends_a_worker_is_fatal() -> None:
-    ended: list[BaseException] = []
+    ended: Queue[BaseException] = Queue()
 
     def step() -> float:
         raise OSError("disk")
 
-    worker = Worker("w", step, ended.append)
+    worker = Worker("w", step, ended.put)
     worker.start()
+    assert str(ended.get(timeout=5)) == "disk"
     worker.stop()
-    assert [str(error) for error in ended] == ["disk"]
 
 
 # ---- the wall clock --------------------------------------------------------------------------------------------------
