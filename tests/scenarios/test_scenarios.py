@@ -24,7 +24,9 @@ def test_the_thread_reads_as_expected(folder: Path, request: pytest.FixtureReque
     expect = folder / "thread.expect"
     if request.config.getoption("--update"):
         expect.write_text(night.text)
-    diff = difflib.unified_diff(expect.read_text().splitlines(), night.text.splitlines(), "expected", "lived", lineterm="")
+    diff = difflib.unified_diff(
+        expect.read_text().splitlines(), night.text.splitlines(), "expected", "lived", lineterm=""
+    )
     assert not (lines := list(diff)), "\n".join(lines)
     assert night.unexpected_pages() == []
 
