@@ -8,10 +8,12 @@ import logging
 import socket
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from queue import Queue
 
 import pytest
+import time_machine
 
 from bot import logs, systemd
 from bot.clock import WallClock
@@ -65,6 +67,20 @@ def test_a_job_comes_at_once_and_again() -> None:
     assert came.acquire(timeout=5)
     assert came.acquire(timeout=5)
     wall.stop()
+
+
+def test_a_job_goes_on_although_the_hosts_clock_is_put_back_by_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.clock.LOOK_S", 0.01)
+    came = threading.Semaphore(0)
+    wall = WallClock(nobody_dies)
+    wall.every("job", 0.05, came.release, at_once=True)
+    with time_machine.travel(datetime.now(UTC), tick=True) as host:
+        wall.start()
+        assert came.acquire(timeout=5)
+        host.shift(-3600)
+        for _ in range(3):  # one may have been under way
+            assert came.acquire(timeout=5)
+        wall.stop()
 
 
 def test_a_job_that_fails_is_fatal() -> None:
