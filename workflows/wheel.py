@@ -3,7 +3,7 @@
 Orders (pause, skip, abort, retry, override) are rows. They are looked at in three places only: in an act, right before
 it acts; in a wait, at each look; in a hold. What was seen is the *journaled result*, and only then is it obeyed, so
 every replay turns at the same place. Results are tagged lists, for a journal holds nothing but JSON:
-["did", value], ["failed", why, hint], ["later", why], ["ordered", order], ["shut", reasons, remedy].
+["did", value], ["failed", why, hint], ["later", why], ["unclear", why], ["ordered", order], ["shut", reasons, remedy].
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ class Wheel:
 
     def act(self, phase: Phase, fn: Deed, detail: str = "") -> Any:
         """Do one act, in the face of orders, silent machines and refusals. Returns its (plain) value."""
-        return self._drive(self.key(phase, detail), lambda key: self._attempt(key, fn), lambda *_: None)
+        return self._drive(self.key(phase, detail), lambda key, _: self._attempt(key, fn), lambda *_: None)
 
     def gated(
         self,
@@ -159,13 +159,18 @@ class Wheel:
     ) -> Any:
         """An act behind gates: read in this order, machines, people, then the node's own guard inside `fn`.
 
-        `found(key)`: asked first when an earlier pass may have acted; a value means that it has.
+        `found(key)`: asked first when an earlier pass may have acted; a value means that it has. While no machine can
+        say it, nothing is done: a try under a new key could be a second one beside the first.
         `ask_again(why)`: called when the approval no longer stands, after which the act is tried anew.
         """
 
-        def attempt(key: str) -> Any:
-            if self.run.acted(key) and (value := found(key)) is not None:
-                return ["did", {"value": value, "gates": "found begun after a restart", "notes": []}]
+        def attempt(key: str, unclear: Sequence[str]) -> Any:
+            try:
+                begun = [found(tried) for tried in (*unclear, *[key] * self.run.acted(key))]
+            except ClusterError as silent:
+                return ["unclear", messages.host(str(silent))]
+            if values := [value for value in begun if value is not None]:
+                return ["did", {"value": values[0], "gates": "found begun after a restart", "notes": []}]
             judgement = self.judge(moment)
             if not judgement.open:
                 return ["shut", judgement.in_the_way, judgement.remedy]
@@ -186,11 +191,21 @@ class Wheel:
 
         return self._drive(self.key(phase), attempt, shut)
 
-    def _drive(self, base: str, attempt: Callable[[str], Any], shut: Callable[[str, Sequence[str], str], None]) -> Any:
+    def _drive(
+        self,
+        base: str,
+        attempt: Callable[[str, Sequence[str]], Any],
+        shut: Callable[[str, Sequence[str], str], None],
+    ) -> Any:
+        """`attempt(key, unclear)`: of the keys in `unclear` nobody could say yet whether they acted."""
         tries = 0
+        unclear: list[str] = []
         while True:
             key = self.numbered(base)
-            match self.run.step(key, lambda key=key: attempt(key)):  # type: ignore[misc]
+            result = self.run.step(key, lambda key=key: attempt(key, unclear))  # type: ignore[misc]
+            if result[0] == "unclear":
+                unclear.append(key)
+            match result:
                 case ["did", value]:
                     return value
                 case ["ordered", order]:
@@ -200,9 +215,9 @@ class Wheel:
                 case ["shut", reasons, _]:
                     tries = 0
                     self.hold(base, f"{'; '.join(reasons)}; shut again {TRIES} times")
-                case ["later", why] if (tries := tries + 1) < TRIES:
+                case ["later" | "unclear", why] if (tries := tries + 1) < TRIES:
                     self._rest(base, why)
-                case ["later", why]:
+                case ["later" | "unclear", why]:
                     tries = 0
                     self.hold(base, f"{why}, {TRIES} times in a row")
                 case ["failed", why, hint]:

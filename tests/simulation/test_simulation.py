@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import pytest
@@ -16,8 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.journal import Diverged
-from sandbox.lines import Act
+from sandbox.faults import Fault, Kind
+from sandbox.lines import Act, Moment
 from sandbox.luck import GOOD, Crash, LuckyNight, how_it_ended, night_of, scenario_of
+from sandbox.model import What
 from tests.simulation.planted import PLANTED, Plant
 
 QUICK, BATCH = 60, 15
@@ -49,8 +51,7 @@ def test_nor_in_many_more_nights(first: int) -> None:
 
 def _troubled(first: int, nights: int) -> dict[int, list[str]]:
     """Seed -> what was wrong with its night. Each must end, or hold and say so."""
-    lived = {seed: night_of(seed) for seed in range(first, first + nights)}
-    return {seed: trouble for seed, night in lived.items() if (trouble := _trouble(night))}
+    return {seed: trouble for seed in range(first, first + nights) if (trouble := _trouble(night_of(seed)))}
 
 
 def _trouble(night: LuckyNight) -> list[str]:
@@ -129,6 +130,25 @@ def test_a_kill_at_any_point_of_a_good_night_changes_nothing(first: int) -> None
         if not night.crashes:
             break
     assert night.points < POINTS
+
+
+@dataclass
+class DiesBesideASilentNode(LuckyNight):
+    """The bot dies right after dist-upgrade began on a node, which then answers nobody for four minutes."""
+
+    def _on_act(self, act: Act) -> None:
+        if act.verb == "upgrade" and act.moment is Moment.DONE and not self.crashes:
+            raise Crash
+
+    def _dies(self, pause: float) -> None:
+        super()._dies(5.0)
+
+
+def test_after_a_crash_a_silent_node_is_waited_for_and_not_upgraded_twice() -> None:
+    silent = Fault(Kind.SSH_DOWN, node="pve3", after="upgrade pve3", lasts=240.0)
+    night = DiesBesideASilentNode(replace(scenario_of(3, GOOD), faults=(silent,)), odds=GOOD).live()
+    upgrades = [event.node for event in night.model.events if event.what is What.UPGRADE]
+    assert (_trouble(night), night.crashes, _finished(night), upgrades) == ([], 1, True, ["pve3", "pve2", "pve1"])
 
 
 # ---- faults planted into the code ----------------------------------------------------------------------------------
