@@ -4,7 +4,7 @@ log with their evidence."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from cluster.facts import Machines, Read, Reading, Topic
@@ -133,5 +133,5 @@ def _keep(site: Site, run_id: str, node: str, moment: GatePhase, judgement: Judg
 
 
 def _shown(opinion: Opinion) -> Mapping[str, Any]:
-    kept = asdict(opinion.verdict)
+    kept = {part.name: getattr(opinion.verdict, part.name) for part in fields(opinion.verdict)}
     return {**kept, "overridden_by": opinion.overridden_by} if opinion.overridden_by else kept

@@ -58,7 +58,7 @@ def _upgrade(wheel: Wheel, wanted: Wanted) -> Plain:
         text = wheel.read(Phase.LOOK, lambda: _described(wheel, nodes, wanted.force), "reading the plan", "plan")
         run.say("run.plan", lambda: messages.plan_shown(text))
         return {"state": "done", "nodes": {}, "dry_run": True}
-    _preflight(wheel, nodes)
+    run.part("run.gates", lambda: _preflight(wheel, nodes))
     outcomes = {node: run.part(node, lambda node=node: _one(wheel, wanted, node)) for node in nodes}  # type: ignore[misc]
     watching = site.managed.limits.watch
     run.say("run.done", lambda: messages.finished(site.managed.name, outcomes, site.clock() - began, watching))
