@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
-from bot.delivery import Bucket
+from bot.delivery import Bucket, resting
 from bot.slackchat import Blocks, Refused
 from bot.story import UNREADABLE, Story
 from bot.views import View
@@ -45,7 +45,7 @@ class Board:
         runs = self._runs()
         self._seen = {run.id: self._seen[run.id] for run in runs if run.id in self._seen}
         for run in runs:
-            if self._clock() < self._rest_until or not self._bucket.ready(self._clock()):
+            if resting(self._rest_until, self._clock()) or not self._bucket.ready(self._clock()):
                 return
             state = _visible(run)
             if self._seen.get(run.id) != state and self._show(run.id):

@@ -26,6 +26,7 @@ MANY, SELDOM_S = 50, 1.0
 BURST = 5.0  # posts to one channel at once; beyond, one a second (Slack's own limit)
 FIRST_REST_S = 2.0  # after no answer; doubled with each try
 LONGEST_REST_S = 60.0
+FAR_S = 3600.0  # nobody rests for so long; until later than that, the clock was put back
 REFUSED_REST_S = 60.0  # after a no that a person has to mend: no invitation, no such channel
 SAY_PLAIN = ("invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long")
 
@@ -84,6 +85,10 @@ def asking_runs(rows: Iterable[OutboxRow]) -> set[str]:
     return {row.run_id for row in rows if kind(row) == "approval"}
 
 
+def resting(until: float, now: float) -> bool:
+    return now < until <= now + FAR_S
+
+
 def rest_after(tries: int) -> float:
     return float(min(FIRST_REST_S * 2 ** max(tries, 0), LONGEST_REST_S))
 
@@ -103,9 +108,9 @@ class Delivery:
     def step(self) -> float:
         """Seconds until the next look."""
         now = self._clock()
-        if now < self._rest_until:
+        if resting(self._rest_until, now):
             return min(self._rest_until - now, LONGEST_REST_S)
-        due = self._store.undelivered(now)
+        due = self._store.undelivered(now, FAR_S)
         asking, stopped = asking_runs(due), set[str]()
         for row in in_turn(due):
             urgent = row.run_id in asking or kind(row) == "page"
@@ -113,7 +118,7 @@ class Delivery:
                 continue
             if not self._try(row, urgent=urgent):
                 stopped.add(row.run_id)
-            if self._clock() < self._rest_until:
+            if resting(self._rest_until, self._clock()):
                 break
         return LOOK_S if len(due) < MANY else SELDOM_S
 

@@ -67,6 +67,7 @@ class ApprovalSeen:
 
     `holders`: approvers (may-approve already judged) whose mark stands; `rejecters` likewise. `bound`: the digest the
     approval was given on; `present`: the digest of what would be done now, and `changed` says in words what differs.
+    `given_at`: when it was counted as given, by the bot's clock.
     """
 
     holders: tuple[str, ...]
@@ -76,6 +77,7 @@ class ApprovalSeen:
     bound: str
     present: str
     changed: str = ""
+    given_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

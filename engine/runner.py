@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Condition, Event, Lock, Thread
 from typing import NoReturn
 
-from engine.journal import DEFAULT_RULES, Clock, Rules, advance
+from engine.journal import DEFAULT_RULES, FAULT_RETRY, Clock, Rules, advance
 from engine.port import Plain, Run, Workflow
 from store.api import RunRow, Store
 
@@ -41,6 +41,7 @@ class Runner:
     ) -> None:
         self._store, self._workflows, self._clock, self._rules = store, workflows, clock, rules
         self._last_word, self._exit = last_word, exit_process
+        self._longest_rest = max(rules.pace.most, FAULT_RETRY)  # to wake later than that, the clock was put back
         self._woken, self._stopping = Event(), Event()
         self._going: set[str] = set()
         self._spoken = Lock()  # taken by the first that ends the process, and kept
@@ -89,7 +90,7 @@ class Runner:
             self._end(error)
 
     def _hand_out(self) -> None:
-        for run_id in self._store.due(self._clock()):
+        for run_id in self._store.due(self._clock(), self._longest_rest):
             with self._ended:
                 if run_id in self._going or self._stopping.is_set():
                     continue

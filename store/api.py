@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Protocol
 
 Plain = Any  # JSON; the engine's port has the exact type, this layer may not import it
@@ -148,8 +149,9 @@ class Store(Protocol):
         """Newest first."""
         ...
 
-    def due(self, now: float) -> list[str]:
-        """Ids of active runs that are poked or whose wake_at has come, oldest wake_at first."""
+    def due(self, now: float, longest: float = inf) -> list[str]:
+        """Ids of active runs that are poked or whose wake_at has come, oldest wake_at first. `longest`: seconds; no
+        wait rests for more, so a wake_at further ahead means that the clock was put back since, and is due too."""
         ...
 
     def next_wake(self) -> float | None:
@@ -187,8 +189,8 @@ class Store(Protocol):
         """A message outside of any journal (answers to people). False if that key exists already."""
         ...
 
-    def undelivered(self, now: float) -> list[OutboxRow]:
-        """Not delivered and next_at has come, oldest first."""
+    def undelivered(self, now: float, longest: float = inf) -> list[OutboxRow]:
+        """Not delivered and next_at has come (or lies more than `longest` seconds ahead: see due()), oldest first."""
         ...
 
     def outbox(self, run_id: str) -> list[OutboxRow]: ...

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from math import inf
 from threading import RLock
 from typing import Any
 
@@ -67,9 +68,9 @@ class MemoryStore:
         chosen = [row for row in newest_first if cluster in ("", row.cluster) and state in ("", row.state)]
         return chosen[:limit]
 
-    def due(self, now: float) -> list[str]:
+    def due(self, now: float, longest: float = inf) -> list[str]:
         with self._lock:
-            due = [row for row in self._active.values() if row.poked or row.wake_at <= now]
+            due = [row for row in self._active.values() if row.poked or not now < row.wake_at <= now + longest]
         return [row.id for row in sorted(due, key=lambda row: row.wake_at)]
 
     def next_wake(self) -> float | None:
@@ -123,10 +124,10 @@ class MemoryStore:
             self._put(run_id, key, message, at)
             return True
 
-    def undelivered(self, now: float) -> list[OutboxRow]:
+    def undelivered(self, now: float, longest: float = inf) -> list[OutboxRow]:
         with self._lock:
             pending = [self._outbox[row_id - 1] for row_id in self._pending]
-        return [row for row in pending if row.next_at <= now]
+        return [row for row in pending if not now < row.next_at <= now + longest]
 
     def outbox(self, run_id: str) -> list[OutboxRow]:
         with self._lock:

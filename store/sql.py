@@ -9,10 +9,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
+from math import inf
 from threading import Lock
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, Table, case, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Select,
+    Table,
+    case,
+    delete,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 
 from store.api import (
@@ -88,8 +103,9 @@ class SqlStore:
         chosen = _filtered(_select(RunRow, runs), runs, cluster=cluster, state=state)
         return self._all(RunRow, chosen.order_by(runs.c.created_at.desc(), runs.c.number.desc()).limit(limit))
 
-    def due(self, now: float) -> list[str]:
-        due = select(runs.c.id).where(runs.c.state == "active", or_(runs.c.poked, runs.c.wake_at <= now))
+    def due(self, now: float, longest: float = inf) -> list[str]:
+        come = not_(_ahead(runs.c.wake_at, now, longest))
+        due = select(runs.c.id).where(runs.c.state == "active", or_(runs.c.poked, come))
         with self._reading() as connection:
             return list(connection.scalars(due.order_by(runs.c.wake_at, runs.c.number)))
 
@@ -139,8 +155,9 @@ class SqlStore:
         with self._writing() as connection:
             return _put(connection, run_id, key, message, at)
 
-    def undelivered(self, now: float) -> list[OutboxRow]:
-        waiting = _select(OutboxRow, outbox).where(outbox.c.delivered_at.is_(None), outbox.c.next_at <= now)
+    def undelivered(self, now: float, longest: float = inf) -> list[OutboxRow]:
+        come = not_(_ahead(outbox.c.next_at, now, longest))
+        waiting = _select(OutboxRow, outbox).where(outbox.c.delivered_at.is_(None), come)
         return self._all(OutboxRow, waiting.order_by(outbox.c.id))
 
     def outbox(self, run_id: str) -> list[OutboxRow]:
@@ -282,6 +299,11 @@ def _change_active(connection: Connection, run_id: str, **values: Any) -> None:
 def _believe(rowcount: int, what: str) -> None:
     if rowcount != 1:
         raise StoreError(f"there is no {what}")
+
+
+def _ahead(column: ColumnElement[float], now: float, longest: float) -> ColumnElement[bool]:
+    """Still to come, and no further off than anything rests (store.api.Store.due)."""
+    return (column > now) & (column <= now + longest)
 
 
 def _filtered(statement: Select[Any], table: Table, **wanted: str) -> Select[Any]:

@@ -194,11 +194,10 @@ def seen_now(
         rejecters = counted(sorted(_users(reactions, REJECT)), starter, people, site.chat)
     except ChatDown as down:
         return Unread(f"Slack did not say whether the approval still stands: {down}", now)
-    changed = difference(approved, present.bound)
-    seen = ApprovalSeen(
-        holders, rejecters, people.approvals_needed, expires_at, approved.digest(), present.bound.digest(), changed
-    )
-    return Read(seen, now)
+    bound, is_now, changed = approved.digest(), present.bound.digest(), difference(approved, present.bound)
+    given_at = expires_at - site.managed.limits.approval_valid
+    needed = people.approvals_needed
+    return Read(ApprovalSeen(holders, rejecters, needed, expires_at, bound, is_now, changed, given_at), now)
 
 
 def note_vote(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cluster.gates._common import FRESH_S, listed, span, told
+from cluster.gates._common import CLOCK_SLACK_S, FRESH_S, listed, span, told
 from cluster.world import ApprovalSeen, Blocked, Gate, GatePhase, Passed, Unknown, Verdict, World
 
 
@@ -25,6 +25,8 @@ def _why_not(seen: ApprovalSeen, now: float) -> str:
         return f"rejected by {listed(seen.rejecters)}"
     if seen.bound != seen.present:
         return f"not what was approved any more: {seen.changed or 'what would be done has changed'}"
+    if seen.given_at > now + CLOCK_SLACK_S:
+        return "the clock was put back since the approval was given, so its age is unknown"
     if now >= seen.expires_at:
         return f"the approval expired {span(now - seen.expires_at)} ago"
     if len(seen.holders) < seen.needed:

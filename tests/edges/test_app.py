@@ -126,7 +126,7 @@ def test_a_store_that_fails_ends_the_process_with_a_last_word_in_the_channel(
 ) -> None:
     bot = house.running()
 
-    def full(now: float) -> list[str]:
+    def full(now: float, longest: float) -> list[str]:
         raise StoreError("the database is full: No space left on device")
 
     monkeypatch.setattr(bot._store, "undelivered", full)

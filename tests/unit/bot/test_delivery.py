@@ -176,6 +176,13 @@ def test_a_line_that_broke_before_the_post_is_tried_again_later_and_later(post: 
     assert post.told() == ["board"]
 
 
+def test_a_clock_that_is_put_back_keeps_no_message_waiting(post: Post) -> None:
+    post.slack.troubles = [Unsure("no answer")]
+    post.step()
+    post.step(after=-36_000)
+    assert post.told() == ["board"]
+
+
 def test_while_the_look_up_fails_nothing_is_posted(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(*_: object) -> str:
         raise Unsure("no answer")

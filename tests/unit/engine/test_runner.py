@@ -120,6 +120,24 @@ def test_a_waiting_run_looks_again_when_its_time_has_come(bot: Bot, monkeypatch:
     assert late.wait(PATIENCE)
 
 
+@pytest.mark.parametrize("hours", [-10, 10])
+def test_a_clock_that_jumps_keeps_no_run_from_being_looked_at(
+    bot: Bot, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    monkeypatch.setattr("engine.runner.LOOK_S", 0.01)
+    waits, looked = Event(), Event()
+
+    def probe(look: Look) -> Waiting:
+        (waits if look.now == NOW else looked).set()
+        return Waiting("healing")
+
+    bot.begin(heal=lambda run, args: run.until("heal", probe, 72 * 3600, why="", who=""))
+    bot.start("up-lab-1", "heal")
+    assert waits.wait(PATIENCE)
+    bot.now = NOW + hours * 3600
+    assert looked.wait(PATIENCE)
+
+
 def test_a_slow_probe_of_one_run_does_not_hold_up_another(bot: Bot) -> None:
     began, release, walked = Event(), Event(), Event()
 
@@ -208,7 +226,7 @@ def test_a_store_error_ends_the_process_with_a_last_word(bot: Bot) -> None:
 
 
 def test_a_store_that_cannot_say_what_is_due_ends_the_process_too(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
-    def unreadable(now: float) -> list[str]:
+    def unreadable(now: float, longest: float) -> list[str]:
         raise StoreError("cannot read night.db: disk I/O error")
 
     monkeypatch.setattr(bot.store, "due", unreadable)

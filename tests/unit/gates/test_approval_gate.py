@@ -38,6 +38,11 @@ def test_without_an_approval_nothing_is_changed(phase: GatePhase) -> None:
     assert_unknown(asked(replace(healthy(), approval=None), phase), "nobody has been asked to approve pve2")
 
 
+def test_an_approval_from_the_future_is_asked_for_again_for_the_clock_was_put_back() -> None:
+    reason = "the clock was put back since the approval was given, so its age is unknown"
+    assert_blocked(asked(approval(given_at=NOW + HOUR, expires_at=NOW + 5 * HOUR)), reason, "it is asked for again")
+
+
 def test_carol_took_her_reaction_back() -> None:
     reason = "0 of 1 approvals stand; one that was given may have been taken back"
     assert_blocked(asked(approval(holders=())), reason, "it is asked for again")

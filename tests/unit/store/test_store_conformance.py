@@ -74,6 +74,12 @@ def test_due_are_those_whose_time_has_come_oldest_first(store: Store) -> None:
     assert store.next_wake() == 20.0
 
 
+def test_a_run_that_would_rest_longer_than_any_run_rests_is_due_for_the_clock_was_put_back(begun: Store) -> None:
+    begun.park(RUN.id, {"key": "pve1.heal"}, MIDNIGHT + 60)
+    assert begun.due(MIDNIGHT, 60) == []
+    assert begun.due(MIDNIGHT - 36_000, 60) == [RUN.id]
+
+
 def test_a_poked_run_is_due_at_once(begun: Store) -> None:
     begun.park(RUN.id, {"key": "pve1.heal"}, MIDNIGHT + 60)
     begun.poke(RUN.id)
@@ -227,6 +233,13 @@ def test_a_message_that_could_not_be_delivered_waits_for_its_next_time(begun: St
     assert begun.undelivered(MIDNIGHT + 29) == []
     (waiting,) = begun.undelivered(MIDNIGHT + 30)
     assert waiting.error == "Slack said 429"
+
+
+def test_a_message_whose_next_time_is_too_far_ahead_waits_no_more_for_the_clock_was_put_back(begun: Store) -> None:
+    row = put_out(begun, "page")
+    begun.not_delivered(row, "Slack said 429", MIDNIGHT + 30)
+    assert begun.undelivered(MIDNIGHT, 30) == []
+    assert [waiting.id for waiting in begun.undelivered(MIDNIGHT - 36_000, 30)] == [row]
 
 
 def test_a_delivered_message_is_found_by_its_place_in_slack(begun: Store) -> None:
