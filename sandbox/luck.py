@@ -215,7 +215,10 @@ class LuckyNight(Night):
         return super()._line(verb, about)
 
     def _while_reading(self, seconds: float) -> None:
-        """Gates take seconds: a mind may change meanwhile."""
+        """Gates take seconds: a mind may change meanwhile. (In no time at all it could not: a mark of the very moment
+        of an act could not be told from one before it.)"""
+        if not seconds:
+            return
         if self._asked and self._happens(self.odds.change_of_mind):
             self._soon(self.luck.uniform(0, seconds), partial(self._takes_back, self._asked))
         if self._happens(self.odds.order_at_read):
