@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from cluster.api import Uncertain, Unreachable
-from cluster.facts import Gluster, Read, Unread
+from cluster.facts import Gluster, Machines, Read, Unread
+from cluster.gates import heal
 from cluster.helper import Helper
 from cluster.peers import NOT_YET, Peers
 from cluster.settings import GlusterSettings
 from cluster.ssh import Done
+from cluster.world import Blocked, GatePhase, World
 from tests.unit.cluster.fakes import NODES, Clock, FakeSsh, settings, xml
 
 BRICK = "/mnt/data/vmstore/brick"
@@ -112,6 +114,16 @@ def test_fifty_thousand_entries_are_counted_but_not_listed(pool: Pool) -> None:
     assert isinstance(answer, Read)
     assert answer.value[0].pending == 50057
     assert found.entries == {}
+    assert [node for node in NODES if pool.asked(node, "gluster heal-info vmstore")] == []
+
+
+def test_the_gate_blocks_on_fifty_thousand_entries_and_says_how_many(pool: Pool) -> None:
+    pool.ssh["pve2"].answers[SUMMARY] = pending(50_057)
+    gluster = Read(pool.survey(), pool.clock())
+    world = World(settings(), Machines(gluster=gluster))
+    found = heal.GATE.check(world, "pve2", GatePhase.REBOOT, pool.clock())
+    assert isinstance(found, Blocked)
+    assert "50057 pending" in found.reason
 
 
 def test_a_heal_query_that_never_ends_is_unread_and_blocks_the_rest(pool: Pool) -> None:
