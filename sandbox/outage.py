@@ -4,7 +4,6 @@ virtual time, then posted line by line to the page and printed, with the cluster
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -46,13 +45,19 @@ class Told(Night):
         self.told += [Line(self.clock.now, CHECKSUM.sub("", line), card) for line in self.lines[before:]]
 
 
-def replay(scenario: Scenario, slack: SlackInThread, speed: float, show: Callable[[ClusterCard], None]) -> Told:
+def replay(
+    scenario: Scenario,
+    slack: SlackInThread,
+    speed: float,
+    show: Callable[[ClusterCard], None],
+    rest: Callable[[float], None],
+) -> Told:
     """Live it, and tell it `speed` times as fast as it was."""
     night = Told(scenario)
     night.live()
     thread, last = "", scenario.start
     for line in night.told:
-        time.sleep(min((line.at - last) / speed, LONGEST_PAUSE_S))
+        rest(min(max(line.at - last, 0.0) / speed, LONGEST_PAUSE_S))
         last = max(last, line.at)
         show(line.card)
         click.echo(line.text)

@@ -12,12 +12,12 @@ import errno
 import signal
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
 
 import click
 
@@ -57,13 +57,12 @@ def names() -> list[str]:
 @click.option("--keep", is_flag=True, help="Leave settings, database and the bot's log behind, and say where.")
 def main(name: str, play: bool, speed: float, port: int, keep: bool) -> None:
     """A cluster, a Slack and the unchanged bot, all on this machine."""
-    _end_in_order()
     speed = speed or (60.0 if name == OUTAGE else 20.0)
     if speed <= 0:
         raise click.ClickException("--speed must be more than 0; 1 is as slow as life")
     with _folder(keep) as folder:
         try:
-            raise SystemExit(Demo(name, speed, play or name == OUTAGE).run(folder, port))
+            raise SystemExit(Demo(name, speed, play or name == OUTAGE, Leave().rest).run(folder, port))
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise
@@ -72,8 +71,8 @@ def main(name: str, play: bool, speed: float, port: int, keep: bool) -> None:
 
 
 class Demo:
-    def __init__(self, name: str, speed: float, play: bool) -> None:
-        self._name, self._speed, self._play = name, speed, play
+    def __init__(self, name: str, speed: float, play: bool, rest: Callable[[float], None]) -> None:
+        self._name, self._speed, self._play, self._rest = name, speed, play, rest
         self._pages = 0
 
     def run(self, folder: Path, port: int) -> int:
@@ -92,7 +91,7 @@ class Demo:
             around.card = card
 
         click.echo("First as it was, with a fixed delay between the reboots:\n")
-        told = replay(_load("night-2017-fixed-delay", replayed=True), around.slack, self._speed, show)
+        told = replay(_load("night-2017-fixed-delay", replayed=True), around.slack, self._speed, show, self._rest)
         show(None)
         click.echo("\nAnd now the same night with Roundsman:\n")
         return told
@@ -110,7 +109,7 @@ class Demo:
     def _live(self, around: House) -> int:
         around.slack.ask(lambda: around.slack.slack.workspace.listeners.append(self._show))
         with around.bot(told=lambda sentence: tell("", sentence)) as bot:
-            _await_bot(around, bot)
+            _await_bot(around, bot, self._rest)
             cues = around.scenario.cues if self._play else ()
             people = People(around.slack.slack, cues, tell, lambda cue: self._outage(around, bot, cue), time.time)
             around.slack.ask(people.begin)
@@ -123,7 +122,7 @@ class Demo:
         """The night of a play ends with its run, or when its time is over; any other when somebody ends it."""
         over = time.monotonic() + around.scenario.lasts
         while not self._play or time.monotonic() < over:
-            time.sleep(LOOK_S)
+            self._rest(LOOK_S)
             if self._play and not people.busy and _all_done(around):
                 return
 
@@ -216,14 +215,14 @@ def _no_scenario(name: str) -> str:
     )
 
 
-def _await_bot(around: House, bot: BotProcess) -> None:
+def _await_bot(around: House, bot: BotProcess, rest: Callable[[float], None]) -> None:
     """Until it listens to Slack."""
     end = time.monotonic() + START_S
     while around.slack.ask(lambda: not around.slack.slack.sockets.sockets):
         if bot.starts > 1 or time.monotonic() > end:
             log = (around.folder / "bot.log").read_text()
             raise click.ClickException(f"the bot did not start:\n{log[-2000:]}")
-        time.sleep(LOOK_S)
+        rest(LOOK_S)
 
 
 @contextmanager
@@ -259,14 +258,26 @@ def _folder(keep: bool) -> Iterator[Path]:
         yield Path(name)
 
 
-def _end_in_order() -> None:
-    """Ctrl-C, a closed terminal and SIGTERM all leave by the same door, past every `finally`."""
+class Leave:
+    """Ctrl-C, a closed terminal and SIGTERM all leave by the same door, past every `finally`.
 
-    def leave(number: int, _: object) -> NoReturn:
-        raise SystemExit(128 + number)
+    A handler that raised could be swallowed wherever it strikes (a callback of the garbage collector does so), so it
+    only leaves word; `rest`, the one place where the demo waits, obeys it.
+    """
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, leave)
+    def __init__(self) -> None:
+        self._number, self._asked = 0, threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._ask)
+
+    def _ask(self, number: int, _: object) -> None:
+        self._number = number
+        self._asked.set()
+
+    def rest(self, seconds: float) -> None:
+        """Raises SystemExit when it is time to go."""
+        if self._asked.wait(seconds):
+            raise SystemExit(128 + self._number)
 
 
 if __name__ == "__main__":

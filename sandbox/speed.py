@@ -19,6 +19,10 @@ NO_DURATION = ("heal_factor", "heal_climb", "spread")
 RATES = ("entries_s",)
 LEAST_LIMIT_S = 20.0
 """Real adapters need some seconds for what a model does in none; no limit gets shorter than this."""
+MACHINES = ("drain", "upgrade", "reboot", "brick_back", "guests_back")
+LEAST_FOR_MACHINES_S = 360.0
+"""These limits stay longer than what the bot itself knows of machines, such as that a node which still answers five
+minutes after its reboot does not reboot."""
 WINDOW_S = 120.0
 """Windows open and close at whole minutes, however fast the night is."""
 AT_LEISURE = 20.0
@@ -31,7 +35,7 @@ def at_speed(scenario: Scenario, speed: float, now: float) -> Scenario:
     return replace(
         scenario,
         start=now,
-        lasts=scenario.lasts / speed,
+        lasts=scenario.lasts / speed + LEAST_FOR_MACHINES_S,
         fixed_delay=scenario.fixed_delay / speed,
         spec=_spec(scenario, speed, now),
         faults=tuple(_fault(fault, speed) for fault in faults_from(scenario.faults)),
@@ -57,7 +61,7 @@ def duration(value: float) -> str:
 def limits(settings: Mapping[str, Any], speed: float) -> dict[str, str]:
     """The bot's patience in proportion. `settings`: the scenario's own keys of the cluster's section."""
     plain: dict[str, float] = Limits.model_validate(settings.get("limits", {})).model_dump()
-    least = dict.fromkeys(plain, LEAST_LIMIT_S) | {"watch": 0.0}
+    least = dict.fromkeys(plain, LEAST_LIMIT_S) | dict.fromkeys(MACHINES, LEAST_FOR_MACHINES_S) | {"watch": 0.0}
     if settings.get("windows"):
         least["gates"] += WINDOW_S
     return {name: duration(max(value / speed, least[name])) for name, value in plain.items()}
