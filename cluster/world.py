@@ -80,9 +80,10 @@ class ApprovalSeen:
     given_at: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class World:
-    """A frozen snapshot, collected by workflows/ for one node and one moment."""
+    """A frozen snapshot, collected by workflows/ for one node and one moment. It equals only itself: so what many gates
+    ask of the same world can be worked out once."""
 
     settings: ClusterSettings
     machines: Machines

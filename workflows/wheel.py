@@ -8,7 +8,6 @@ every replay turns at the same place. Results are tagged lists, for a journal ho
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -94,14 +93,14 @@ class Wheel:
         """Redundancy is reduced because of us, so a hold pages; else it notifies."""
         self.own = OwnChanges()
         self.approval: Approval | None = None
-        self._used: Counter[str] = Counter()
+        self._used: dict[str, int] = {}
 
     # keys and sayings -----------------------------------------------------------------------------------------
 
     def numbered(self, base: str) -> str:
         """A phase that comes round again is numbered."""
-        self._used[base] += 1
-        return base if self._used[base] == 1 else f"{base}#{self._used[base]}"
+        number = self._used[base] = self._used.get(base, 0) + 1
+        return base if number == 1 else f"{base}#{number}"
 
     def key(self, phase: Phase, detail: str = "") -> str:
         return key_of(self.node or "run", phase, detail)

@@ -56,7 +56,7 @@ def _opinion(
 def ask(gate: Gate, world: World, node: str, phase: GatePhase, now: float) -> Verdict:
     """One gate's verdict. Never raises: a gate that cannot answer is unknown, and unknown blocks."""
     try:
-        for topic in sorted(gate.reads):
+        for topic in _in_order(gate.reads):
             for what, reading in _readings(world, topic):
                 told(reading, what, now, gate.max_age)
         return gate.check(world, node, phase, now)
@@ -68,10 +68,16 @@ def ask(gate: Gate, world: World, node: str, phase: GatePhase, now: float) -> Ve
         return Unknown(f"the gate itself broke ({type(fault).__name__})", hint=hint)
 
 
+@cache
+def _in_order(topics: frozenset[Topic]) -> tuple[Topic, ...]:
+    """Always the same first reason."""
+    return tuple(sorted(topics))
+
+
 def _readings(world: World, topic: Topic) -> Iterator[tuple[str, Reading[Any]]]:
     """A topic is read when all of it is read: the helper's word of every node that we have not taken down."""
     if topic is not Topic.NODES:
-        yield topic.value, getattr(world.machines, topic.value)
+        yield topic, getattr(world.machines, topic)
         return
     for name in not_down(world):
         yield f"status of {name}", status_of(world, name)

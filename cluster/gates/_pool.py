@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from math import inf
 
 from cluster.facts import Brick, BrickHeal, PeerView, Volume, VolumeStatus
@@ -12,9 +13,10 @@ from cluster.gates._common import FRESH_S, Settled, listed, told, untold, value
 from cluster.world import Blocked, Unknown, World
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Pool:
-    """Every peer's view, and the volumes that must be healed, on which all views agree. `names`: UUID -> node."""
+    """Every peer's view, and the volumes that must be healed, on which all views agree. `names`: UUID -> node. Like a
+    world it is one of its kind, so that what several gates ask of it is worked out once."""
 
     views: tuple[PeerView, ...]
     volumes: tuple[Volume, ...]
@@ -35,6 +37,11 @@ def pool_nodes(world: World) -> tuple[str, ...]:
     return (gluster.nodes or tuple(world.settings.nodes)) if gluster.enabled else ()
 
 
+WORLDS = 8
+"""So many are judged at the same time, each by many gates: one for each thread that advances runs."""
+
+
+@lru_cache(maxsize=WORLDS)
 def pool_of(world: World, now: float) -> Pool:
     """Every peer answered for itself, just now, and all know the same volumes. Else it is settled."""
     views = value(world.machines.gluster).views
@@ -130,22 +137,25 @@ class Answer:
     strangers: tuple[str, ...] = ()
 
 
-def heal_answers(world: World, pool: Pool, now: float) -> tuple[list[Answer], list[str]]:
+@lru_cache(maxsize=WORLDS)
+def heal_answers(world: World, pool: Pool, now: float) -> tuple[tuple[Answer, ...], tuple[str, ...]]:
     """All answers of all peers, oldest first, and in words what was not answered. Only the last one has to be fresh:
     those before it show that it is stable."""
     answers: list[Answer] = []
     unread: list[str] = []
     few: list[str] = []
-    for view, volume in ((view, volume) for view in pool.views for volume in pool.volumes if heals(volume)):
-        readings = view.heal.get(volume.name, ())
-        few += _too_few(world, view, volume, len(readings))
-        for number, reading in enumerate(readings, start=1):
-            limit = FRESH_S if number == len(readings) else inf
-            if why := untold(reading, f"heal of {volume.name} by {view.node}", now, limit):
-                unread.append(why)
-            else:
-                answers.append(_answer(view.node, volume, value(reading)))
-    return answers, unread or few
+    for volume in filter(heals, pool.volumes):
+        places = {brick.name: place_of(brick) for brick in volume.bricks}
+        for view in pool.views:
+            readings = view.heal.get(volume.name, ())
+            few += _too_few(world, view, volume, len(readings))
+            for number, reading in enumerate(readings, start=1):
+                limit = FRESH_S if number == len(readings) else inf
+                if why := untold(reading, f"heal of {volume.name} by {view.node}", now, limit):
+                    unread.append(why)
+                else:
+                    answers.append(_answer(view.node, volume, places, value(reading)))
+    return tuple(answers), tuple(unread or few)
 
 
 def _too_few(world: World, view: PeerView, volume: Volume, times: int) -> list[str]:
@@ -153,13 +163,11 @@ def _too_few(world: World, view: PeerView, volume: Volume, times: int) -> list[s
     return [f"{view.node} was asked {times} of {wanted} times how {volume.name} heals"] if times < wanted else []
 
 
-def _answer(node: str, volume: Volume, rows: tuple[BrickHeal, ...]) -> Answer:
+def _answer(node: str, volume: Volume, places: Mapping[str, Place], rows: tuple[BrickHeal, ...]) -> Answer:
     """Of two rows about the same brick one is a stranger: neither may hide the other."""
     found: dict[Place, BrickHeal] = {}
     strangers = [row.brick for row in rows if found.setdefault(place(row.brick, row.host_uuid), row) is not row]
-    known = {
-        brick.name: found.pop(place_of(brick), None) or found.pop(("", brick.name), None) for brick in volume.bricks
-    }
+    known = {name: found.pop(where, None) or found.pop(("", name), None) for name, where in places.items()}
     return Answer(node, volume, known, (*strangers, *(row.brick for row in found.values())))
 
 

@@ -28,7 +28,7 @@ def check(world: World, node: str, phase: GatePhase, now: float) -> Verdict:
     pool = pool_of(world, now)
     answers, silent = heal_answers(world, pool, now)
     faults = _faults(answers)
-    evidence = {"answers": len(answers), "silent": silent, "faults": _plain(faults)}
+    evidence = {"answers": len(answers), "silent": list(silent), "faults": _plain(faults)}
     hint = f"`gluster volume heal {pool.volumes[0].name} info summary` on every node; `/upgrade why` shows the curve"
     if faults:
         asked = [view.node for view in pool.views]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cluster.facts import Topic
 from cluster.gates._common import ALWAYS, FRESH_S, listed
 from cluster.gates._pool import Answer, heal_answers, pool_of
@@ -9,18 +11,19 @@ from cluster.world import Blocked, Gate, GatePhase, Passed, Unknown, Verdict, Wo
 
 
 def check(world: World, node: str, phase: GatePhase, now: float) -> Verdict:
-    answers, silent = heal_answers(world, pool_of(world, now), now)
+    answers, unread = heal_answers(world, pool_of(world, now), now)
     counts = _counts(answers)
     found = {place: count for place, count in counts.items() if count}
     evidence = {"split_brain": {f"{volume} {brick}": count for (volume, brick), count in counts.items()}}
     if found:
         what = listed(f"{count} on {brick} of {volume}" for (volume, brick), count in found.items())
         return Blocked(f"files in split brain: {what}", evidence, _hint(next(iter(found))[0]))
-    silent += [f"{brick} of {volume} did not say" for (volume, brick), count in counts.items() if count is None]
+    mute = [f"{brick} of {volume} did not say" for (volume, brick), count in counts.items() if count is None]
+    silent = [*unread, *mute]
     return Unknown(f"nobody knows about split brain: {listed(silent)}", evidence) if silent else Passed(evidence)
 
 
-def _counts(answers: list[Answer]) -> dict[tuple[str, str], int | None]:
+def _counts(answers: Sequence[Answer]) -> dict[tuple[str, str], int | None]:
     """(volume, brick) -> the most that any peer said at any time; None if an answer has no number."""
     counts: dict[tuple[str, str], int | None] = {}
     for answer in answers:
