@@ -167,6 +167,8 @@ class Invariants:
             yield act.wrong(f"though {why}")
         need = row.message["detail"]["need"]
         if act.event.what is What.REBOOT:
+            if not need["reboot"]:
+                yield act.wrong("approved was to go on without a reboot")
             if need["boot_id"] != act.detail["boot_id"]:
                 yield act.wrong(f"of boot {act.detail['boot_id']}, approved was {need['boot_id']}")
             if need["target"] != act.detail["kernel"]:

@@ -309,6 +309,8 @@ def reboot(walk: Walk) -> None:
         found=lambda _: "sent" if _struck(walk) else None,
         ask_again=_ask_again(walk),
     )
+    if not walk.need.reboot:
+        return
     w.owns(down=frozenset({w.node}))
     w.say(Phase.REBOOT, "", lambda: messages.rebooting(w.node, sent["gates"]))
 
@@ -330,6 +332,8 @@ def _approved(walk: Walk) -> Bound:
 
 def _strike(walk: Walk, again: bool) -> str:
     w, boot_id = walk.wheel, _approved(walk).boot_id
+    if not walk.need.reboot:
+        return "not needed"  # it was rebooted meanwhile, and so the last approval was asked for
     status = w.site.cluster.node_status(w.node)
     if status.boot_id != boot_id:
         raise Refused(f"{w.node} was rebooted by somebody else", "look why, it will be asked for again")
@@ -343,25 +347,25 @@ def _strike(walk: Walk, again: bool) -> str:
 def prove(walk: Walk) -> None:
     """The node rebooted: another boot id than the approved one, and the kernel that was approved."""
     w = walk.wheel
-    before, target = _approved(walk).boot_id, _approved(walk).target
-    while True:
+    while walk.need.reboot:  # it may have been asked anew meanwhile, for another boot, or for none
+        approved = _approved(walk)
         found = w.wait(
             Phase.PROOF,
-            lambda at: _proof(w, at, before, target),
+            partial(_proof, w, approved.boot_id, approved.target),
             w.site.managed.limits.reboot,
-            why=f"{w.node} to come back with another boot id and kernel {target}",
+            why=f"{w.node} to come back with another boot id and kernel {approved.target}",
             who="the node, by booting",
         )
         if found["how"] == "back":
+            w.say(Phase.PROOF, "", partial(messages.back, w.node, found["kernel"], found["took"]))
             break
         w.hold(w.key(Phase.PROOF), found["why"], found["hint"])
         if found["how"] == "never":
             reboot(walk)
     w.owns(down=frozenset())
-    w.say(Phase.PROOF, "", lambda: messages.back(w.node, found["kernel"], found["took"]))
 
 
-def _proof(w: Wheel, at: Look, before: str, target: str) -> Any:
+def _proof(w: Wheel, before: str, target: str, at: Look) -> Any:
     took = at.now - at.since
     try:
         status: NodeStatus = w.site.cluster.node_status(w.node)
