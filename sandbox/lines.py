@@ -63,6 +63,10 @@ class Faults:
         """The next `times` requests to `node` ("" = any) whose words contain `what` go wrong."""
         self._planned.append(_Planned(fault, node, what, times))
 
+    def clear(self) -> None:
+        """Everything works again."""
+        self._planned.clear()
+
     def take(self, node: str, what: str, only: Fault | None = None) -> Fault | None:
         """The fault that is due for this request, once fewer from now on."""
         for planned in self._planned:
