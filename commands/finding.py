@@ -72,7 +72,6 @@ def link_to(desk: Desk, run: RunRow) -> str:
 
 
 def give(desk: Desk, typed: Typed, run: RunRow, verb: Order, about: str = "", reason: str = "") -> None:
-    """Write the order, and who gave it into the audit log; the same typing twice is once."""
-    if desk.store.order(OrderRow(0, run.id, verb, about, reason, typed.by, desk.now, typed.source)):
-        detail = {"about": about, "reason": reason}
-        desk.store.audit(AuditRow(desk.now, run.id, run.cluster, typed.by, str(verb), detail))
+    """Write the order, and with it who gave it into the audit log; the same typing twice is once."""
+    audit = AuditRow(desk.now, run.id, run.cluster, typed.by, str(verb), {"about": about, "reason": reason})
+    desk.store.order(OrderRow(0, run.id, verb, about, reason, typed.by, desk.now, typed.source), audit)

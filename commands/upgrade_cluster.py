@@ -60,9 +60,8 @@ def handle(desk: Desk, typed: Typed, words: list[str]) -> Reply:
         for other in desk.store.runs(cluster=managed.name, state="active"):
             if seen(desk, other).state != "watching":
                 raise Wrong(f"a run of *{managed.name}* is active already: {link_to(desk, other)} (`{other.id}`).")
-    if desk.store.start_run(run):
-        detail = {"nodes": list(start.nodes), "reboot": start.reboot, "dry_run": start.dry_run}
-        desk.store.audit(AuditRow(desk.now, run.id, managed.name, typed.by, "start", detail))
+    detail = {"nodes": list(start.nodes), "reboot": start.reboot, "dry_run": start.dry_run}
+    desk.store.start_run(run, AuditRow(desk.now, run.id, managed.name, typed.by, "start", detail))
     kind = "dry run" if start.dry_run else "rolling upgrade"
     return Reply(f"👍 A {kind} of *{managed.name}* starts as `{run.id}`; everything goes into its thread here.")
 

@@ -139,8 +139,9 @@ class Store(Protocol):
     """See the module's docstring. Lists come in the order in which their rows were written."""
 
     # runs ------------------------------------------------------------------------------------------------------
-    def start_run(self, row: RunRow) -> bool:
-        """Insert; False if a run of that id exists already (so starting twice is harmless)."""
+    def start_run(self, row: RunRow, audit: AuditRow | None = None) -> bool:
+        """Insert, and its audit line with it; False if a run of that id exists already (so starting twice is harmless,
+        and audited once)."""
         ...
 
     def run(self, run_id: str) -> RunRow | None: ...
@@ -210,8 +211,9 @@ class Store(Protocol):
     def rendered(self, row_id: int, digest: str) -> None: ...
 
     # people ----------------------------------------------------------------------------------------------------
-    def order(self, row: OrderRow) -> bool:
-        """Write an order (its id is given by the store) and poke its run; False if its source was seen before."""
+    def order(self, row: OrderRow, audit: AuditRow | None = None) -> bool:
+        """Write an order (its id is given by the store) and its audit line, and poke its run; False, and nothing
+        written, if its source was seen before."""
         ...
 
     def orders(self, run_id: str) -> list[OrderRow]: ...

@@ -50,11 +50,13 @@ class MemoryStore:
         self._audits: list[AuditRow] = []
 
     # runs ------------------------------------------------------------------------------------------------------
-    def start_run(self, row: RunRow) -> bool:
+    def start_run(self, row: RunRow, audit: AuditRow | None = None) -> bool:
         with self._lock:
             if row.id in self._runs:
                 return False
-            self._set(replace(row, args=self._keep(row.args), parked=self._keep(row.parked)))
+            kept = replace(row, args=self._keep(row.args), parked=self._keep(row.parked))
+            self._note(audit)
+            self._set(kept)
             self._journal[row.id], self._written[row.id] = [], set()
             return True
 
@@ -162,10 +164,11 @@ class MemoryStore:
             self._outbox[row_id - 1] = replace(self._sent(row_id), rendered=digest)
 
     # people ----------------------------------------------------------------------------------------------------
-    def order(self, row: OrderRow) -> bool:
+    def order(self, row: OrderRow, audit: AuditRow | None = None) -> bool:
         with self._lock:
             if row.source in self._sources:
                 return False
+            self._note(audit)
             self._sources.add(row.source)
             self._orders[row.run_id].append(replace(row, id=len(self._sources)))
             self.poke(row.run_id)
@@ -212,7 +215,7 @@ class MemoryStore:
     # audit, housekeeping ---------------------------------------------------------------------------------------
     def audit(self, row: AuditRow) -> None:
         with self._lock:
-            self._audits.append(replace(row, detail=self._keep(row.detail)))
+            self._note(row)
 
     def audits(self, *, run_id: str = "", cluster: str = "", limit: int = 200) -> list[AuditRow]:
         with self._lock:
@@ -246,6 +249,11 @@ class MemoryStore:
             row = self._active.get(run_id)
             if row is not None and row.poked != poked:
                 self._set(replace(row, poked=poked))
+
+    def _note(self, audit: AuditRow | None) -> None:
+        """Before what it goes with: a detail that is refused leaves nothing of either."""
+        if audit is not None:
+            self._audits.append(replace(audit, detail=self._keep(audit.detail)))
 
     def _going(self, run_id: str) -> RunRow:
         row = self._active.get(run_id)

@@ -92,9 +92,12 @@ class SqlStore:
         self._one_writer = Lock()
 
     # runs ------------------------------------------------------------------------------------------------------
-    def start_run(self, row: RunRow) -> bool:
+    def start_run(self, row: RunRow, audit: AuditRow | None = None) -> bool:
         with self._writing() as connection:
-            return _add(connection, runs, _values(row), "id")
+            new = _add(connection, runs, _values(row), "id")
+            if new and audit is not None:
+                _note(connection, audit)
+            return new
 
     def run(self, run_id: str) -> RunRow | None:
         return self._one(RunRow, _select(RunRow, runs).where(runs.c.id == run_id))
@@ -184,13 +187,15 @@ class SqlStore:
         self._change_message(row_id, rendered=digest)
 
     # people ----------------------------------------------------------------------------------------------------
-    def order(self, row: OrderRow) -> bool:
+    def order(self, row: OrderRow, audit: AuditRow | None = None) -> bool:
         values = _values(row)
         del values["id"]
         with self._writing() as connection:
             new = _add(connection, orders, values, "source")
             if new:
                 _poke(connection, row.run_id)
+            if new and audit is not None:
+                _note(connection, audit)
             return new
 
     def orders(self, run_id: str) -> list[OrderRow]:
@@ -230,7 +235,7 @@ class SqlStore:
     # audit, housekeeping ---------------------------------------------------------------------------------------
     def audit(self, row: AuditRow) -> None:
         with self._writing() as connection:
-            connection.execute(insert(audit).values(_values(row)))
+            _note(connection, row)
 
     def audits(self, *, run_id: str = "", cluster: str = "", limit: int = 200) -> list[AuditRow]:
         chosen = _filtered(_select(AuditRow, audit), audit, run_id=run_id, cluster=cluster)
@@ -283,6 +288,10 @@ def _put(connection: Connection, run_id: str, key: str, message: Mapping[str, Pl
     values = _values(OutboxRow(0, run_id, key, message, at))
     del values["id"]
     return _add(connection, outbox, values, "run_id", "key")
+
+
+def _note(connection: Connection, row: AuditRow) -> None:
+    connection.execute(insert(audit).values(_values(row)))
 
 
 def _poke(connection: Connection, run_id: str, poked: bool = True) -> None:

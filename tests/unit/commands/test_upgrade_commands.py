@@ -124,6 +124,13 @@ def test_anybody_may_pause_but_only_operators_resume(channel: Channel) -> None:
     assert [order.verb for order in channel.store.orders(run)] == ["pause", "resume"]
 
 
+def test_every_command_is_audited_once_however_often_slack_delivers_it(channel: Channel) -> None:
+    for _ in range(2):
+        channel.types(ALICE, "cluster", source="one")
+        channel.types(ALICE, "pause", source="two")
+    assert [(line.who, line.what) for line in channel.store.audits()] == [(ALICE, "pause"), (ALICE, "start")]
+
+
 def test_resume_without_a_pause_says_what_to_type_instead(channel: Channel) -> None:
     channel.types(ALICE, "cluster")
     said = channel.types(ALICE, "resume")

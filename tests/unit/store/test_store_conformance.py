@@ -373,6 +373,26 @@ def test_the_audit_comes_newest_first_and_can_be_chosen(store: Store) -> None:
     assert store.audits(limit=1) == [approved]
 
 
+def test_what_is_ordered_and_started_is_audited_with_it_and_once(store: Store) -> None:
+    started = AuditRow(MIDNIGHT, RUN.id, "lab", "alice", "start", {"nodes": ["pve1"]})
+    paused = AuditRow(MIDNIGHT, RUN.id, "lab", "bob", "pause")
+    assert store.start_run(RUN, started)
+    assert store.order(PAUSE, paused)
+    assert not store.start_run(RUN, started)
+    assert not store.order(PAUSE, paused)
+    assert store.audits() == [paused, started]
+
+
+def test_what_cannot_be_audited_is_neither_started_nor_ordered(begun: Store) -> None:
+    odd = AuditRow(MIDNIGHT, RUN.id, "lab", "bob", "pause", {"reason": object()})
+    with pytest.raises(TypeError):
+        begun.order(PAUSE, odd)
+    with pytest.raises(TypeError):
+        begun.start_run(replace(RUN, id="up-lab-2"), odd)
+    assert (begun.orders(RUN.id), begun.run("up-lab-2"), begun.audits()) == ([], None, [])
+    assert begun.order(PAUSE)
+
+
 def test_tidying_drops_old_events_and_settled_commands_alone(store: Store) -> None:
     store.first_sight("old", MIDNIGHT)
     store.first_sight("new", MIDNIGHT + 60)
