@@ -116,6 +116,8 @@ def bound_now(
             return Present(None, f"the package plan of {node} was not read: {machines.packages.why}")
         target = machines.packages.value.new_kernel or target
         packages = "" if machines.packages.value.empty else machines.packages.value.checksum
+    if not target:
+        return Present(None, f"{node} does not tell which kernel would boot next")
     stops = tuple(sorted({*stopped, *(stops_on(machines, node) if not installed else approved.stops)}))
     return Present(Bound(status.value.boot_id, target, packages, stops, tuple(sorted(overrides))))
 

@@ -37,7 +37,7 @@ class Judgement:
     @property
     def reasons(self) -> list[str]:
         """Why it is not open, ready for Slack: what the machines said is made harmless here, where it enters."""
-        return [f"{o.gate}: {host(_reason(o))}" for o in self.opinions if not o.open]
+        return [f"{o.gate}: {host(_reason(o))}{_hinted(o)}" for o in self.opinions if not o.open]
 
     @property
     def in_the_way(self) -> list[str]:
@@ -60,6 +60,11 @@ class Judgement:
         """How many passed, and which are open only because somebody said so."""
         passed = sum(isinstance(opinion.verdict, Passed) for opinion in self.opinions)
         return "; ".join([f"{passed} gates passed", *self.waived])
+
+
+def _hinted(opinion: Opinion) -> str:
+    hint = "" if isinstance(opinion.verdict, Passed) else opinion.verdict.hint
+    return f" ({host(hint)})" if hint else ""
 
 
 def _reason(opinion: Opinion) -> str:

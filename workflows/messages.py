@@ -98,7 +98,10 @@ def aborted(cluster: str, left: Sequence[str]) -> Saying:
     return _note(f"🛑 The run of *{cluster}* was aborted. {rest}")
 
 
-def watch_over(watched: float) -> Saying:
+def watch_over(managed: ManagedCluster, watched: float, still: Sequence[str]) -> Saying:
+    if still:
+        text = f"🚨 *{managed.name}*: the watch of {span(watched)} is over, and these gates are still shut:\n"
+        return _page(managed, text + bullets(still))
     return _note(f"✅ Watched for {span(watched)} after the last node: gates and guest groups are fine. Good night.")
 
 
@@ -113,19 +116,17 @@ def watch_good_again() -> Saying:
     return _note("✅ All gates are open again; I go on watching.")
 
 
-def watch_taken_over() -> Saying:
-    return _note("👀 A new run of this cluster takes the watch over.")
+def watch_ended(why: str) -> Saying:
+    return _note(f"👀 {why}, so this watch ends.")
 
 
 # ---- gates and holds -------------------------------------------------------------------------------------------
 
 
-def gates_shut(node: str, moment: GatePhase, reasons: Sequence[str]) -> Saying:
-    return _note(
-        f"⏳ {node}: I wait before {MOMENTS[moment]}, for not every gate is open.\n"
-        + bullets(reasons)
-        + _hint("`/upgrade why` shows what would end the wait")
-    )
+def gates_shut(managed: ManagedCluster, node: str, moment: GatePhase, reasons: Sequence[str], urgent: bool) -> Saying:
+    """`urgent`: while a node is down for us, something that people live on is not there: a page, not a note."""
+    text = f"⏳ {node}: I wait before {MOMENTS[moment]}, for not every gate is open.\n{bullets(reasons)}"
+    return _page(managed, text) if urgent else _note(text + _hint("`/upgrade why` shows what would end the wait"))
 
 
 def gates_open(node: str, moment: GatePhase) -> Saying:
@@ -228,6 +229,10 @@ def drained(node: str, moved: Mapping[str, str], by_ha: Sequence[int], stopped: 
 
 def upgrading(node: str, count: int, gates: str) -> Saying:
     return _note(f"⬆️ {node}: dist-upgrade of {count} packages has begun ({gates}).")
+
+
+def nothing_left(node: str) -> Saying:
+    return _note(f"✅ {node}: nothing is left to upgrade; somebody did it meanwhile. Next: bricks back and healed.")
 
 
 def upgraded(node: str, count: int, took: float) -> Saying:

@@ -94,6 +94,8 @@ def need_of(machines: Machines, node: str, *, force: bool, installed: bool) -> N
         return Waiting(plan.why)
     if not isinstance(guests, Read):
         return Waiting(guests.why)
+    if not status.value.boot_kernel:
+        return Waiting(f"{node} does not tell which kernel would boot next")
     running = {g.id for g in guests.value if g.node == node and g.running and not g.template}
     stops = stops_on(machines, node)
     upgrades = () if installed else plan.value.upgrades
@@ -240,7 +242,9 @@ def upgrade(walk: Walk) -> None:
             found=lambda key: _begun(w, key),
             ask_again=_ask_again(walk),
         )
-        if not walk.need.packages:
+        if not sent["value"]["unit"]:
+            w.say(Phase.UPGRADE, "nothing", lambda: messages.nothing_left(w.node))
+            w.owns(packages_installed=True)
             return
         w.say(Phase.UPGRADE, "", lambda s=sent: messages.upgrading(w.node, walk.need.count, s["gates"]))  # type: ignore[misc]
         ended = _follow_upgrade(walk, sent["value"]["unit"])
@@ -263,7 +267,10 @@ def _begun(w: Wheel, key: str) -> dict[str, Any] | None:
 
 
 def _start_upgrade(walk: Walk, key: str) -> dict[str, Any]:
+    """Somebody may have finished the upgrade by hand meanwhile, and that was approved anew: then nothing is sent."""
     w, cluster = walk.wheel, walk.wheel.site.cluster
+    if not walk.need.packages:
+        return {"unit": "", "at": w.site.clock()}
     unit = unit_name(w.run.id, key)
     uptime = cluster.node_status(w.node).uptime
     with suppress(Uncertain):  # the line broke after it was sent: whether the unit began is asked of the node
@@ -361,6 +368,7 @@ def prove(walk: Walk) -> None:
             break
         w.hold(w.key(Phase.PROOF), found["why"], found["hint"])
         if found["how"] == "never":
+            w.owns(down=frozenset())  # it is up: its own helper and services are judged like everybody's
             reboot(walk)
     w.owns(down=frozenset())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -10,73 +11,69 @@ from cluster.world import GatePhase, OwnChanges
 from engine.port import Look, Waiting
 from workflows import messages
 from workflows.judging import judge_now
+from workflows.orders import Order
 from workflows.wheel import Wheel
 
 TWICE = 2
 """A gate must be seen shut so many looks in a row: one look may meet a lock or a slow answer."""
+NEWER, STOPPED = "A new run of this cluster watches from now on", "An operator aborted"
 
 
 def watch(wheel: Wheel, nodes: Sequence[str]) -> None:
-    """Gates and guest groups until the time is over, a person aborts, or a new run of this cluster takes over."""
+    """Gates and guest groups until the time is over, an operator aborts, or a newer run of this cluster takes over.
+    What is shut pages; what is shut beside it later pages again; what is still shut at the end pages once more."""
     run, site = wheel.run, wheel.site
     if not site.managed.limits.watch:
         return
     began = run.step("watch.began", site.clock)
     over = began + site.managed.limits.watch
-    now = began
+    now, known, reasons = began, list[str](), list[str]()
     for n in count(1):
         seen = run.until(
-            f"watch.good#{n}",
-            lambda at: _shut(wheel, nodes[0], at),
-            over - now,
+            f"watch.look#{n}",
+            partial(_look, wheel, nodes[0], known),
+            max(over - now, 0.0),
             why="watching after the last node",
             who="time, or a new run of this cluster",
         )
         if seen is None:
-            run.say("watch.over", lambda: messages.watch_over(site.managed.limits.watch))
+            watched = site.managed.limits.watch
+            run.say("watch.over", partial(messages.watch_over, site.managed, watched, reasons))
             return
-        if seen["reasons"] is None:
-            run.say("watch.ended", messages.watch_taken_over)
+        if seen["end"]:
+            run.say("watch.ended", partial(messages.watch_ended, seen["end"]))
             return
-        run.say(
-            f"watch.trouble#{n}",
-            lambda seen=seen: messages.watch_trouble(site.managed, seen["reasons"], seen["at"] - began),  # type: ignore[misc]
-        )
-        good = run.until(
-            f"watch.again#{n}",
-            lambda at: _open(wheel, nodes[0], at),
-            max(over - seen["at"], 0.0),
-            why="gates to open again",
-            who="the cluster, or a person",
-        )
-        if good is None:
-            return
-        run.say(f"watch.better#{n}", messages.watch_good_again)
-        now = good["at"]
+        now, known, reasons = seen["at"], seen["marks"], seen["reasons"]
+        if reasons:
+            run.say(f"watch.trouble#{n}", partial(messages.watch_trouble, site.managed, reasons, now - began))
+        else:
+            run.say(f"watch.better#{n}", messages.watch_good_again)
 
 
-def _reasons(wheel: Wheel, node: str) -> list[str]:
-    return judge_now(wheel.site, wheel.run.id, node, GatePhase.WATCH, OwnChanges(), None, "").reasons
+def _look(wheel: Wheel, node: str, known: Sequence[str], at: Look) -> Any:
+    """A value when something changed: the watch ends, all is open again, or something new is shut, seen twice."""
+    if end := _end(wheel):
+        return {"end": end}
+    reasons = judge_now(wheel.site, wheel.run.id, node, GatePhase.WATCH, OwnChanges(), None, "").reasons
+    marks = sorted(map(_mark, reasons))
+    if bool(reasons) == bool(known) and set(marks) <= set(known):
+        return Waiting("; ".join(reasons) or "all gates are open", {"watching": True})
+    times = int((at.last or {}).get("times", 0)) + 1
+    if times < TWICE:
+        return Waiting("; ".join(reasons) or "all gates are open", {"times": times, "watching": True})
+    return {"end": "", "reasons": reasons, "marks": marks, "at": at.now}
 
 
-def _shut(wheel: Wheel, node: str, at: Look) -> Any:
-    if _ended(wheel):
-        return {"reasons": None}
-    reasons = _reasons(wheel, node)
-    times = int((at.last or {}).get("times", 0)) + 1 if reasons else 0
-    if times >= TWICE:
-        return {"reasons": reasons, "at": at.now}
-    return Waiting("; ".join(reasons) or "all gates are open", {"times": times, "watching": True})
+def _mark(reason: str) -> str:
+    """What makes trouble new: the gate; of guest groups the whole sentence: a second router may follow the first."""
+    gate = reason.partition(":")[0]
+    return reason if gate == "guest-groups" else gate
 
 
-def _open(wheel: Wheel, node: str, at: Look) -> Any:
-    reasons = _reasons(wheel, node)
-    return Waiting("; ".join(reasons), {"watching": True}) if reasons else {"at": at.now}
-
-
-def _ended(wheel: Wheel) -> bool:
-    """A newer run of the cluster watches from now on; or a person aborted, which ends a watch and nothing else."""
+def _end(wheel: Wheel) -> str:
+    """Why the watch ends before its time, or ""."""
     rows = wheel.site.store.runs(cluster=wheel.site.managed.name, state="active")
     mine = next((row for row in rows if row.id == wheel.run.id), None)
-    newer = mine is not None and any(row.created_at > mine.created_at for row in rows)
-    return newer or wheel.ordered() is not None
+    if mine is not None and any(row.created_at > mine.created_at for row in rows):
+        return NEWER
+    return STOPPED if wheel.ordered() is Order.ABORT else ""

@@ -31,6 +31,10 @@ TRIES = 10
 """So many rests, then a hold: a loop without an end would be a wait without a deadline."""
 
 
+URGENT = ("guest-groups", "cluster-quorum", "split-brain")
+"""Gates whose being shut, while a node is down for us, is an outage and not a wait: they page at once."""
+
+
 class Halt(Exception):
     """A person ended the way: raised only from journaled results."""
 
@@ -293,6 +297,7 @@ class Wheel:
         While a heal goes on only the cheap question is asked; the whole survey follows when that one says healed.
         """
         why = f"gates to open before {messages.MOMENTS[moment]}"
+        urgent = self.reduced and any(reason.partition(":")[0] in URGENT for reason in reasons)
 
         def probe(_: Look) -> Any:
             if waiting := healing(self.site, self.node):
@@ -302,7 +307,7 @@ class Wheel:
                 return True
             return Waiting("; ".join(judgement.reasons), {"gates": judgement.reasons})
 
-        self.say(phase, "shut", lambda: messages.gates_shut(self.node, moment, reasons))
+        self.say(phase, "shut", lambda: messages.gates_shut(self.site.managed, self.node, moment, reasons, urgent))
         who = "the cluster itself, or an approver with `/upgrade override`"
         self.wait(phase, probe, self.site.managed.limits.gates, why=why, who=who, detail="gates")
         self.say(phase, "open", lambda: messages.gates_open(self.node, moment))
