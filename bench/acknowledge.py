@@ -191,7 +191,8 @@ def empty_app(api_url: str, at_once: bool) -> None:
         async def command(ack: Callable[..., Awaitable[Any]]) -> None:
             await ack()
 
-        await AsyncSocketModeHandler(app, "xapp-local").start_async()  # type: ignore[no-untyped-call]
+        await AsyncSocketModeHandler(app, "xapp-local").connect_async()  # type: ignore[no-untyped-call]
+        await asyncio.Event().wait()
 
     asyncio.run(live())
 

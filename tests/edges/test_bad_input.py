@@ -15,7 +15,7 @@ Where else each kind of bad input is tested (below tests/, the `test_` of names 
 | API token lacking a privilege | edges/test_live, edges/test_checks | in a run |
 | a helper that is missing or altered | edges/test_checks, scenarios/helper-altered | missing |
 | XML cut in the middle | unit/cluster/test_gluster_answers `xml_cut_anywhere_is_never_an_answer` | in a run |
-| a heal listing of 50,000 entries | unit/cluster/test_peers, unit/gates/test_heal | |
+| a heal listing of 50,000 entries | unit/cluster/test_peers, unit/cluster/test_gluster_answers | |
 | an SSH command that never ends, or prints 100 MB | edges/test_ssh | in a run |
 | Slack answers 429 or 500 | unit/bot/test_delivery, edges/test_slack_edge | |
 | Slack times out | | in a run |
