@@ -22,7 +22,7 @@ from sandbox.luck import SIMULATED, night_of  # noqa: E402
 from sandbox.night import Night  # noqa: E402
 from sandbox.scenario import load  # noqa: E402
 
-NIGHTS = 200
+NIGHTS = 100
 TIMES = 5
 PER_S, SCENARIO_MS = 100, 100
 PROTOTYPE = "a prototype with far fewer gates: 155 to 229"
