@@ -90,6 +90,15 @@ def test_status_tells_which_boot_and_how_long_it_has_run(pve2: Any, helper: Any)
     assert status["checksum"] == hashlib.sha256(Path(helper.__file__).read_bytes()).hexdigest()
 
 
+def test_slow_programs_do_not_eat_the_time_that_an_order_has(pve2: Any) -> None:
+    def slow() -> str:
+        pve2.at_uptime(5008.0)
+        return ""
+
+    pve2.programs["dpkg --audit"] = slow
+    assert pve2.order("status")[1]["uptime"] == 5008.0
+
+
 def test_the_newest_kernel_boots_next_counted_not_spelled(pve2: Any) -> None:
     pve2.file("/boot/vmlinuz-6.8.12-10-pve", "")
     pve2.file("/boot/vmlinuz-6.8.12-9-pve", "")
@@ -531,6 +540,40 @@ def test_a_unit_that_the_power_cut_off_is_not_taken_for_running(pve2: Any) -> No
     assert (unit["began"], unit["exit"], unit["trouble"]) == (True, 255, "dist-upgrade was cut off before its end")
 
 
+@pytest.mark.parametrize("word", ["inactive", "failed", "unknown"])
+def test_only_systemd_s_own_word_makes_a_unit_without_an_exit_code_one_that_was_cut_off(pve2: Any, word: str) -> None:
+    pve2.programs["systemctl is-active roundsman-night.service"] = (3, f"{word}\n", "")
+    pve2.file("/var/lib/roundsman/night.log", "Unpacking pve-manager ...\n")
+    assert pve2.order("unit night")[1]["exit"] == 255
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        (1, "", "Failed to connect to bus: Connection refused"),
+        (1, "", ""),
+        (3, "deactivating\n", ""),
+        (127, "", "systemctl: command not found"),
+    ],
+)
+def test_a_systemd_that_is_being_upgraded_does_not_cut_the_upgrade_off(pve2: Any, said: tuple[int, str, str]) -> None:
+    pve2.programs["systemctl is-active roundsman-night.service"] = said
+    pve2.file("/var/lib/roundsman/night.log", "Setting up systemd ...\n")
+    unit = pve2.order("unit night")[1]
+    assert (unit["began"], unit["exit"], unit["trouble"]) == (True, None, "")
+
+
+def test_a_unit_is_not_cut_off_while_somebody_holds_the_lock_of_the_packages(pve2: Any, lock_holder: int) -> None:
+    pve2.file("/var/lib/roundsman/night.log", "Unpacking pve-manager ...\n")
+    assert pve2.order("unit night")[1]["exit"] is None
+
+
+def test_an_exit_code_that_is_left_counts_whatever_systemd_says(pve2: Any) -> None:
+    pve2.programs["systemctl is-active roundsman-night.service"] = (1, "", "Failed to connect to bus")
+    pve2.file("/var/lib/roundsman/night.exit", "0\n")
+    assert pve2.order("unit night")[1]["exit"] == 0
+
+
 # ---- reboot --------------------------------------------------------------------------------------------------------
 
 
@@ -548,7 +591,10 @@ def test_another_boot_than_the_approved_one_is_left_alone(pve2: Any) -> None:
 
 
 def test_a_late_reboot_is_refused(pve2: Any) -> None:
-    assert reboot(pve2, not_after=LATE)[1]["refused"] == "the order came 0.1 s too late"
+    assert reboot(pve2, not_after=LATE)[1] == {
+        "refused": "the order came 0.1 s too late",
+        "hint": "`/upgrade retry` gives it again",
+    }
     assert pve2.ran == []
 
 
@@ -569,7 +615,10 @@ def test_a_reboot_in_the_middle_of_an_installation_is_refused(pve2: Any, lock_ho
 
 def test_two_orders_at_the_same_time_are_one_too_many(pve2: Any, helper: Any) -> None:
     with helper.alone(pve2._machine()):
-        assert reboot(pve2)[1]["refused"] == "another order is being carried out on this node"
+        assert reboot(pve2)[1] == {
+            "refused": "another order is being carried out on this node",
+            "hint": "`/upgrade retry` gives it again",
+        }
     assert reboot(pve2)[0] == 0
 
 
