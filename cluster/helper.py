@@ -161,5 +161,4 @@ def _votes(row: Mapping[str, Any]) -> Votes:
 
 
 def _unit(row: Mapping[str, Any]) -> UnitState:
-    trouble = "; ".join(part for part in (row["trouble"], row["hint"]) if part)
-    return UnitState(bool(row["began"]), row["exit"], row["tail"], trouble)
+    return UnitState(bool(row["began"]), row["exit"], row["tail"], row["trouble"], row["hint"])

@@ -126,7 +126,7 @@ def test_a_unit_s_trouble_comes_with_its_hint(pve1: FakeSsh, helper: Helper) -> 
     pve1.answers["unit night"] = says(unit)
     state = helper.unit("night")
     assert (state.began, state.exit, state.tail) == (True, 100, "E: Sub-process")
-    assert state.trouble == "dpkg could not install x; do that"
+    assert (state.trouble, state.hint) == ("dpkg could not install x", "do that")
 
 
 # ---- orders --------------------------------------------------------------------------------------------------------
