@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 import pkgutil
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from typing import Any
 
 from cluster.facts import Reading, Topic
-from cluster.gates._common import Settled, not_down, span, status_of, told
+from cluster.gates._common import Settled, not_down, span, status_of, untold
 from cluster.world import Gate, GatePhase, Opinion, Passed, Unknown, Verdict, World
 
 log = logging.getLogger(__name__)
@@ -57,8 +57,8 @@ def ask(gate: Gate, world: World, node: str, phase: GatePhase, now: float) -> Ve
     """One gate's verdict. Never raises: a gate that cannot answer is unknown, and unknown blocks."""
     try:
         for topic in _in_order(gate.reads):
-            for what, reading in _readings(world, topic):
-                told(reading, what, now, gate.max_age)
+            if why := _untold(world, topic, now, gate.max_age):
+                return Unknown(why)
         return gate.check(world, node, phase, now)
     except Settled as settled:
         return settled.verdict
@@ -72,6 +72,12 @@ def ask(gate: Gate, world: World, node: str, phase: GatePhase, now: float) -> Ve
 def _in_order(topics: frozenset[Topic]) -> tuple[Topic, ...]:
     """Always the same first reason."""
     return tuple(sorted(topics))
+
+
+@lru_cache(maxsize=128)
+def _untold(world: World, topic: Topic, now: float, limit: float) -> str:
+    """Why this topic does not count as told, or "": worked out once for all gates that read it."""
+    return next(filter(None, (untold(reading, what, now, limit) for what, reading in _readings(world, topic))), "")
 
 
 def _readings(world: World, topic: Topic) -> Iterator[tuple[str, Reading[Any]]]:
