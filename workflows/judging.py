@@ -4,7 +4,7 @@ log with their evidence."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cluster.facts import Machines, Read, Reading, Topic
@@ -138,5 +138,5 @@ def _keep(site: Site, run_id: str, node: str, moment: GatePhase, judgement: Judg
 
 
 def _shown(opinion: Opinion) -> Mapping[str, Any]:
-    kept = {part.name: getattr(opinion.verdict, part.name) for part in fields(opinion.verdict)}
+    kept = {part: getattr(opinion.verdict, part) for part in opinion.verdict.__slots__}
     return {**kept, "overridden_by": opinion.overridden_by} if opinion.overridden_by else kept

@@ -65,6 +65,8 @@ class Approval:
     expires_at: float
 
 
+UNCHANGED = OwnChanges()
+
 Deed = Callable[[str, bool], Any]
 """fn(key, again): `again` says that an earlier pass may have acted already, so the world is to be asked."""
 
@@ -95,7 +97,7 @@ class Wheel:
         self.mode = Mode.DRIVE
         self.reduced = False
         """Redundancy is reduced because of us, so a hold pages; else it notifies."""
-        self.own = OwnChanges()
+        self.own = UNCHANGED
         self.approval: Approval | None = None
         self._used: dict[str, int] = {}
 
