@@ -6,6 +6,7 @@ from commands.api import Command, Desk, Reply, Typed, Wrong
 from commands.finding import active, cluster_in, did_you_mean, give, must_operate, nothing_else, seen
 from store.api import RunRow
 from workflows.orders import Order, paused
+from workflows.roles import may_operate, mention
 from workflows.settings import ManagedCluster
 
 
@@ -16,9 +17,19 @@ def _run_for(desk: Desk, typed: Typed, words: list[str], usage: str) -> tuple[Ma
 
 
 def pause(desk: Desk, typed: Typed, words: list[str]) -> Reply:
-    _, run = _run_for(desk, typed, words, "/upgrade pause")
+    managed, run = _run_for(desk, typed, words, "/upgrade pause")
+    _must_be_near(desk, typed, managed)
     give(desk, typed, run, Order.PAUSE)
     return Reply(f"⏸️ <@{typed.by}> pauses `{run.id}`: what was begun ends, then it waits for `/upgrade resume`.", True)
+
+
+def _must_be_near(desk: Desk, typed: Typed, managed: ManagedCluster) -> None:
+    """Anybody in the cluster's own channel, where everybody reads who it was; operators from anywhere."""
+    if typed.channel != managed.channel and not may_operate(typed.by, managed.people, desk.chat):
+        raise Wrong(
+            f"anybody may pause *{managed.name}*, but in its own channel: type `/upgrade pause` in "
+            f"<#{managed.channel}>. From elsewhere only operators may: {mention(managed.people.operators)}."
+        )
 
 
 def resume(desk: Desk, typed: Typed, words: list[str]) -> Reply:
@@ -64,7 +75,13 @@ def retry(desk: Desk, typed: Typed, words: list[str]) -> Reply:
 
 
 COMMANDS = (
-    Command("/upgrade", "pause", "/upgrade pause [NAME]", "anybody: stop before the next act.", pause),
+    Command(
+        "/upgrade",
+        "pause",
+        "/upgrade pause [NAME]",
+        "anybody in its channel, operators anywhere: stop before the next act.",
+        pause,
+    ),
     Command("/upgrade", "resume", "/upgrade resume [NAME]", "operators: go on after a pause.", resume),
     Command(
         "/upgrade", "abort", "/upgrade abort [NAME]", "operators: end the run and put back what it changed.", abort

@@ -131,6 +131,17 @@ def test_every_command_is_audited_once_however_often_slack_delivers_it(channel: 
     assert [(line.who, line.what) for line in channel.store.audits()] == [(ALICE, "pause"), (ALICE, "start")]
 
 
+def test_who_is_no_operator_may_pause_in_the_clusters_own_channel_only(channel: Channel) -> None:
+    channel.types(ALICE, "cluster")
+    said = channel.types(MALLORY, "pause lab", channel="D0MALLORY")
+    assert said == (
+        f"⚠️ anybody may pause *lab*, but in its own channel: type `/upgrade pause` in <#{channel.managed.channel}>. "
+        "From elsewhere only operators may: <@U0ALICE> <@U0BOB>."
+    )
+    assert channel.store.orders(channel.run().id) == []
+    assert channel.types(ALICE, "pause lab", channel="D0ALICE").startswith(f"⏸️ <@{ALICE}> pauses")
+
+
 def test_resume_without_a_pause_says_what_to_type_instead(channel: Channel) -> None:
     channel.types(ALICE, "cluster")
     said = channel.types(ALICE, "resume")
