@@ -1,18 +1,20 @@
 """The outbox, delivered to Slack: once as far as a reader can tell, in order, and never a page behind progress.
 
 Slack has no idempotency key. So every post carries its run and key as metadata, and a message that was tried before
-(a crash, a broken line, a timeout) is looked up before it is posted again. Posts have no retry of their own.
+(a crash, a broken line, a timeout) is looked up before it is posted again; where Slack refuses the look-up, it is
+rather posted twice than never. Posts have no retry of their own.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from bot import views
-from bot.slackchat import Blocks, Refused
+from bot.slackchat import RATE_LIMITED, Blocks, Refused
 from bot.story import UNREADABLE, Story, kind
 from bot.views import View
 from engine.port import Saying
@@ -28,6 +30,8 @@ FIRST_REST_S = 2.0  # after no answer; doubled with each try
 LONGEST_REST_S = 60.0
 FAR_S = 3600.0  # nobody rests for so long; until later than that, the clock was put back
 REFUSED_REST_S = 60.0  # after a no that a person has to mend: no invitation, no such channel
+LOOKS = 5
+"""A message whose look-up is refused so often is posted without; a page at once. Rather twice than never."""
 SAY_PLAIN = ("invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long")
 
 log = logging.getLogger(__name__)
@@ -104,6 +108,7 @@ class Delivery:
         self._bucket_of: dict[str, Bucket] = {}
         self._rest_until = 0.0
         self._told: set[tuple[str, str]] = set()
+        self._refused_looks: Counter[int] = Counter()
 
     def step(self) -> float:
         """Seconds until the next look."""
@@ -174,7 +179,20 @@ class Delivery:
         the process may have ended between a later try and its answer."""
         if row.tried_at is None:
             return ""
-        return self._chat.find(place.channel, place.thread, row.run_id, row.key, row.created_at)
+        try:
+            return self._chat.find(place.channel, place.thread, row.run_id, row.key, row.created_at)
+        except Refused as no:
+            if no.code == RATE_LIMITED or not self._looked_enough(row, no):
+                raise
+            return ""
+
+    def _looked_enough(self, row: OutboxRow, no: Refused) -> bool:
+        """A look-up that is refused (a scope that is missing, too many messages) is so again; the message must go."""
+        self._refused_looks[row.id] += 1
+        enough, looks = 1 if kind(row) == "page" else LOOKS, self._refused_looks[row.id]
+        if looks == enough:
+            log.error("delivery: message '%s' of run '%s' is posted, perhaps twice: %s", row.key, row.run_id, no)
+        return looks >= enough
 
     def _post(self, row: OutboxRow, place: Place, view: View) -> str:
         self._store.trying(row.id, self._clock())

@@ -37,6 +37,7 @@ PAGES = 20
 LONGEST_REST_S = 15.0
 """A read that Slack wants to see again only later than this fails instead: a gate must not wait on stale evidence."""
 METADATA = "roundsman"
+RATE_LIMITED = "ratelimited"
 SECONDS_OF_SKEW = 3600.0
 """Our clock and Slack's may differ; a look-up starts this much before we wrote the message."""
 
@@ -88,7 +89,7 @@ def failure(method: str, error: Exception) -> ChatDown:
         return Unsure(f"Slack did not answer {method}: {type(error).__name__}")
     if response.status_code == 429:
         rest = retry_after(response.headers)
-        return Refused(f"Slack refused {method}: too many calls, again in {rest:.0f} s", "ratelimited", rest)
+        return Refused(f"Slack refused {method}: too many calls, again in {rest:.0f} s", RATE_LIMITED, rest)
     said = response.data if isinstance(response.data, dict) else {}
     code = str(said.get("error", ""))
     if response.status_code >= 500 or code in NO_ANSWER or not re.fullmatch(r"[a-z0-9_]+", code):
@@ -171,7 +172,8 @@ class SlackChat:
             ask["cursor"] = (page.get("response_metadata") or {}).get("next_cursor", "")
             if not ask["cursor"]:
                 return ""
-        raise Unsure(f"the message '{key}' was not found among the newest {PAGES * 200} and may be older")
+        few = f"the message '{key}' was not found among the newest {PAGES * 200} and may be older"
+        raise Refused(few, "not_among_newest")
 
     # acts -----------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.delivery import Bucket, Delivery, in_turn
+from bot.delivery import LOOKS, Bucket, Delivery, in_turn
 from bot.slackchat import Refused, Unsure
 from engine.port import Saying
 from sandbox.cast import ALICE, MALLORY
@@ -27,6 +27,7 @@ from tests.unit.bot.deskwork import (
     say,
     wait,
 )
+from workflows.site import ChatDown
 
 OTHER = "lab2-20261124-1"
 
@@ -192,6 +193,62 @@ def test_while_the_look_up_fails_nothing_is_posted(post: Post, monkeypatch: pyte
     post.step()
     assert post.slack.tries == 0
     assert row(post.store, "board").error == "no answer"
+
+
+NO_SCOPE = Refused("Slack refused conversations.history: missing_scope", "missing_scope")
+TOO_MANY = Refused("not found among the newest 4000 and may be older", "not_among_newest")
+
+
+def no_look_up(post: Post, monkeypatch: pytest.MonkeyPatch, trouble: ChatDown) -> None:
+    def refused(*_: object) -> str:
+        raise trouble
+
+    monkeypatch.setattr(post.slack, "find", refused)
+
+
+def tried_page(post: Post) -> None:
+    page = say(post.store, "page", Saying("page", "✋ I hold."))
+    post.store.trying(page.id, NOON)
+
+
+@pytest.mark.parametrize("trouble", [NO_SCOPE, TOO_MANY])
+def test_a_page_whose_look_up_is_refused_is_rather_posted_twice_than_never(
+    post: Post, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, trouble: Refused
+) -> None:
+    tried_page(post)
+    no_look_up(post, monkeypatch, trouble)
+    post.step()
+    assert post.told() == ["page", "board"]
+    assert f"message 'page' of run '{RUN}' is posted, perhaps twice: {trouble}" in caplog.text
+
+
+@pytest.mark.parametrize("trouble", [limited(30), Unsure("no answer")])
+def test_a_page_waits_for_a_look_up_that_will_be_answered_later(
+    post: Post, monkeypatch: pytest.MonkeyPatch, trouble: ChatDown
+) -> None:
+    tried_page(post)
+    with monkeypatch.context() as away:
+        no_look_up(post, away, trouble)
+        for _ in range(LOOKS + 1):
+            post.step(after=60)
+        assert post.slack.tries == 0
+    post.step(after=60)
+    assert post.told() == ["page", "board"]
+
+
+def test_other_messages_are_posted_after_a_few_refused_look_ups_and_the_log_says_so_once(
+    post: Post, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    post.store.trying(row(post.store, "board").id, NOON)
+    no_look_up(post, monkeypatch, NO_SCOPE)
+    for _ in range(LOOKS - 1):
+        post.step(after=60)
+    assert post.slack.tries == 0
+    post.slack.troubles = [limited(60)]
+    post.step(after=60)
+    post.step(after=60)
+    assert post.told() == ["board"]
+    assert caplog.text.count("is posted, perhaps twice") == 1
 
 
 # ---- refusals ------------------------------------------------------------------------------------------------------
