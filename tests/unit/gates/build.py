@@ -190,6 +190,16 @@ def with_guest(world: World, guest_id: int, **changes: Any) -> World:
     return with_(world, guests=tuple(replace(g, **changes) if g.id == guest_id else g for g in guests_of(world)))
 
 
+def drained(world: World) -> World:
+    """Nothing is left on pve2."""
+    return with_guest(with_guest(world, 102, node="pve3"), 103, node="pve3")
+
+
+def at(phase: GatePhase) -> World:
+    """Healthy as it is at that moment of pve2's way."""
+    return drained(healthy()) if phase in (GatePhase.UPGRADE, GatePhase.REBOOT) else healthy()
+
+
 def guests_of(world: World) -> tuple[Guest, ...]:
     assert isinstance(world.machines.guests, Read)
     return world.machines.guests.value

@@ -16,6 +16,7 @@ from tests.unit.gates.build import (
     assert_passed,
     assert_unknown,
     brick,
+    drained,
     gluster,
     healthy,
     processes,
@@ -162,7 +163,7 @@ def test_bricks_that_make_no_whole_sets_are_unknown(bricks: tuple[Brick, ...]) -
 
 
 def test_a_cluster_without_gluster_is_not_asked_about_it() -> None:
-    world = with_(healthy(gluster={"enabled": False}), gluster=Unread("there is none", NOW))
+    world = with_(drained(healthy(gluster={"enabled": False})), gluster=Unread("there is none", NOW))
     opinions = judge(world, "pve2", GatePhase.REBOOT, NOW, {})
     assert "heal" not in {opinion.gate for opinion in opinions}
     assert all(isinstance(opinion.verdict, Passed) for opinion in opinions)

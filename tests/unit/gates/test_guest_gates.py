@@ -15,6 +15,7 @@ from tests.unit.gates.build import (
     assert_blocked,
     assert_passed,
     assert_unknown,
+    drained,
     guests_of,
     healthy,
     membership,
@@ -136,6 +137,42 @@ def test_a_member_that_does_not_exist_runs_nowhere() -> None:
     world = healthy(groups=[{"name": "routers", "guests": [102, 777]}])
     reason = "routers: 0 of 2 run outside of pve2, 1 must: router-b (102) is running on pve2, 777 is not in the cluster"
     assert_blocked(verdict("guest-groups", world, GatePhase.REBOOT), reason)
+
+
+# ---- drained -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("phase", TAKING)
+def test_a_node_on_which_only_stopped_guests_are_listed_is_drained(phase: GatePhase) -> None:
+    assert_passed(verdict("drained", drained(healthy()), phase))
+    world = with_guest(with_guest(healthy(), 102, node="pve3"), 103, status="stopped")
+    assert_passed(verdict("drained", world, phase))
+    assert_passed(verdict("drained", with_own(world, stopped=frozenset({103})), phase))
+
+
+@pytest.mark.parametrize("phase", TAKING)
+@pytest.mark.parametrize("status", ["running", "paused", "unknown"])
+def test_a_guest_that_somebody_started_after_the_drain_keeps_its_node(phase: GatePhase, status: str) -> None:
+    world = with_guest(drained(healthy()), 103, node="pve2", status=status)
+    found = verdict("drained", world, phase)
+    assert_blocked(
+        found, f"pve2 is not drained: db (103) is {status}", "move it or shut it down; then `/upgrade retry`"
+    )
+
+
+def test_a_guest_that_we_shut_down_and_that_runs_again_keeps_its_node() -> None:
+    world = with_own(with_guest(drained(healthy()), 103, node="pve2"), stopped=frozenset({103}))
+    assert_blocked(verdict("drained", world, GatePhase.REBOOT), "pve2 is not drained: db (103) is running")
+
+
+def test_a_template_runs_nowhere() -> None:
+    world = with_guest(drained(healthy()), 103, node="pve2", status="unknown", template=True)
+    assert_passed(verdict("drained", world, GatePhase.REBOOT))
+
+
+def test_nobody_can_say_that_a_node_is_drained_whose_guests_were_not_read() -> None:
+    world = with_(healthy(), guests=Unread("HTTP 500", NOW))
+    assert_unknown(verdict("drained", world, GatePhase.REBOOT), "guests not read: HTTP 500")
 
 
 # ---- memory --------------------------------------------------------------------------------------------------------

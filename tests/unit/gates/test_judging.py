@@ -22,6 +22,7 @@ from tests.unit.gates.build import (
     NOW,
     assert_passed,
     assert_unknown,
+    at,
     gluster_of,
     healthy,
     verdict,
@@ -38,6 +39,7 @@ NEVER = {
     "approval",
     "cluster-quorum",
     "corosync-config",
+    "drained",
     "gluster-peers",
     "gluster-processes",
     "guest-groups",
@@ -71,14 +73,14 @@ def test_quorum_heal_split_brain_last_member_approval_and_helper_can_be_overridd
 
 
 def test_membership_gluster_and_guest_groups_are_at_most_30_seconds_old() -> None:
-    for name in ("cluster-quorum", "nodes-online", "last-member", "guest-groups", "approval"):
+    for name in ("cluster-quorum", "nodes-online", "last-member", "guest-groups", "drained", "approval"):
         assert gate(name).max_age == 30.0
     assert {gate.max_age for gate in all_gates() if Topic.GLUSTER in gate.reads} == {30.0}
 
 
 @pytest.mark.parametrize("phase", GatePhase)
 def test_a_healthy_cluster_opens_every_gate_at_every_moment(phase: GatePhase) -> None:
-    assert [opinion for opinion in judged(healthy(), phase) if not opinion.open] == []
+    assert [opinion for opinion in judged(at(phase), phase) if not opinion.open] == []
 
 
 @pytest.mark.parametrize("phase", GatePhase)
@@ -94,11 +96,11 @@ def test_the_watch_afterwards_asks_for_little() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_gate_looks_at_nothing_that_it_does_not_declare(name: str) -> None:
     asked = gate(name)
-    world = healthy()
-    for topic in frozenset(Topic) - asked.reads:
-        gone: dict[str, Any] = {"nodes": {}} if topic is Topic.NODES else {topic.value: Unread("not asked for", 0.0)}
-        world = replace(world, machines=replace(world.machines, **gone))
     for phase in asked.phases:
+        world = at(phase)
+        for topic in frozenset(Topic) - asked.reads:
+            gone: dict[str, Any] = {"nodes": {}} if topic is Topic.NODES else {topic: Unread("not asked for", 0.0)}
+            world = replace(world, machines=replace(world.machines, **gone))
         assert isinstance(ask(asked, world, "pve2", phase, NOW), Passed)
 
 
