@@ -66,16 +66,15 @@ class Pve:
             return tuple(task_row(row) for _, rows in answers for row in rows if not row.get("endtime"))
 
     def backups(self, avoid: str) -> tuple[Backup, ...]:
-        """Of the guests that must have one, newest first."""
-        members = [guest for group in self._settings.groups for guest in group.guests]
-        wanted = {*self._settings.backups.critical, *members}
+        """Of the guests that must have one, newest first. Asked for by guest: a storage may hold thousands more."""
+        wanted = backed_up(self._settings)
         with _understanding("/nodes/NODE/storage/STORAGE/content"):
-            rows = [
-                (storage, row)
-                for node, storage in self._backup_storages(avoid)
-                for row in self._api.get(f"nodes/{node}/storage/{storage}/content", avoid, content="backup")
+            found = [
+                backup(storage, row)
+                for node, storage in (self._backup_storages(avoid) if wanted else ())
+                for guest in wanted
+                for row in self._api.get(f"nodes/{node}/storage/{storage}/content", avoid, content="backup", vmid=guest)
             ]
-            found = [backup(storage, row) for storage, row in rows if row.get("vmid") in wanted]
         return newest(found, BACKUPS_KEPT)
 
     def _backup_storages(self, avoid: str) -> Iterator[tuple[str, str]]:
@@ -169,6 +168,12 @@ class Pve:
     def task(self, ref: TaskRef, avoid: str) -> TaskState:
         with _understanding("/nodes/NODE/tasks/UPID/status"):
             return task_state(self._api.get(f"nodes/{ref.upid.split(':')[1]}/tasks/{ref.upid}/status", avoid))
+
+
+def backed_up(settings: ClusterSettings) -> tuple[int, ...]:
+    """The guests that must have a backup: critical ones, and every member of a guest group."""
+    members = [guest for group in settings.groups for guest in group.guests]
+    return tuple(sorted({*settings.backups.critical, *members}))
 
 
 # ---- rows ----------------------------------------------------------------------------------------------------------
@@ -273,12 +278,14 @@ def newest(backups: Iterable[Backup], at_most: int) -> tuple[Backup, ...]:
 
 def move(guest: Guest, answer: Row, others: Sequence[str]) -> Move:
     """VMs and containers spell the same fields differently. Where PVE lists no allowed nodes (a running VM, up to 8),
-    those are meant that it does not forbid. A local CD image is listed as a disk, but never moves along."""
+    those are meant that it does not forbid. It allows nodes even where a device or a CD binds the guest."""
     plain = {name.replace("-", "_"): value for name, value in answer.items()}
     why_not = {node: _reasons(why) for node, why in plain.get("not_allowed_nodes", {}).items()}
     allowed = plain.get("allowed_nodes", [node for node in others if node not in why_not])
-    disks = [disk["volid"] for disk in plain.get("local_disks", ()) if not _true(disk.get("cdrom", 0))]
-    images = [disk["volid"] for disk in plain.get("local_disks", ()) if _true(disk.get("cdrom", 0))]
+    disks = [disk["volid"] for disk in plain.get("local_disks", ()) if not _is_cd(disk)]
+    images = [disk["volid"] for disk in plain.get("local_disks", ()) if _is_cd(disk)]
+    if bound := _bound(plain, images) if guest.running else "":
+        allowed, why_not = [], {node: "; ".join(filter(None, (bound, why_not.get(node)))) for node in others}
     return Move(
         guest=guest.id,
         allowed=tuple(node for node in allowed if node in others),
@@ -286,6 +293,20 @@ def move(guest: Guest, answer: Row, others: Sequence[str]) -> Move:
         local_disks=tuple(disks),
         local_devices=(*map(str, plain.get("local_resources", ())), *(f"CD {image}" for image in images)),
     )
+
+
+def _is_cd(disk: Row) -> bool:
+    """A CD image is listed as a disk, but never moves along; a cloud-init drive does, though it is a CD-ROM."""
+    return _true(disk.get("cdrom", 0)) and not disk["volid"].endswith("-cloudinit")
+
+
+def _bound(plain: Row, images: Sequence[str]) -> str:
+    """What keeps a running guest where it is, or "". A mapped device does, unless PVE calls it live-migratable."""
+    mapped = plain.get("mapped_resource_info", {})
+    devices = sorted({*plain.get("local_resources", ()), *plain.get("mapped_resources", ()), *mapped})
+    fixed = [name for name in devices if not _true(mapped.get(name, {}).get("live-migration", 0))]
+    reasons = [f"uses local devices: {', '.join(fixed)}"] if fixed else []
+    return "; ".join([*reasons, "has a CD-ROM on local storage; eject it"] if images else reasons)
 
 
 def _reasons(why: Row) -> str:

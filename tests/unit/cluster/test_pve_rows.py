@@ -26,12 +26,14 @@ class FakeApi:
     def __init__(self, **answers: Any) -> None:
         self.answers: dict[str, Any] = dict(answers)
         self.sent: list[tuple[str, str, dict[str, Any]]] = []
+        self.asked: list[tuple[str, dict[str, Any]]] = []
 
     def get(self, path: str, avoid: str = "", **params: Any) -> Any:
+        self.asked.append((path, params))
         answer = self.answers[path]
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        return [row for row in answer if row["vmid"] == params["vmid"]] if "vmid" in params else answer
 
     def send(self, method: str, path: str, avoid: str = "", **params: Any) -> Any:
         self.sent.append((method, path, params))
@@ -218,6 +220,22 @@ def test_backups_of_critical_guests_are_read_once_from_each_storage() -> None:
     ]
 
 
+def test_backups_are_asked_for_by_guest_and_of_no_other_guest() -> None:
+    answers: dict[str, Any] = {f"nodes/{node}/storage": [] for node in NODES}
+    answers["nodes/pve1/storage"] = [{"storage": "pbs", "active": 1, "shared": 1}]
+    answers["nodes/pve1/storage/pbs/content"] = []
+    group = GuestGroup(name="routers", guests=(101, 102))
+    api, asked = told_by(answers, groups=(group,), backups=BackupSettings(critical=(102, 103)))
+    assert asked.backups("") == ()
+    asks = [params for path, params in api.asked if path.endswith("/content")]
+    assert asks == [{"content": "backup", "vmid": guest} for guest in (101, 102, 103)]
+
+
+def test_where_no_guest_must_have_a_backup_nothing_is_asked() -> None:
+    api, asked = told_by({})
+    assert (asked.backups(""), api.asked) == ((), [])
+
+
 def test_a_storage_that_is_off_on_one_node_is_read_on_another() -> None:
     answers: dict[str, Any] = {
         f"nodes/{node}/storage": [{"storage": "nfs", "active": 1, "shared": 1}] for node in NODES
@@ -246,8 +264,8 @@ def test_where_a_vm_may_go_and_why_not_elsewhere() -> None:
                 "blocking-ha-resources": [{"sid": "vm:102", "cause": "resource-affinity"}],
             }
         },
-        "local_disks": [{"volid": "local-lvm:vm-101-disk-0", "cdrom": 0}, {"volid": "local:iso/x.iso", "cdrom": 1}],
-        "local_resources": ["hostpci0"],
+        "local_disks": [{"volid": "local-lvm:vm-101-disk-0", "cdrom": 0}],
+        "local_resources": [],
     }
     assert pve.move(ROUTER, answer, ["pve2", "pve3"]) == Move(
         guest=101,
@@ -256,8 +274,55 @@ def test_where_a_vm_may_go_and_why_not_elsewhere() -> None:
             "pve3": "unavailable storages: local-zfs, nvme; blocking ha resources: vm:102 resource-affinity",
         },
         local_disks=("local-lvm:vm-101-disk-0",),
-        local_devices=("hostpci0", "CD local:iso/x.iso"),
     )
+
+
+DEVICE = {"allowed_nodes": ["pve2", "pve3"], "local_resources": ["hostpci0"]}
+CD = {"allowed_nodes": ["pve2", "pve3"], "local_disks": [{"volid": "local:iso/x.iso", "cdrom": 1}]}
+MAPPED = {**DEVICE, "mapped-resources": ["hostpci0"], "mapped-resource-info": {"hostpci0": {"name": "gpu"}}}
+USES_DEVICE, HAS_CD = "uses local devices: hostpci0", "has a CD-ROM on local storage; eject it"
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (DEVICE, USES_DEVICE),
+        (MAPPED, USES_DEVICE),
+        ({"mapped-resources": ["hostpci0"]}, USES_DEVICE),
+        (CD, HAS_CD),
+        ({**CD, **DEVICE}, f"{USES_DEVICE}; {HAS_CD}"),
+    ],
+)
+def test_a_running_vm_that_is_bound_to_its_node_may_go_nowhere_whatever_pve_allows(
+    answer: dict[str, Any], why: str
+) -> None:
+    found = pve.move(ROUTER, answer, ["pve2", "pve3"])
+    assert (found.allowed, found.why_not) == ((), {"pve2": why, "pve3": why})
+
+
+def test_what_binds_a_vm_comes_before_pve_s_own_reason() -> None:
+    answer = {**DEVICE, "allowed_nodes": ["pve2"], "not_allowed_nodes": {"pve3": {"unavailable_storages": ["nvme"]}}}
+    assert pve.move(ROUTER, answer, ["pve2", "pve3"]).why_not == {
+        "pve2": USES_DEVICE,
+        "pve3": f"{USES_DEVICE}; unavailable storages: nvme",
+    }
+
+
+def test_a_mapped_device_that_pve_calls_fit_for_live_migration_binds_nothing() -> None:
+    answer = {**MAPPED, "mapped-resource-info": {"hostpci0": {"name": "gpu", "live-migration": 1}}}
+    assert pve.move(ROUTER, answer, ["pve2", "pve3"]).allowed == ("pve2", "pve3")
+
+
+def test_a_stopped_vm_is_not_bound_by_what_only_a_running_one_holds() -> None:
+    stopped = Guest(101, "router-a", "qemu", "pve1", "stopped", 0)
+    found = pve.move(stopped, {**DEVICE, **CD}, ["pve2", "pve3"])
+    assert (found.allowed, found.local_devices) == (("pve2", "pve3"), ("hostpci0", "CD local:iso/x.iso"))
+
+
+def test_a_cloud_init_drive_is_a_disk_that_moves_along() -> None:
+    disk = {"volid": "local-lvm:vm-101-cloudinit", "cdrom": 1}
+    found = pve.move(ROUTER, {"allowed_nodes": ["pve2"], "local_disks": [disk]}, ["pve2", "pve3"])
+    assert (found.allowed, found.local_disks) == (("pve2",), ("local-lvm:vm-101-cloudinit",))
 
 
 def test_a_container_spells_the_same_with_dashes() -> None:
