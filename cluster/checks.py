@@ -15,7 +15,7 @@ from cluster.api import ClusterError
 from cluster.helper import INSTALL, Helper
 from cluster.install import helper_checksum
 from cluster.proxmox import Proxmox, grant
-from cluster.pve import Pve
+from cluster.pve import Pve, backed_up
 from cluster.settings import ClusterSettings
 from cluster.ssh import SshNode
 
@@ -28,10 +28,15 @@ PRIVILEGES: Mapping[str, Mapping[str, str]] = {
         "VM.PowerMgmt": "shutting down and starting guests that cannot move",
         "VM.Config.Options": "switching onboot off while a guest must not start",
     },
-    "/storage": {"Datastore.Audit": "storages and backups"},
+    "/storage": {"Datastore.Audit": "storages"},
 }
 """Path -> privilege -> what the bot needs it for."""
 
+BACKUP_PRIVILEGES: Mapping[str, Mapping[str, str]] = {
+    "/vms": {"VM.Backup": "seeing backups"},
+    "/storage": {"Datastore.AllocateSpace": "seeing backups"},
+}
+"""Only where guests must have a backup: without both, Proxmox VE leaves every backup out of its lists, unsaid."""
 
 WORKERS = 32
 
@@ -74,7 +79,8 @@ def _privileges(pve: Pve, entry: str, settings: ClusterSettings) -> Iterator[Che
     except ClusterError as error:
         yield _failed("token", error)
         return
-    for path, needed in PRIVILEGES.items():
+    for path, always in PRIVILEGES.items():
+        needed = {**always, **(BACKUP_PRIVILEGES.get(path, {}) if backed_up(settings) else {})}
         missing = [privilege for privilege in needed if not granted.get(path, {}).get(privilege)]
         for privilege in missing:
             text = f"{settings.api.token_id} lacks {privilege}: {needed[privilege]}"

@@ -421,7 +421,15 @@ def storage_content(ask: Ask) -> list[Row]:
     if not rows[storage].active:
         raise Denied(f"storage '{storage}' is not online")
     kept = [b for b in ask.model.backups(ask.now) if b.storage == storage and vmid in (None, b.guest)]
-    return [_backup(backup) for backup in kept] if ask.values.get("content") in (None, "backup") else []
+    shown = [backup for backup in kept if _shown(ask, backup)]
+    return [_backup(backup) for backup in shown] if ask.values.get("content") in (None, "backup") else []
+
+
+def _shown(ask: Ask, backup: Backup) -> bool:
+    """PVE's own rule (check_volume_access): `vmid` narrows the list, but shows nothing more. Auditing is not enough."""
+    path = f"/storage/{backup.storage}"
+    owns = ask.may(path, "Datastore.AllocateSpace") and ask.may(f"/vms/{backup.guest}", "VM.Backup")
+    return owns or ask.may(path, "Datastore.Allocate")
 
 
 def _backup(backup: Backup) -> Row:

@@ -186,8 +186,10 @@ AUDIT = frozenset({"Sys.Audit"})
 BOT_ROLE: Mapping[str, frozenset[str]] = {
     "/": AUDIT,
     "/nodes": AUDIT | {"Sys.Modify"},
-    "/vms": frozenset({"VM.Audit", "VM.Migrate", "VM.PowerMgmt", "VM.Config.Options", "VM.GuestAgent.Audit"}),
-    "/storage": frozenset({"Datastore.Audit"}),
+    "/vms": frozenset(
+        {"VM.Audit", "VM.Migrate", "VM.PowerMgmt", "VM.Config.Options", "VM.GuestAgent.Audit", "VM.Backup"}
+    ),
+    "/storage": frozenset({"Datastore.Audit", "Datastore.AllocateSpace"}),
 }
 """What the bot's token is given: no root, no Sys.Console, no Sys.PowerMgmt."""
 

@@ -10,7 +10,7 @@ import pytest
 
 from cluster.checks import CheckLine, check_cluster
 from cluster.install import helper_checksum
-from cluster.settings import ClusterSettings
+from cluster.settings import BackupSettings, ClusterSettings
 from sandbox.lines import Fault
 from sandbox.spec import ClusterSpec, default_spec
 from tests.edges.facing import Night
@@ -63,6 +63,18 @@ def test_a_missing_privilege_comes_with_what_for_and_the_line_that_grants_it(nig
             "`pveum role modify Roundsman --append 1 --privs VM.Config.Options` and "
             "`pveum acl modify /vms --roles Roundsman --users 'roundsman@pve' --tokens 'roundsman@pve!bot'`",
         )
+    }
+
+
+def test_privileges_for_backups_are_asked_for_only_where_guests_must_have_one(night: Night) -> None:
+    night.faces.acl.take("VM.Backup")
+    night.faces.acl.take("Datastore.AllocateSpace")
+    without = night.settings.model_copy(update={"groups": (), "backups": BackupSettings()})
+    assert missing(without) == {}
+    critical = without.model_copy(update={"backups": BackupSettings(critical=(101,))})
+    assert {subject: line.text for subject, line in missing(critical).items()} == {
+        "token on /vms": "roundsman@pve!bot lacks VM.Backup: seeing backups",
+        "token on /storage": "roundsman@pve!bot lacks Datastore.AllocateSpace: seeing backups",
     }
 
 

@@ -101,6 +101,21 @@ READS = (
 )
 
 
+def seen_backups(night: Night, **params: Any) -> list[int]:
+    rows = night.api("pve1").nodes("pve2").storage("backup").content.get(content="backup", **params)
+    return [row["vmid"] for row in rows]
+
+
+def test_a_guest_s_backups_are_listed_by_its_number(night: Night) -> None:
+    assert (seen_backups(night), seen_backups(night, vmid=102)) == ([101, 102], [102])
+
+
+@pytest.mark.parametrize("privilege", ["Datastore.AllocateSpace", "VM.Backup"])
+def test_a_token_that_lacks_either_privilege_sees_no_backup_and_hears_no_error(night: Night, privilege: str) -> None:
+    night.faces.acl.take(privilege)
+    assert (seen_backups(night), seen_backups(night, vmid=102)) == ([], [])
+
+
 def where_is(night: Night, guest: int, ask: str = "pve1") -> dict[str, Any]:
     rows = night.api(ask).cluster.resources.get(type="vm")
     return next(row for row in rows if row["vmid"] == guest)
