@@ -25,7 +25,7 @@ from cluster.api import Cluster
 from cluster.install import helper_checksum
 from commands import answer
 from commands.api import Desk, Reply
-from engine.journal import Pace, Rules
+from engine.journal import Pace, Rules, plain_page
 from engine.port import Saying
 from engine.runner import Runner
 from store.api import CommandRow, RunRow, SecondProcess, StoreError
@@ -125,7 +125,9 @@ class Roundsman:
         )
 
     def _fault(self, row: RunRow, sentence: str) -> Saying:
-        return messages.fault(self._managed[row.cluster], row.id, sentence)
+        """A cluster that is no longer in the settings has nobody to mention; its run stands still all the same."""
+        managed = self._managed.get(row.cluster)
+        return messages.fault(managed, row.id, sentence) if managed else plain_page(row, sentence)
 
     def _make_wall(self) -> WallClock:
         wall, board = WallClock(self._fatal), Board(self._store, self._chat, self._clock)

@@ -19,6 +19,16 @@ def catalogue(sites: Mapping[str, Site]) -> Mapping[str, Workflow]:
     def on_site(
         workflow: Callable[[Run, Site, Mapping[str, Plain]], Plain], run: Run, args: Mapping[str, Plain]
     ) -> Plain:
-        return workflow(run, sites[args["cluster"]], args)
+        return workflow(run, _site(sites, args["cluster"]), args)
 
     return {"rolling_upgrade": partial(on_site, rolling_upgrade)}
+
+
+def _site(sites: Mapping[str, Site], cluster: str) -> Site:
+    """A cluster may be renamed or removed while its run goes on: that run stands still, the others do not."""
+    if cluster not in sites:
+        raise LookupError(
+            f"cluster {cluster} is no longer in the settings; put it back under that name and start the bot again, "
+            "then the run goes on (or ends, with /upgrade abort)"
+        )
+    return sites[cluster]

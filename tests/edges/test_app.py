@@ -22,7 +22,7 @@ from sandbox.direct import SimCluster
 from sandbox.model import Model
 from sandbox.slack import ALICE, BOB, CAROL, CHANNEL, LocalSlack, Message, SlackInThread, run_in_thread
 from sandbox.spec import ClusterSpec, default_spec, managed_settings
-from store.api import SecondProcess, StoreError
+from store.api import RunRow, SecondProcess, StoreError
 from workflows.settings import ManagedCluster
 
 SPEED = 60.0
@@ -134,6 +134,24 @@ def test_a_store_that_fails_ends_the_process_with_a_last_word_in_the_channel(
     eventually(lambda: house.exits == [FAULTED])
     assert word.text.startswith(f"<@{ALICE}> <@{BOB}> 🚨")
     assert "running -> ended" in caplog.text
+
+
+def test_a_cluster_that_left_the_settings_stops_its_own_run_only(house: House) -> None:
+    bot, now = house.running(), house.clock()
+    gone = RunRow("barn-1", "rolling_upgrade", "barn", {"cluster": "barn"}, "active", now, ALICE, now)
+    bot._store.start_run(gone)
+    house.slack.type(ALICE, CHANNEL, "/upgrade cluster nodes=pve1")
+    house.says("May I take pve1?")
+    eventually(lambda: "cluster barn is no longer in the settings; put it back" in parked_at(bot, "barn-1"))
+    assert house.exits == []
+    pages = [row.message["text"] for row in bot._store.outbox("barn-1")]
+    assert len(pages) == 1
+    assert pages[0].startswith("Run barn-1 stands still")
+
+
+def parked_at(bot: Roundsman, run_id: str) -> str:
+    row = bot._store.run(run_id)
+    return str(row.parked["seen"]) if row is not None and row.parked else ""
 
 
 def test_every_secret_of_the_settings_is_known_to_the_log(house: House) -> None:
