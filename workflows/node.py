@@ -17,7 +17,7 @@ from workflows.approvals import Bound, Need, counted, stops_on, tally
 from workflows.drain import Journey, bring_back, drain, start_again
 from workflows.orders import overrides
 from workflows.phases import Phase
-from workflows.putback import await_release, in_mode, putting_back
+from workflows.putback import STILL_UP_S, await_release, in_mode, putting_back
 from workflows.storage import healed
 from workflows.wheel import Approval, Wheel
 
@@ -25,8 +25,6 @@ NOT_AFTER_S = 10.0
 """A command that the node has not begun so many seconds of its own uptime after we read it is refused by the node."""
 NEVER_BEGAN_S = 60.0
 """A unit that is unknown to its node so long after it was sent never began: its own limit passed long ago."""
-STILL_UP_S = 300.0
-"""A node that answers with the old boot id so long after the reboot was sent is not rebooting (molly-guard, a hang)."""
 
 
 @dataclass(slots=True)

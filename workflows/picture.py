@@ -142,7 +142,7 @@ def _left(nodes: Sequence[str], entries: Sequence[Entry]) -> Iterator[str]:
     }
     for node in nodes:
         on = key_of(node, Phase.MAINTENANCE) in did
-        off = {key_of(node, Phase.RELEASE), key_of(node, Phase.PUT_BACK, "off")} & did
+        off = {key_of(node, Phase.RELEASE), key_of(node, Phase.PUT_BACK)} & did
         if on and not off:
             yield f"{node} is in maintenance mode"
         stopped = {k.split(".")[2] for k in did if k.startswith(f"{node}.{Phase.STOP}.") and k.endswith(".onboot")}

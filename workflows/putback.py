@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from cluster.facts import Read, Topic
+from cluster.world import GatePhase
 from engine.port import Look, Waiting
 from workflows import messages
 from workflows.approvals import listed
@@ -19,6 +20,8 @@ from workflows.phases import Phase
 from workflows.storage import healed
 from workflows.wheel import Aborted, GaveUp, Halt, Mode, Wheel
 
+STILL_UP_S = 300.0
+"""A node that answers with the old boot id so long after the reboot was sent is not rebooting (molly-guard, a hang)."""
 ON_ITS_WAY_S = 30.0
 """So long after the last act the world may not show it yet: a reboot is refused 10 s later, but the HA manager takes up
 to 20 s until its status shows a request for maintenance mode."""
@@ -39,15 +42,19 @@ def putting_back(w: Wheel, journey: Journey) -> Iterator[None]:
 
 def _put_back(w: Wheel, journey: Journey, halt: Halt) -> None:
     """1. what was begun ends: upgrade, reboot, moves; 2. the storage heals; 3. guests start; 4. maintenance off."""
-    if not w.own.maintenance and not w.own.stopped:
-        return  # nothing was changed yet, or all of it is put back
     abort = isinstance(halt, Aborted)
     w.mode = Mode.ABORT if abort else Mode.SKIP
+    struck = w.approval.bound.boot_id if w.approval and w.own.down else ""
     w.approval = None
+    if not w.own.maintenance and not w.own.stopped:
+        if journey.moved:  # it came while they were brought back
+            away = f"guests {listed(sorted(journey.moved))} may not all be back on {w.node}"
+            w.say(Phase.PUT_BACK, "over", lambda: messages.put_back(w.node, [], [away]))
+        return
     w.say(Phase.PUT_BACK, "", lambda: messages.putting_back(w.node, "aborted" if abort else "skipped"))
     done: list[str] = []
     left: list[str] = []
-    ended = _tried(left, lambda: _let_end(w))
+    ended = _tried(left, lambda: _let_end(w, struck))
     whole = ended and _tried(left, lambda: healed(w, "putback"))
     if journey.stopped:
         if whole and _tried(left, lambda: start_again(w, journey)):
@@ -78,7 +85,8 @@ def _maintenance_off(w: Wheel, why_not: str, done: list[str], left: list[str]) -
             return
         if why_not:
             raise GaveUp(why_not)
-        w.act(Phase.PUT_BACK, lambda *_: w.site.cluster.maintenance(w.node, False), "off")
+        w.owns(down=frozenset())
+        w.gated(Phase.PUT_BACK, GatePhase.HEALED, lambda *_: w.site.cluster.maintenance(w.node, False))
         await_release(w, Phase.PUT_BACK)
         w.owns(maintenance=frozenset(), down=frozenset())
         w.reduced = False
@@ -120,12 +128,12 @@ def await_release(w: Wheel, phase: Phase) -> None:
     )
 
 
-def _let_end(w: Wheel) -> None:
+def _let_end(w: Wheel, struck: str) -> None:
     """Wait until the node answers and nothing of ours runs on it: no dpkg, no migration, no boot under way."""
     limits = w.site.managed.limits
     w.wait(
         Phase.PUT_BACK,
-        lambda at: _quiet(w, at),
+        lambda at: _quiet(w, at, struck),
         max(limits.upgrade, limits.reboot, limits.drain),
         why=f"what was begun on {w.node} to end",
         who="dpkg, the migrations or the boot, by ending",
@@ -133,7 +141,8 @@ def _let_end(w: Wheel) -> None:
     )
 
 
-def _quiet(w: Wheel, at: Look) -> Any:
+def _quiet(w: Wheel, at: Look, struck: str) -> Any:
+    """`struck`: the boot that a reboot was sent to, "" if none was."""
     status = w.site.cluster.node_status(w.node)
     if status.apt_busy:
         return Waiting(f"{status.apt_busy} is at work")
@@ -147,8 +156,7 @@ def _quiet(w: Wheel, at: Look) -> Any:
     if moving:
         return Waiting(f"{len(moving)} tasks of guests are running")
     if at.now - at.since < ON_ITS_WAY_S:
-        if w.own.down:
-            return Waiting("a reboot may still be on its way")
-        if w.node not in ha.value.maintenance:
-            return Waiting("a request for maintenance mode may still be on its way")
+        return Waiting("an order of ours may still be on its way")
+    if struck and status.boot_id == struck and at.now - at.since < STILL_UP_S:
+        return Waiting("a reboot may still be under way")
     return True
