@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -173,7 +174,7 @@ class BotProcess:
     def _begin(self) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, *self.program, "run"],
+                [*_not_alone(), sys.executable, *self.program, "run"],
                 cwd=REPOSITORY,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
@@ -197,3 +198,9 @@ class BotProcess:
                 self._process = self._begin()
             self.starts += 1
             self._told(f"The bot is process {self.pid} now; it goes on from its journal.")
+
+
+def _not_alone() -> tuple[str, ...]:
+    """So that even a sandbox that is killed leaves no bot behind: it ends with its parent (Linux alone can do that)."""
+    setpriv = shutil.which("setpriv")
+    return (setpriv, "--pdeathsig", "TERM") if setpriv else ()
