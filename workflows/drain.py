@@ -3,13 +3,16 @@ OK with guests left, an HA migration is OK before anything moved)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from cluster.api import Refused, TaskRef, Uncertain
+from cluster.api import ClusterError, Refused, TaskRef, Uncertain, Unreachable
 from cluster.facts import Capacity, Guest, Machines, Move, Read, Topic
+from cluster.gates._common import members_up
 from cluster.settings import GuestGroup
+from cluster.world import World
 from engine.port import Look, Waiting
 from workflows import messages
 from workflows.approvals import listed
@@ -32,10 +35,10 @@ class Journey:
     stopped: dict[int, bool] = field(default_factory=dict)
 
     def note(self, item: Mapping[str, Any]) -> None:
-        if item["how"] == "ha":
-            self.by_ha.append(item["guest"])
-        else:
+        if item["how"] != "ha":
             self.moved[item["guest"]] = item["target"]
+        elif item["guest"] not in self.by_ha:
+            self.by_ha.append(item["guest"])
 
 
 def drain(w: Wheel, journey: Journey) -> None:
@@ -64,9 +67,11 @@ def next_guest(w: Wheel) -> Any:
     machines = w.site.cluster.survey(frozenset({Topic.GUESTS, Topic.MOVES, Topic.CAPACITY}), w.node)
     if not isinstance(machines.guests, Read):
         return Waiting(machines.guests.why)
-    here = [g for g in machines.guests.value if g.node == w.node and g.running and not g.template]
+    here = [g for g in machines.guests.value if g.node == w.node and g.status != "stopped" and not g.template]
     if not here:
         return {"guest": None}
+    if odd := [f"guest {g.id} is {g.status}" for g in here if not g.running]:
+        return Waiting("; ".join(odd))  # neither to be moved nor to be called gone
     if not isinstance(machines.moves, Read):
         return Waiting(machines.moves.why)
     guest = min(here, key=lambda g: (not g.ha, g.id))
@@ -109,8 +114,9 @@ def _find(w: Wheel, guest_id: int) -> Guest:
     raise Refused(f"guest {guest_id} is no longer listed in the cluster")
 
 
-def _move(w: Wheel, item: Mapping[str, Any], target: str) -> None:
-    """Start the migration (or leave it to HA), then believe the listing alone."""
+def _move(w: Wheel, item: Mapping[str, Any], target: str) -> bool:
+    """Start the migration (or leave it to HA), then believe the listing alone. False: it did not move, and a person
+    said retry."""
     guest_id, detail = item["guest"], str(item["guest"])
     if item["how"] == "ha":
         started = {"upid": "", "source": item["source"]}
@@ -127,8 +133,10 @@ def _move(w: Wheel, item: Mapping[str, Any], target: str) -> None:
         who="the migration, by ending",
         detail=f"{detail}.end",
     )
-    if ended != "arrived":
-        w.hold(w.key(Phase.MOVE, detail), f"guest {guest_id} did not move: {ended}")
+    if ended == "arrived":
+        return True
+    w.hold(w.key(Phase.MOVE, detail), f"guest {guest_id} did not move: {ended}")
+    return False
 
 
 def _start_move(w: Wheel, guest_id: int, target: str, again: bool, began: float) -> dict[str, Any]:
@@ -174,34 +182,88 @@ def _stop(w: Wheel, journey: Journey, item: Mapping[str, Any]) -> None:
         return
     guest_id, detail = item["guest"], str(item["guest"])
     cluster = w.site.cluster
-    onboot = w.act(Phase.STOP, lambda *_: cluster.onboot(_find(w, guest_id)), f"{detail}.onboot")
+    onboot = w.act(Phase.STOP, lambda *_: _onboot(w, guest_id), f"{detail}.onboot")
     journey.stopped.setdefault(guest_id, onboot)
     w.owns(stopped=w.own.stopped | {guest_id})
     if onboot:
         w.act(Phase.STOP, lambda *_: cluster.set_onboot(_find(w, guest_id), False), f"{detail}.off")
-    w.act(Phase.STOP, lambda *_: _shut_down(w, guest_id), detail)
-    w.say(Phase.STOP, detail, lambda: messages.stopping(w.node, guest_id, item["name"]))
+
+    def send() -> None:
+        w.act(Phase.STOP, lambda *_: _shut_down(w, guest_id), detail)
+        w.say(Phase.STOP, detail, lambda: messages.stopping(w.node, guest_id, item["name"]))
+
     patience = w.site.managed.shutdown_timeout * 2
-    w.wait(
-        Phase.STOP,
-        lambda _: _status(w, guest_id, "stopped"),
-        patience,
-        why=f"guest {guest_id} to shut down",
-        who="the guest, by shutting down",
-        detail=f"{detail}.end",
-    )
+    _until(w, Phase.STOP, guest_id, "stopped", send, patience, to="shut down", detail=f"{detail}.end")
+
+
+def _onboot(w: Wheel, guest_id: int) -> bool:
+    """Its onboot, of a guest that may be stopped: nothing is changed on one that may not."""
+    _spared(w, guest_id)
+    return w.site.cluster.onboot(_find(w, guest_id))
 
 
 def _shut_down(w: Wheel, guest_id: int) -> str:
     guest = _find(w, guest_id)
-    if not guest.running:
+    if guest.status == "stopped":
         return ""
+    _spared(w, guest_id)
     return w.site.cluster.shutdown(guest, int(w.site.managed.shutdown_timeout)).upid
 
 
-def _status(w: Wheel, guest_id: int, wanted: str) -> Any:
-    guest = _find(w, guest_id)
-    return wanted if guest.status == wanted else Waiting(f"it is {guest.status}")
+def _spared(w: Wheel, guest_id: int) -> None:
+    """Raises Refused if a guest group of the settings needs this guest, as the cluster is at this very moment."""
+    machines = w.site.cluster.survey(frozenset({Topic.GUESTS, Topic.MEMBERSHIP}), w.node)
+    for reading in (machines.guests, machines.membership):
+        if not isinstance(reading, Read):
+            raise Unreachable(f"whether guest {guest_id} can be spared is not known: {reading.why}")
+    world = World(w.site.managed, machines)
+    for group in w.site.managed.groups:
+        others = {guest.id for guest in members_up(world, group)} - {guest_id}
+        if guest_id in group.guests and len(others) < group.keep_running:
+            last = f"guest {guest_id} is the last running member" if not others else f"guest {guest_id} is needed"
+            why = f"{last} of {group.name}: {len(others)} of {len(group.guests)} would run, {group.keep_running} must"
+            raise Refused(why, f"start another member of {group.name} on another node")
+
+
+def _until(
+    w: Wheel,
+    phase: Phase,
+    guest_id: int,
+    wanted: str,
+    send: Callable[[], None],
+    patience: float,
+    *,
+    to: str,
+    detail: str,
+) -> None:
+    """Send, and wait for the guest to have this status. Not in time: a hold, and a retry sends it again."""
+    while True:
+        send()
+        seen = w.wait(
+            phase,
+            lambda at: _status(w, guest_id, wanted, at),
+            patience,
+            why=f"guest {guest_id} to {to}",
+            who=f"the guest, by being {wanted}",
+            detail=detail,
+        )
+        if seen == wanted:
+            return
+        why = f"waited {messages.span(patience)} in vain for guest {guest_id} to {to}; last seen: {seen}"
+        w.hold(w.key(phase, detail), why)
+
+
+def _status(w: Wheel, guest_id: int, wanted: str, at: Look) -> Any:
+    """What is wanted; or, when the time is up, what was seen instead."""
+    try:
+        status = _find(w, guest_id).status
+    except ClusterError as silent:
+        seen = messages.host(str(silent))
+    else:
+        if status == wanted:
+            return wanted
+        seen = f"it is {status}"
+    return seen if at.now >= at.deadline else Waiting(seen)
 
 
 # ---- and back ----------------------------------------------------------------------------------------------------
@@ -210,23 +272,16 @@ def _status(w: Wheel, guest_id: int, wanted: str) -> Any:
 def start_again(w: Wheel, journey: Journey) -> None:
     """What was shut down for the reboot is started after the heal, and its onboot is put back."""
     for guest_id, onboot in journey.stopped.items():
-        detail = f"{guest_id}.start"
-        w.act(Phase.RETURN, lambda *_, g=guest_id: _start(w, g), detail)
-        if onboot:
-            w.act(
-                Phase.RETURN,
-                lambda *_, g=guest_id: w.site.cluster.set_onboot(_find(w, g), True),
-                f"{guest_id}.onboot",
-            )
-        w.wait(
-            Phase.RETURN,
-            lambda _, g=guest_id: _status(w, g, "running"),  # type: ignore[misc]
-            w.site.managed.limits.guests_back,
-            why=f"guest {guest_id} to run again",
-            who="the guest, by starting",
-            detail=f"{guest_id}.running",
-        )
+        send = partial(_send_start, w, guest_id, onboot)
+        patience = w.site.managed.limits.guests_back
+        _until(w, Phase.RETURN, guest_id, "running", send, patience, to="run again", detail=f"{guest_id}.running")
         w.owns(stopped=w.own.stopped - {guest_id})
+
+
+def _send_start(w: Wheel, guest_id: int, onboot: bool) -> None:
+    w.act(Phase.RETURN, lambda *_: _start(w, guest_id), f"{guest_id}.start")
+    if onboot:
+        w.act(Phase.RETURN, lambda *_: w.site.cluster.set_onboot(_find(w, guest_id), True), f"{guest_id}.onboot")
 
 
 def _start(w: Wheel, guest_id: int) -> str:
@@ -238,11 +293,9 @@ def bring_back(w: Wheel, journey: Journey) -> None:
     """Moved guests return to their node, one after the other, as the settings say. HA brings its own back."""
     if w.site.managed.move_back:
         for guest_id in (*journey.by_ha, *journey.moved):
-            item = w.read(Phase.RETURN, lambda g=guest_id: _way_back(w, g), f"reading where guest {guest_id} is")  # type: ignore[misc]
-            if item["guest"] is not None:
-                _move(w, item, w.node)
+            _bring(w, guest_id)
     guests = sorted({*journey.moved, *journey.by_ha, *journey.stopped})
-    w.wait(
+    found = w.wait(
         Phase.RETURN,
         lambda _: _all_running(w, guests),
         w.site.managed.limits.guests_back,
@@ -250,7 +303,15 @@ def bring_back(w: Wheel, journey: Journey) -> None:
         who="the guests, by running",
         detail="running",
     )
-    w.say(Phase.RETURN, "", lambda: messages.returned(w.node, guests))
+    w.say(Phase.RETURN, "", lambda: messages.returned(w.node, found["back"], found["away"]))
+
+
+def _bring(w: Wheel, guest_id: int) -> None:
+    """A move that failed is tried again after a retry, unless the guest is back meanwhile."""
+    while True:
+        item = w.read(Phase.RETURN, lambda: _way_back(w, guest_id), f"reading where guest {guest_id} is")
+        if item["guest"] is None or _move(w, item, w.node):
+            return
 
 
 def _way_back(w: Wheel, guest_id: int) -> Any:
@@ -261,5 +322,8 @@ def _way_back(w: Wheel, guest_id: int) -> Any:
 
 
 def _all_running(w: Wheel, guests: Sequence[int]) -> Any:
-    down = [g.id for g in w.site.cluster.guests() if g.id in guests and not g.running]
-    return Waiting(f"not running: {listed(down)}") if down else True
+    ours = [guest for guest in w.site.cluster.guests() if guest.id in guests]
+    if down := [guest.id for guest in ours if not guest.running]:
+        return Waiting(f"not running: {listed(down)}")
+    away = {str(guest.id): guest.node for guest in ours if guest.node != w.node}
+    return {"back": sorted(guest.id for guest in ours if guest.node == w.node), "away": away}

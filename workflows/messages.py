@@ -284,9 +284,11 @@ def released(node: str, gates: str) -> Saying:
     return _note(f"✅ {node}: maintenance mode is off ({gates}).")
 
 
-def returned(node: str, guests: Sequence[int]) -> Saying:
-    who = f"guests back and running: {listed(guests)}" if guests else "no guest had to come back"
-    return _note(f"🏠 {node}: {who}.")
+def returned(node: str, guests: Sequence[int], away: Mapping[str, str]) -> Saying:
+    """`away`: guest -> the node on which it runs instead."""
+    back = [f"guests back and running: {listed(guests)}"] if guests else []
+    stay = [f"{guest} runs on {there}" for guest, there in away.items()]
+    return _note(f"🏠 {node}: {'; '.join(back + stay) or 'no guest had to come back'}.")
 
 
 def node_done(node: str, took: float) -> Saying:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from cluster.facts import Capacity, Guest, Machines, Member, Membership, Move, Read
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from cluster.api import Refused, TaskRef, Unreachable
+from cluster.facts import Capacity, Guest, Machines, Member, Membership, Move, Read, Topic, Unread
 from cluster.settings import GuestGroup
-from workflows.drain import choose
+from engine.port import Waiting
+from workflows import messages
+from workflows.drain import _shut_down, choose, next_guest
 from workflows.plan import impossible
 
 GIB = 1 << 30
@@ -47,6 +56,84 @@ def test_a_guest_that_fits_nowhere_goes_nowhere() -> None:
 def test_a_node_that_we_have_down_takes_nobody() -> None:
     world = machines(guest(101, "pve1"))
     assert choose(world, guest(101, "pve1"), move(101, "pve2", "pve3"), (), frozenset({"pve2"})) == "pve3"
+
+
+# ---- what is left on the node, and what may be stopped -------------------------------------------------------------
+
+
+@dataclass
+class Few:
+    """The few things of a cluster that a drain asks."""
+
+    machines: Machines
+    stopped: list[int] = field(default_factory=list)
+
+    def survey(self, topics: frozenset[Topic], node: str | None) -> Machines:
+        return self.machines
+
+    def guests(self) -> tuple[Guest, ...]:
+        return (guest(101, "pve1"), guest(102, "pve2"))
+
+    def shutdown(self, guest: Guest, timeout_s: int) -> TaskRef:
+        self.stopped.append(guest.id)
+        return TaskRef("UPID:pve1:1")
+
+
+def wheel(few: Few) -> Any:
+    managed = SimpleNamespace(groups=ROUTERS, shutdown_timeout=180.0)
+    return SimpleNamespace(node="pve1", site=SimpleNamespace(cluster=few, managed=managed))
+
+
+@pytest.mark.parametrize("status", ["unknown", "paused"])
+def test_a_guest_that_neither_runs_nor_is_stopped_is_waited_for(status: str) -> None:
+    world = machines(replace(guest(101, "pve1"), status=status), guest(102, "pve2"))
+    assert next_guest(wheel(Few(world))) == Waiting(f"guest 101 is {status}")
+
+
+def test_stopped_guests_templates_and_those_of_other_nodes_leave_nothing_to_do() -> None:
+    template = replace(guest(104, "pve1"), status="unknown", template=True)
+    world = machines(replace(guest(101, "pve1"), status="stopped"), guest(102, "pve2"), template)
+    assert next_guest(wheel(Few(world))) == {"guest": None}
+
+
+def routers(*, status: str = "running", online: bool = True) -> Machines:
+    """router-a (101) runs on pve1; of router-b (102), on pve2, it is said."""
+    rows = (Member("pve1", True, 1), Member("pve2", online, 1))
+    world = machines(guest(101, "pve1"), replace(guest(102, "pve2"), status=status))
+    return replace(world, membership=Read(Membership("lab", True, rows, 1, 0, 4), 0.0))
+
+
+def test_a_router_is_shut_down_while_the_other_one_runs() -> None:
+    few = Few(routers())
+    _shut_down(wheel(few), 101)
+    assert few.stopped == [101]
+
+
+@pytest.mark.parametrize("last", [routers(status="stopped"), routers(status="unknown"), routers(online=False)])
+def test_the_last_router_is_never_shut_down(last: Machines) -> None:
+    few = Few(last)
+    with pytest.raises(Refused, match="guest 101 is the last running member of routers: 0 of 2 would run, 1 must"):
+        _shut_down(wheel(few), 101)
+    assert few.stopped == []
+
+
+@pytest.mark.parametrize("topic", [Topic.GUESTS, Topic.MEMBERSHIP])
+def test_nobody_is_shut_down_while_nobody_says_who_else_runs(topic: Topic) -> None:
+    unread: dict[str, Any] = {topic: Unread("HTTP 500", 0.0)}
+    few = Few(replace(routers(), **unread))
+    with pytest.raises(Unreachable, match="whether guest 101 can be spared is not known: HTTP 500"):
+        _shut_down(wheel(few), 101)
+    assert few.stopped == []
+
+
+def test_a_guest_that_runs_elsewhere_is_not_called_back() -> None:
+    assert messages.returned("pve3", [103], {"104": "pve1"}).text.endswith(
+        "pve3: guests back and running: 103; 104 runs on pve1."
+    )
+    assert messages.returned("pve3", [], {}).text.endswith("no guest had to come back.")
+
+
+# ---- votes -----------------------------------------------------------------------------------------------------------
 
 
 def members(*votes: int, quorum: int, qdevice: int = 0) -> Membership:
