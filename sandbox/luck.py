@@ -47,7 +47,7 @@ class Odds:
     order_at_read: float = 0.01
     order_any_time: float = 0.4
     arrives_late: float = 0.08
-    change_of_mind: float = 0.1
+    change_of_mind: float = 0.04
     late: float = 0.06
     careless: float = 0.15  # somebody rejects, or who may nothing tries
     slack_down: float = 0.1
@@ -264,7 +264,7 @@ class LuckyNight(Night):
             self._answer(ts)
         elif "I hold" in text:
             self._holds += 1
-            self._soon(self.luck.uniform(5 * MINUTE, 3 * HOUR), self._end_hold)
+            self._soon(self.luck.uniform(5 * MINUTE, HOUR), self._end_hold)
         elif "Paused" in text:
             self._soon(self.luck.uniform(MINUTE, 2 * HOUR), partial(self.type, "bob", "/upgrade resume"))
 
@@ -280,7 +280,7 @@ class LuckyNight(Night):
         elif self._happens(self.odds.late):
             self._soon(wait * self.luck.uniform(0.9, 1.1), partial(self.react, "carol", ts, "white_check_mark"))
         else:
-            self._approve(ts, self.luck.uniform(0, 15 * MINUTE))
+            self._approve(ts, self.luck.uniform(0, 5 * MINUTE))
         if self._happens(self.odds.change_of_mind):
             self._soon(self.luck.uniform(0, 40 * MINUTE), partial(self._takes_back, ts))
 
