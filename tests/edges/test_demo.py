@@ -114,7 +114,8 @@ def shape(message: Message) -> str:
 @pytest.mark.timeout(180)
 def test_people_who_act_by_themselves_take_three_nodes_and_the_verdict_is_passed() -> None:
     night = played("--play", "--speed", "300", "--port", "0")
-    assert night.stdout.endswith("PASSED: done: 3 nodes upgraded, 3 approvals, 0 pages, invariants held\n")
+    verdict = "PASSED: done: 3 nodes upgraded, 3 approvals, 0 pages, invariants held\n"
+    assert night.stdout.endswith(verdict), night.stdout
     assert night.returncode == 0
     heals, asks = night.stdout.index("pve2: fully healed after"), night.stdout.index("May I take pve1?")
     assert heals < asks, "the slow heal of pve2 did not hold pve1 back"
