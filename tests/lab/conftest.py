@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,8 @@ import pytest
 from tests.lab.guests import PretendGuests
 from tests.lab.hardware import Lab, missing
 from tests.lab.stand_in import ProxmoxStandIn
+
+LOCK = Path(tempfile.gettempdir(), "roundsman-lab.lock")
 
 
 @pytest.fixture
@@ -23,6 +27,12 @@ def lab(replica: int, tmp_path: Path) -> Iterator[Lab]:
     extended attributes, which a tmpfs or an overlay does not keep."""
     if why := missing():
         pytest.fail(f"no lab here: {why} (scripts/test --full installs it)")
+    with LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # whoever else runs a lab on this machine is waited for
+        yield from _lab(replica, tmp_path)
+
+
+def _lab(replica: int, tmp_path: Path) -> Iterator[Lab]:
     made = Lab(Path("/srv/roundsman-lab"), replica=replica)
     made.down()  # what an earlier run may have left
     stand_in = ProxmoxStandIn(made, tmp_path / "stand-in")
