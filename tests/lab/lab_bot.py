@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.api import UnitState
+from cluster.install import helper_checksum
 from cluster.live import LiveCluster
 from engine.journal import Pace, Rules
 from engine.port import Workflow
@@ -18,7 +19,7 @@ from sandbox.simchat import SimChat
 from store.api import RunRow
 from store.opening import open_store
 from tests.lab.hardware import Lab
-from tests.lab.stand_in import ProxmoxStandIn, checksum
+from tests.lab.stand_in import ProxmoxStandIn
 from workflows import catalogue
 from workflows.approvals import note_vote
 from workflows.site import Site
@@ -33,7 +34,7 @@ class LabBot:
         self.store = open_store(folder / "roundsman.sqlite3")
         self.chat = SimChat()
         self.live = LiveCluster(self.managed, time.time, time.sleep)
-        self.site = Site(self.managed, self.live, self.chat, self.store, time.time, checksum())
+        self.site = Site(self.managed, self.live, self.chat, self.store, time.time, helper_checksum())
         self.thread: list[str] = []
         self.died: list[BaseException] = []
         self._stopping = threading.Event()

@@ -11,7 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from cluster.install import helper_checksum
 from sandbox.model import Model
 from sandbox.nodes import TOKEN, Faces
 from sandbox.spec import ClusterSpec
@@ -131,7 +130,3 @@ class ProxmoxStandIn:
             verb, whom = line.split()
             self.faces.run(lambda w=whom, on=verb == "enable": self.model.ha_manager.request(w, on, "us", {}))  # type: ignore[misc]
         self._read[name] = len(lines)
-
-
-def checksum() -> str:
-    return helper_checksum()
