@@ -11,10 +11,10 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
+from base.settings import Duration, Section
 from bot import credentials
 from bot.settings_file import Document, Place, Problem, parse
 from bot.settings_rules import broken_rules
-from cluster.settings import Duration, Section
 from workflows.settings import ManagedCluster
 
 EXAMPLE = "deploy/roundsman.example.yaml"

@@ -9,8 +9,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, BeforeValidator, SecretStr
 from pydantic.fields import FieldInfo
 
+from base.settings import seconds
 from bot.settings import Settings
-from cluster.settings import seconds
 
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 

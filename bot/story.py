@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from engine.port import Saying
 from store.api import Entry, OrderRow, OutboxRow, RunRow, Store
 from workflows.messages import span
 from workflows.orders import Order
-from workflows.phases import Phase, key_of
+from workflows.phases import UPGRADE, Phase, key_of
 from workflows.picture import Wait, picture
 from workflows.roles import mention
 
@@ -58,7 +58,7 @@ class Story:
         saying = Saying.of(row.message)
         match saying.kind:
             case "board":
-                return views.board(picture(self.run, self.entries, self.orders))
+                return BOARDS[self.run.workflow](self)
             case "approval":
                 return views.approval(saying, self.closed(row))
             case "progress":
@@ -150,6 +150,14 @@ class Story:
 
     def _newest_progress(self, row: OutboxRow) -> int:
         return max(r.id for r in self.rows if kind(r) == "progress" and node_of(r) == node_of(row))
+
+
+def _upgrade_board(story: Story) -> View:
+    return views.board(picture(story.run, story.entries, story.orders))
+
+
+BOARDS: Mapping[str, Callable[[Story], View]] = {UPGRADE: _upgrade_board}
+"""How the board of a run looks, for each workflow."""
 
 
 def _base(entry: Entry) -> str:

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from commands.api import Desk, Typed, Wrong
 from store.api import AuditRow, OrderRow, RunRow
 from workflows.orders import Order
+from workflows.phases import UPGRADE
 from workflows.picture import RunPicture, picture
 from workflows.roles import may_operate, may_override, mention
 from workflows.settings import ManagedCluster
@@ -51,15 +52,15 @@ def seen(desk: Desk, run: RunRow) -> RunPicture:
 
 def latest(desk: Desk, managed: ManagedCluster) -> RunRow:
     """The active run, else the last one. Raises Wrong where there never was one."""
-    active = desk.store.runs(cluster=managed.name, state="active", limit=1)
-    runs = active or desk.store.runs(cluster=managed.name, limit=1)
+    active = desk.store.runs(cluster=managed.name, state="active", workflow=UPGRADE, limit=1)
+    runs = active or desk.store.runs(cluster=managed.name, workflow=UPGRADE, limit=1)
     if not runs:
         raise Wrong(f"*{managed.name}* has had no run yet. `/upgrade cluster {managed.name}` starts one.")
     return runs[0]
 
 
 def active(desk: Desk, managed: ManagedCluster) -> RunRow:
-    runs = desk.store.runs(cluster=managed.name, state="active", limit=1)
+    runs = desk.store.runs(cluster=managed.name, state="active", workflow=UPGRADE, limit=1)
     if not runs:
         raise Wrong(f"no run of *{managed.name}* is active. `/upgrade cluster {managed.name}` starts one.")
     return runs[0]

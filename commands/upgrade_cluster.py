@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from commands.api import Command, Desk, Reply, Typed, Wrong
 from commands.finding import cluster_in, did_you_mean, link_to, must_operate, seen
 from store.api import AuditRow, RunRow
+from workflows.phases import UPGRADE
 from workflows.settings import ManagedCluster
 
 USAGE = "/upgrade cluster [NAME] [nodes=pve1,pve2] [reboot=if-needed|always] [dry-run]"
@@ -57,7 +58,7 @@ def handle(desk: Desk, typed: Typed, words: list[str]) -> Reply:
     start = parse(managed, list(desk.clusters), rest)
     run = _row(desk, typed, managed, start)
     if desk.store.run(run.id) is None:
-        for other in desk.store.runs(cluster=managed.name, state="active"):
+        for other in desk.store.runs(cluster=managed.name, state="active", workflow=UPGRADE):
             if seen(desk, other).state != "watching":
                 raise Wrong(f"a run of *{managed.name}* is active already: {link_to(desk, other)} (`{other.id}`).")
     detail = {"nodes": list(start.nodes), "reboot": start.reboot, "dry_run": start.dry_run}
@@ -70,7 +71,7 @@ def _row(desk: Desk, typed: Typed, managed: ManagedCluster, start: Start) -> Run
     """The id follows from what was typed, so that a command delivered twice starts one run."""
     mark = hashlib.sha256(f"{managed.name} {typed.source}".encode()).hexdigest()[:8]
     day = datetime.fromtimestamp(desk.now, UTC)
-    known = [r for r in desk.store.runs(cluster=managed.name) if r.id.endswith(mark)]
+    known = [r for r in desk.store.runs(cluster=managed.name, workflow=UPGRADE) if r.id.endswith(mark)]
     run_id = known[0].id if known else f"{managed.name}-{day:%Y%m%d}-{mark}"
     args = {
         "cluster": managed.name,
@@ -79,7 +80,7 @@ def _row(desk: Desk, typed: Typed, managed: ManagedCluster, start: Start) -> Run
         "dry_run": start.dry_run,
         "by": typed.by,
     }
-    return RunRow(run_id, "rolling_upgrade", managed.name, args, "active", desk.now, typed.by, desk.now)
+    return RunRow(run_id, UPGRADE, managed.name, args, "active", desk.now, typed.by, desk.now)
 
 
 COMMANDS = (

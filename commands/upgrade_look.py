@@ -5,6 +5,7 @@ from __future__ import annotations
 from commands.api import Command, Desk, Reply, Typed
 from commands.finding import cluster_in, latest, link_to, nothing_else, seen
 from workflows import messages
+from workflows.phases import UPGRADE
 from workflows.picture import NodePicture, RunPicture
 
 MOST_RUNS = 10
@@ -56,7 +57,7 @@ def _why(now: RunPicture, at: float) -> str:
 def history(desk: Desk, typed: Typed, words: list[str]) -> Reply:
     managed, rest = cluster_in(desk, typed, words)
     nothing_else(rest, "/upgrade history", list(desk.clusters))
-    runs = desk.store.runs(cluster=managed.name, limit=MOST_RUNS)
+    runs = desk.store.runs(cluster=managed.name, workflow=UPGRADE, limit=MOST_RUNS)
     if not runs:
         return Reply(f"*{managed.name}* has had no run yet.")
     lines = []

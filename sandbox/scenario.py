@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from cluster.settings import seconds
+from base.settings import seconds
 from sandbox.cast import IDS
 from sandbox.faults import Fault
 from sandbox.spec import BadSpec, ClusterSpec

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
-from cluster.settings import GuestGroup, seconds
+from base.settings import seconds
+from cluster.settings import GuestGroup
 from workflows.settings import ManagedCluster
 
 GIB = 1 << 30

@@ -81,7 +81,8 @@ class OutboxRow:
 
 @dataclass(frozen=True, slots=True)
 class OrderRow:
-    """What a person ordered: verb "pause", "resume", "abort", "skip", "retry", "override". Never deleted.
+    """What a person ordered: verb "pause", "resume", "abort", "skip", "retry", "override"; of an outage "ack",
+    "snooze", "resolve". Never deleted.
 
     `about`: the node of a skip, the hold key that a retry answers, "GATE NODE" of an override.
     `source` makes it idempotent (Slack may deliver twice): a second row with the same source is not written.
@@ -135,6 +136,80 @@ class AuditRow:
     detail: Mapping[str, Plain] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class AlertRow:
+    """Something that is wrong, as a probe, a webhook, a watch or a person said. One row per outage and fingerprint.
+
+    `outage`: id of the run that wakes people for it. `source`: "probe", "webhook", "watch" or "person". `subject`: what
+    it is about ("guest 101", "pve2"). `began_at`: first sign of it; `at`: last word of it; `count`: words so far.
+    `cleared_at`: None while it fires.
+    """
+
+    outage: str
+    cluster: str
+    fingerprint: str
+    source: str
+    subject: str
+    summary: str
+    severity: str
+    began_at: float
+    at: float
+    count: int = 1
+    cleared_at: float | None = None
+    detail: Mapping[str, Plain] = field(default_factory=dict)
+
+    @property
+    def firing(self) -> bool:
+        return self.cleared_at is None
+
+
+@dataclass(frozen=True, slots=True)
+class PageRow:
+    """One try to wake one person in one way. (run_id, key) is unique; written as "sending" before the service is asked,
+    so that a try which a crash cut off can be looked up.
+
+    `state`: "sending", "sent", "failed", "acknowledged", "cancelled", "expired". `receipt`: what the service calls it.
+    """
+
+    run_id: str
+    key: str
+    person: str
+    how: str
+    state: str
+    at: float
+    changed_at: float
+    receipt: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ShiftOverrideRow:
+    """A change of a rota for a while; of several, the one written last wins. `person` "": back to the plan.
+
+    `kind`: "replace" (instead of whoever the plan names; `instead` narrows that to one person) or "add" (beside them).
+    """
+
+    id: int
+    rota: str
+    kind: str
+    person: str
+    instead: str
+    start: float
+    end: float
+    by: str
+    at: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A last known fact: a calendar's last good copy, a path's last success, a proven pager, a restore drill."""
+
+    name: str
+    value: Plain
+    at: float
+
+
 class Store(Protocol):
     """See the module's docstring. Lists come in the order in which their rows were written."""
 
@@ -146,8 +221,8 @@ class Store(Protocol):
 
     def run(self, run_id: str) -> RunRow | None: ...
 
-    def runs(self, *, cluster: str = "", state: str = "", limit: int = 100) -> list[RunRow]:
-        """Newest first."""
+    def runs(self, *, cluster: str = "", state: str = "", workflow: str = "", limit: int = 100) -> list[RunRow]:
+        """Newest first. "" chooses any."""
         ...
 
     def due(self, now: float, longest: float = inf) -> list[str]:
@@ -235,6 +310,52 @@ class Store(Protocol):
 
     def first_sight(self, event_id: str, at: float) -> bool:
         """True the first time this event id is seen; remembered for at least an hour."""
+        ...
+
+    # outages ---------------------------------------------------------------------------------------------------
+    def alert(self, rows: Sequence[AlertRow], start: RunRow | None = None) -> list[bool]:
+        """Take in what is wrong, and start the outage's run with it if it is not there yet, in one transaction.
+
+        True for a row that is new or fires again: its run is poked. What fires already gets its last word, `at` and
+        one more `count`; its `began_at` stays."""
+        ...
+
+    def clear(self, cluster: str, fingerprints: Sequence[str], at: float) -> list[str]:
+        """These do not fire any more; the outages that lost one, which are poked."""
+        ...
+
+    def alerts(self, outage: str) -> list[AlertRow]: ...
+
+    def firing(self, cluster: str = "") -> list[AlertRow]: ...
+
+    def page(self, row: PageRow) -> None:
+        """Write, or change, the page of this run and key. Pokes its run when the state changes."""
+        ...
+
+    def pages(self, run_id: str) -> list[PageRow]: ...
+
+    def page_of(self, receipt: str) -> PageRow | None:
+        """The page that a service calls by this receipt."""
+        ...
+
+    def override_shift(self, rows: Sequence[ShiftOverrideRow], audit: AuditRow | None = None) -> bool:
+        """Write overrides (their ids are given by the store); False, and nothing written, if a source was seen
+        before. All of them must have a source of their own."""
+        ...
+
+    def shift_overrides(self, since: float) -> list[ShiftOverrideRow]:
+        """Those that end later than that."""
+        ...
+
+    # last known facts ------------------------------------------------------------------------------------------
+    def keep(self, name: str, value: Plain, at: float) -> None:
+        """Remember this under that name, instead of what was there."""
+        ...
+
+    def kept(self, name: str) -> Kept | None: ...
+
+    def kept_all(self, prefix: str) -> list[Kept]:
+        """All whose names begin so, by name."""
         ...
 
     # audit, housekeeping ---------------------------------------------------------------------------------------

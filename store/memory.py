@@ -7,21 +7,25 @@ database would give back differently.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import inf
 from threading import RLock
 from typing import Any
 
 from store.api import (
+    AlertRow,
     AuditRow,
     CommandRow,
     Entry,
+    Kept,
     KeyTaken,
     OrderRow,
     OutboxRow,
+    PageRow,
     Plain,
     RunRow,
+    ShiftOverrideRow,
     StoreError,
     VoteRow,
 )
@@ -47,6 +51,10 @@ class MemoryStore:
         self._votes: defaultdict[tuple[str, str], list[VoteRow]] = defaultdict(list)
         self._commands: dict[str, CommandRow] = {}
         self._events: dict[str, float] = {}
+        self._alerts: dict[tuple[str, str], AlertRow] = {}
+        self._pages: dict[tuple[str, str], PageRow] = {}
+        self._overrides: list[ShiftOverrideRow] = []
+        self._kept: dict[str, Kept] = {}
         self._audits: list[AuditRow] = []
 
     # runs ------------------------------------------------------------------------------------------------------
@@ -63,11 +71,13 @@ class MemoryStore:
     def run(self, run_id: str) -> RunRow | None:
         return self._runs.get(run_id)
 
-    def runs(self, *, cluster: str = "", state: str = "", limit: int = 100) -> list[RunRow]:
+    def runs(self, *, cluster: str = "", state: str = "", workflow: str = "", limit: int = 100) -> list[RunRow]:
         with self._lock:
             newest_first = list(self._runs.values())[::-1]
         newest_first.sort(key=lambda row: row.created_at, reverse=True)  # stable: of one moment, the last written first
-        chosen = [row for row in newest_first if cluster in ("", row.cluster) and state in ("", row.state)]
+        wanted = ((cluster, "cluster"), (state, "state"), (workflow, "workflow"))
+        filters = [(value, name) for value, name in wanted if value]
+        chosen = [row for row in newest_first if all(getattr(row, name) == value for value, name in filters)]
         return chosen[:limit]
 
     def due(self, now: float, longest: float = inf) -> list[str]:
@@ -212,6 +222,70 @@ class MemoryStore:
             self._events.setdefault(event_id, at)
             return first
 
+    # outages ---------------------------------------------------------------------------------------------------
+    def alert(self, rows: Sequence[AlertRow], start: RunRow | None = None) -> list[bool]:
+        with self._lock:
+            if start is not None:
+                self.start_run(start)
+            return [self._take_in(replace(row, detail=self._keep(row.detail))) for row in rows]
+
+    def clear(self, cluster: str, fingerprints: Sequence[str], at: float) -> list[str]:
+        with self._lock:
+            meant = [row for row in self.firing(cluster) if row.cluster == cluster and row.fingerprint in fingerprints]
+            for row in meant:
+                self._alerts[row.outage, row.fingerprint] = replace(row, cleared_at=at)
+            lost = sorted({row.outage for row in meant})
+            for outage in lost:
+                self.poke(outage)
+            return lost
+
+    def alerts(self, outage: str) -> list[AlertRow]:
+        with self._lock:
+            return [row for row in self._alerts.values() if row.outage == outage]
+
+    def firing(self, cluster: str = "") -> list[AlertRow]:
+        with self._lock:
+            return [row for row in self._alerts.values() if row.firing and cluster in ("", row.cluster)]
+
+    def page(self, row: PageRow) -> None:
+        with self._lock:
+            before = self._pages.get((row.run_id, row.key))
+            self._pages[row.run_id, row.key] = row
+            if before is None or before.state != row.state:
+                self.poke(row.run_id)
+
+    def pages(self, run_id: str) -> list[PageRow]:
+        with self._lock:
+            return [row for row in self._pages.values() if row.run_id == run_id]
+
+    def page_of(self, receipt: str) -> PageRow | None:
+        with self._lock:
+            return next((row for row in reversed(self._pages.values()) if receipt and row.receipt == receipt), None)
+
+    def override_shift(self, rows: Sequence[ShiftOverrideRow], audit: AuditRow | None = None) -> bool:
+        with self._lock:
+            if {row.source for row in rows} & {row.source for row in self._overrides}:
+                return False
+            self._note(audit)
+            self._overrides += [replace(row, id=len(self._overrides) + n) for n, row in enumerate(rows, 1)]
+            return True
+
+    def shift_overrides(self, since: float) -> list[ShiftOverrideRow]:
+        with self._lock:
+            return [row for row in self._overrides if row.end > since]
+
+    # last known facts ------------------------------------------------------------------------------------------
+    def keep(self, name: str, value: Plain, at: float) -> None:
+        with self._lock:
+            self._kept[name] = Kept(name, self._keep(value), at)
+
+    def kept(self, name: str) -> Kept | None:
+        return self._kept.get(name)
+
+    def kept_all(self, prefix: str) -> list[Kept]:
+        with self._lock:
+            return [self._kept[name] for name in sorted(self._kept) if name.startswith(prefix)]
+
     # audit, housekeeping ---------------------------------------------------------------------------------------
     def audit(self, row: AuditRow) -> None:
         with self._lock:
@@ -249,6 +323,19 @@ class MemoryStore:
             row = self._active.get(run_id)
             if row is not None and row.poked != poked:
                 self._set(replace(row, poked=poked))
+
+    def _take_in(self, row: AlertRow) -> bool:
+        place = (row.outage, row.fingerprint)
+        before = self._alerts.get(place)
+        news = before is None or not before.firing
+        if before is not None:
+            began = row.began_at if news else before.began_at
+            kept = {"source": before.source, "subject": before.subject, "cluster": before.cluster}
+            row = replace(row, began_at=began, count=before.count + 1, cleared_at=None, **kept)  # type: ignore[arg-type]
+        self._alerts[place] = row
+        if news:
+            self.poke(row.outage)
+        return news
 
     def _note(self, audit: AuditRow | None) -> None:
         """Before what it goes with: a detail that is refused leaves nothing of either."""

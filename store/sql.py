@@ -6,7 +6,7 @@ Opened by store.opening. Many threads may use it; writers take turns on one lock
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from math import inf
@@ -31,20 +31,50 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 
 from store.api import (
+    AlertRow,
     AuditRow,
     CommandRow,
     Entry,
+    Kept,
     KeyTaken,
     OrderRow,
     OutboxRow,
+    PageRow,
     Plain,
     RunRow,
+    ShiftOverrideRow,
     StoreError,
     VoteRow,
 )
-from store.tables import audit, commands, events, journal, orders, outbox, runs, votes
+from store.tables import (
+    alerts,
+    audit,
+    commands,
+    events,
+    journal,
+    kept,
+    orders,
+    outbox,
+    pages,
+    runs,
+    shift_overrides,
+    votes,
+)
 
-Row = TypeVar("Row", RunRow, Entry, OutboxRow, OrderRow, VoteRow, CommandRow, AuditRow)
+Row = TypeVar(
+    "Row",
+    RunRow,
+    Entry,
+    OutboxRow,
+    OrderRow,
+    VoteRow,
+    CommandRow,
+    AuditRow,
+    AlertRow,
+    PageRow,
+    ShiftOverrideRow,
+    Kept,
+)
 
 REMEDIES = {
     "disk is full": "free some space on its disk",
@@ -102,8 +132,8 @@ class SqlStore:
     def run(self, run_id: str) -> RunRow | None:
         return self._one(RunRow, _select(RunRow, runs).where(runs.c.id == run_id))
 
-    def runs(self, *, cluster: str = "", state: str = "", limit: int = 100) -> list[RunRow]:
-        chosen = _filtered(_select(RunRow, runs), runs, cluster=cluster, state=state)
+    def runs(self, *, cluster: str = "", state: str = "", workflow: str = "", limit: int = 100) -> list[RunRow]:
+        chosen = _filtered(_select(RunRow, runs), runs, cluster=cluster, state=state, workflow=workflow)
         return self._all(RunRow, chosen.order_by(runs.c.created_at.desc(), runs.c.number.desc()).limit(limit))
 
     def due(self, now: float, longest: float = inf) -> list[str]:
@@ -232,6 +262,78 @@ class SqlStore:
         with self._writing() as connection:
             return _add(connection, events, {"id": event_id, "at": at}, "id")
 
+    # outages ---------------------------------------------------------------------------------------------------
+    def alert(self, rows: Sequence[AlertRow], start: RunRow | None = None) -> list[bool]:
+        with self._writing() as connection:
+            if start is not None:
+                _add(connection, runs, _values(start), "id")
+            return [_take_in(connection, row) for row in rows]
+
+    def clear(self, cluster: str, fingerprints: Sequence[str], at: float) -> list[str]:
+        meant = (alerts.c.cluster == cluster, alerts.c.fingerprint.in_(fingerprints), alerts.c.cleared_at.is_(None))
+        with self._writing() as connection:
+            lost = list(connection.scalars(select(alerts.c.outage).where(*meant).distinct().order_by(alerts.c.outage)))
+            connection.execute(update(alerts).where(*meant).values(cleared_at=at))
+            for outage in lost:
+                _poke(connection, outage)
+            return lost
+
+    def alerts(self, outage: str) -> list[AlertRow]:
+        return self._all(AlertRow, _select(AlertRow, alerts).where(alerts.c.outage == outage).order_by(alerts.c.number))
+
+    def firing(self, cluster: str = "") -> list[AlertRow]:
+        chosen = _filtered(_select(AlertRow, alerts), alerts, cluster=cluster).where(alerts.c.cleared_at.is_(None))
+        return self._all(AlertRow, chosen.order_by(alerts.c.number))
+
+    def page(self, row: PageRow) -> None:
+        same = (pages.c.run_id == row.run_id, pages.c.key == row.key)
+        with self._writing() as connection:
+            before = connection.scalar(select(pages.c.state).where(*same))
+            if before is None:
+                connection.execute(insert(pages).values(_values(row)))
+            else:
+                connection.execute(update(pages).where(*same).values(_values(row)))
+            if before != row.state:
+                _poke(connection, row.run_id)
+
+    def pages(self, run_id: str) -> list[PageRow]:
+        return self._all(PageRow, _select(PageRow, pages).where(pages.c.run_id == run_id).order_by(pages.c.number))
+
+    def page_of(self, receipt: str) -> PageRow | None:
+        called = _select(PageRow, pages).where(pages.c.receipt == receipt, pages.c.receipt != "")
+        return self._one(PageRow, called.order_by(pages.c.number.desc()).limit(1))
+
+    def override_shift(self, rows: Sequence[ShiftOverrideRow], audit: AuditRow | None = None) -> bool:
+        seen = select(func.count()).where(shift_overrides.c.source.in_([row.source for row in rows]))
+        with self._writing() as connection:
+            if connection.scalar(seen):
+                return False
+            for row in rows:
+                values = _values(row)
+                del values["id"]
+                connection.execute(insert(shift_overrides).values(values))
+            if audit is not None:
+                _note(connection, audit)
+            return True
+
+    def shift_overrides(self, since: float) -> list[ShiftOverrideRow]:
+        chosen = _select(ShiftOverrideRow, shift_overrides).where(shift_overrides.c.end > since)
+        return self._all(ShiftOverrideRow, chosen.order_by(shift_overrides.c.id))
+
+    # last known facts ------------------------------------------------------------------------------------------
+    def keep(self, name: str, value: Plain, at: float) -> None:
+        with self._writing() as connection:
+            changed = connection.execute(update(kept).where(kept.c.name == name).values(value=value, at=at))
+            if not changed.rowcount:
+                connection.execute(insert(kept).values(name=name, value=value, at=at))
+
+    def kept(self, name: str) -> Kept | None:
+        return self._one(Kept, _select(Kept, kept).where(kept.c.name == name))
+
+    def kept_all(self, prefix: str) -> list[Kept]:
+        begins = kept.c.name.startswith(prefix, autoescape=True)
+        return self._all(Kept, _select(Kept, kept).where(begins).order_by(kept.c.name))
+
     # audit, housekeeping ---------------------------------------------------------------------------------------
     def audit(self, row: AuditRow) -> None:
         with self._writing() as connection:
@@ -292,6 +394,23 @@ def _put(connection: Connection, run_id: str, key: str, message: Mapping[str, Pl
 
 def _note(connection: Connection, row: AuditRow) -> None:
     connection.execute(insert(audit).values(_values(row)))
+
+
+def _take_in(connection: Connection, row: AlertRow) -> bool:
+    """True if it is new or fires again."""
+    same = (alerts.c.outage == row.outage, alerts.c.fingerprint == row.fingerprint)
+    before = next(iter(connection.execute(select(alerts.c.count, alerts.c.cleared_at).where(*same))), None)
+    news = before is None or before.cleared_at is not None
+    if before is None:
+        connection.execute(insert(alerts).values(_values(row)))
+    else:
+        began = {"began_at": row.began_at} if news else {}
+        word = {"at": row.at, "summary": row.summary, "severity": row.severity, "detail": row.detail}
+        told = {**word, **began, "count": before.count + 1, "cleared_at": None}
+        connection.execute(update(alerts).where(*same).values(told))
+    if news:
+        _poke(connection, row.outage)
+    return news
 
 
 def _poke(connection: Connection, run_id: str, poked: bool = True) -> None:

@@ -145,6 +145,68 @@ events = Table(
     _time("at"),
 )
 
+alerts = Table(
+    "alerts",
+    metadata,
+    _number(),
+    _text("outage"),
+    _text("cluster"),
+    _text("fingerprint"),
+    _text("source"),
+    _text("subject"),
+    _text("summary"),
+    _text("severity"),
+    _time("began_at"),
+    _time("at"),
+    Column("count", Integer, nullable=False),
+    _time("cleared_at", nullable=True),
+    Column("detail", JSON, nullable=False),
+    UniqueConstraint("outage", "fingerprint"),
+    Index(None, "cleared_at", "fingerprint"),
+)
+
+pages = Table(
+    "pages",
+    metadata,
+    _number(),
+    _text("run_id"),
+    _text("key"),
+    _text("person"),
+    _text("how"),
+    _text("state"),
+    _time("at"),
+    _time("changed_at"),
+    _text("receipt"),
+    _text("error"),
+    UniqueConstraint("run_id", "key"),
+    Index(None, "receipt"),
+)
+
+shift_overrides = Table(
+    "shift_overrides",
+    metadata,
+    _number("id"),
+    _text("rota"),
+    _text("kind"),
+    _text("person"),
+    _text("instead"),
+    _time("start"),
+    _time("end"),
+    _text("by"),
+    _time("at"),
+    Column("source", Text, nullable=False, unique=True),
+    Index(None, "end"),
+)
+
+kept = Table(
+    "kept",
+    metadata,
+    _number(),
+    Column("name", Text, nullable=False, unique=True),
+    Column("value", JSON),
+    _time("at"),
+)
+
 audit = Table(
     "audit",
     metadata,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 def catalogue(sites: Mapping[str, Site]) -> Mapping[str, Workflow]:
     """Every workflow by its name, bound to the sites; `args["cluster"]` says which one a run works on."""
     from engine.port import Plain, Run
+    from workflows.phases import UPGRADE
     from workflows.rolling_upgrade import rolling_upgrade
 
     def on_site(
@@ -21,7 +22,7 @@ def catalogue(sites: Mapping[str, Site]) -> Mapping[str, Workflow]:
     ) -> Plain:
         return workflow(run, _site(sites, args["cluster"]), args)
 
-    return {"rolling_upgrade": partial(on_site, rolling_upgrade)}
+    return {UPGRADE: partial(on_site, rolling_upgrade)}
 
 
 def _site(sites: Mapping[str, Site], cluster: str) -> Site:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+UPGRADE = "rolling_upgrade"
+"""The workflow whose runs `/upgrade` speaks of; others (outages, restores) share the table of runs."""
+
 
 class Phase(StrEnum):
     PREFLIGHT = "preflight"  # all gates of every node, before the first is touched

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from cluster.settings import ClusterSettings, Duration, Section
+from base.settings import Duration, Section
+from cluster.settings import ClusterSettings
 
 MINUTE, HOUR = 60.0, 3600.0
 

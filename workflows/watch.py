@@ -12,6 +12,7 @@ from engine.port import Look, Waiting
 from workflows import messages
 from workflows.judging import judge_now
 from workflows.orders import Order
+from workflows.phases import UPGRADE
 from workflows.wheel import Wheel
 
 TWICE = 2
@@ -72,7 +73,7 @@ def _mark(reason: str) -> str:
 
 def _end(wheel: Wheel) -> str:
     """Why the watch ends before its time, or ""."""
-    rows = wheel.site.store.runs(cluster=wheel.site.managed.name, state="active")
+    rows = wheel.site.store.runs(cluster=wheel.site.managed.name, state="active", workflow=UPGRADE)
     mine = next((row for row in rows if row.id == wheel.run.id), None)
     if mine is not None and any(row.created_at > mine.created_at for row in rows):
         return NEWER

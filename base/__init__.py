@@ -1,0 +1,1 @@
+"""What every layer may build on and what knows none of them."""
