@@ -399,14 +399,14 @@ def _note(connection: Connection, row: AuditRow) -> None:
 def _take_in(connection: Connection, row: AlertRow) -> bool:
     """True if it is new or fires again."""
     same = (alerts.c.outage == row.outage, alerts.c.fingerprint == row.fingerprint)
-    before = next(iter(connection.execute(select(alerts.c.count, alerts.c.cleared_at).where(*same))), None)
-    news = before is None or before.cleared_at is not None
+    before = connection.execute(select(alerts.c.count, alerts.c.cleared_at).where(*same)).first()
+    news = before is None or before[1] is not None
     if before is None:
         connection.execute(insert(alerts).values(_values(row)))
     else:
         began = {"began_at": row.began_at} if news else {}
         word = {"at": row.at, "summary": row.summary, "severity": row.severity, "detail": row.detail}
-        told = {**word, **began, "count": before.count + 1, "cleared_at": None}
+        told = {**word, **began, "count": before[0] + 1, "cleared_at": None}
         connection.execute(update(alerts).where(*same).values(told))
     if news:
         _poke(connection, row.outage)

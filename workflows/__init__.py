@@ -13,16 +13,22 @@ if TYPE_CHECKING:
 
 def catalogue(sites: Mapping[str, Site]) -> Mapping[str, Workflow]:
     """Every workflow by its name, bound to the sites; `args["cluster"]` says which one a run works on."""
-    from engine.port import Plain, Run
+    from engine.port import Again, Plain, Run
+    from workflows.alerts import OUTAGE
+    from workflows.outage import KNOWN, known, outage
     from workflows.phases import UPGRADE
     from workflows.rolling_upgrade import rolling_upgrade
 
     def on_site(
-        workflow: Callable[[Run, Site, Mapping[str, Plain]], Plain], run: Run, args: Mapping[str, Plain]
-    ) -> Plain:
+        workflow: Callable[[Run, Site, Mapping[str, Plain]], Plain | Again], run: Run, args: Mapping[str, Plain]
+    ) -> Plain | Again:
         return workflow(run, _site(sites, args["cluster"]), args)
 
-    return {UPGRADE: partial(on_site, rolling_upgrade)}
+    return {
+        UPGRADE: partial(on_site, rolling_upgrade),
+        OUTAGE: partial(on_site, outage),
+        KNOWN: partial(on_site, known),
+    }
 
 
 def _site(sites: Mapping[str, Site], cluster: str) -> Site:

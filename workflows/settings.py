@@ -45,9 +45,19 @@ class Limits(Section):
     watch: Duration = Field(4 * HOUR, description="watching after the last node: in 2017 the routers died hours later")
 
 
+class OutageSettings(Section):
+    """What happens when something of this cluster dies."""
+
+    policy: str = Field("", description="who is woken, from oncall.policies; empty = the first one")
+    settle: Duration = Field(
+        5 * MINUTE, description="an outage that recovered is over after this long without a relapse"
+    )
+
+
 class ManagedCluster(ClusterSettings):
     """A cluster as the bot manages it: machines, people, limits."""
 
     people: PeopleSettings
     limits: Limits = Limits()
+    outages: OutageSettings = OutageSettings()
     move_back: bool = Field(True, description="bring moved guests back to their node afterwards")

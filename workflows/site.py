@@ -3,11 +3,14 @@ night can run in milliseconds in a test."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from cluster.api import Cluster
+from oncall.escalation import OnCall
+from oncall.pagers import Pager
+from oncall.settings import OnCallSettings
 from store.api import Store
 from workflows.settings import ManagedCluster
 
@@ -40,6 +43,19 @@ class Chat(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Watchers:
+    """Who is woken, and with what. `pagers`: by the way that rungs name; mention and direct message go by Slack."""
+
+    settings: OnCallSettings
+    on_call: OnCall
+    pagers: Mapping[str, Pager]
+
+    def name_of(self, user: str) -> str:
+        """How the settings call this Slack user; "" for strangers."""
+        return next((name for name, person in self.settings.people.items() if person.slack == user), "")
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """One cluster's surroundings. `clock` gives seconds since the epoch, UTC."""
 
@@ -49,3 +65,5 @@ class Site:
     store: Store
     clock: Callable[[], float]
     helper_checksum: str
+    watchers: Watchers | None = None
+    """None: the settings have no section `oncall`; then a page mentions all operators."""

@@ -1,8 +1,8 @@
 """Ways to wake a person: one file each, about fifty lines. What they share is here.
 
 A pager only sends, looks up and cancels; who is woken next and when is decided elsewhere (oncall/escalation.py). All
-verbs block for seconds at most and raise PagerError. Success of `send` is no acknowledgement: an answered phone may be a
-voicemail, a delivered push lies on a sleeping telephone.
+verbs block for seconds at most and raise PagerError. Success of `send` is no acknowledgement: an answered phone may be
+a voicemail, a delivered push lies on a sleeping telephone.
 """
 
 from __future__ import annotations

@@ -1,0 +1,121 @@
+"""What is wrong becomes an outage: alerts of probes, webhooks, watches and people, joined so that one outage has one
+ladder however many alerts it has.
+
+An alert joins the open outage in which it fires already; else one that is young or about which people are being paged
+anyway. What dies hours later, while somebody holds the older outage, is an outage of its own and wakes people again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import Lock
+
+from store.api import AlertRow, Plain, RunRow, Store
+from workflows.settings import ManagedCluster
+
+OUTAGE = "outage"
+"""The workflow whose runs are outages."""
+JOIN_S = 30 * 60.0
+"""So long after an outage began, whatever else goes wrong in its cluster is taken for a part of it."""
+MANY = 1_000_000
+
+_one_at_a_time = Lock()  # two that come at once must not make two outages
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """`fingerprint`: the same trouble has the same, within its cluster. `subject`: what it is about ("router-a (101)").
+    `severity` is shown, not judged. `began_at`: first sign of it, epoch seconds. `policy`: "" = the cluster's own."""
+
+    fingerprint: str
+    source: str
+    subject: str
+    summary: str
+    severity: str
+    began_at: float
+    detail: Mapping[str, Plain] = field(default_factory=dict)
+    policy: str = ""
+
+
+def raise_alerts(store: Store, managed: ManagedCluster, alerts: Sequence[Alert], now: float) -> str:
+    """Take them in; the id of the outage that wakes people for them ("" for no alerts). Idempotent."""
+    if not alerts:
+        return ""
+    with _one_at_a_time:
+        place = _place(store, managed, alerts, now)
+        start = None if store.run(place) else _run(place, managed, alerts[0], now)
+        store.alert([_row(place, managed.name, alert, now) for alert in alerts], start)
+    return place
+
+
+def clear_alerts(store: Store, cluster: str, fingerprints: Sequence[str], now: float) -> None:
+    """They do not fire any more."""
+    with _one_at_a_time:
+        store.clear(cluster, fingerprints, now)
+
+
+def adopt(store: Store, clusters: Mapping[str, ManagedCluster], now: float) -> list[str]:
+    """What still fires although its outage has ended (it came while that was closed) becomes an outage again: nothing
+    that fires is ever without one. The new outages' ids."""
+    ended = [row for row in store.firing() if row.cluster in clusters and _over(store, row.outage)]
+    for row in ended:
+        store.clear(row.cluster, [row.fingerprint], now)
+    return [raise_alerts(store, clusters[row.cluster], [_again(row)], now) for row in ended]
+
+
+def _over(store: Store, outage: str) -> bool:
+    run = store.run(outage)
+    return run is None or run.state != "active"
+
+
+def _again(row: AlertRow) -> Alert:
+    return Alert(row.fingerprint, row.source, row.subject, row.summary, row.severity, row.began_at, row.detail)
+
+
+def open_outages(store: Store, cluster: str = "") -> list[RunRow]:
+    """Newest first."""
+    return store.runs(cluster=cluster, state="active", workflow=OUTAGE, limit=MANY)
+
+
+def _place(store: Store, managed: ManagedCluster, alerts: Sequence[Alert], now: float) -> str:
+    fingerprints = {alert.fingerprint for alert in alerts}
+    firing = [row.outage for row in store.firing(managed.name) if row.fingerprint in fingerprints]
+    if firing:
+        return firing[-1]
+    policy = alerts[0].policy
+    for outage in open_outages(store, managed.name):
+        same = outage.args["policy"] == (policy or managed.outages.policy)
+        if same and (now - outage.created_at < JOIN_S or outage.args["mode"] != "held"):
+            return outage.id
+    mark = hashlib.sha256(f"{managed.name} {min(fingerprints)} {now}".encode()).hexdigest()[:6]
+    return f"outage-{managed.name}-{datetime.fromtimestamp(now, UTC):%Y%m%d-%H%M%S}-{mark}"
+
+
+def _run(run_id: str, managed: ManagedCluster, first: Alert, now: float) -> RunRow:
+    args = {
+        "cluster": managed.name,
+        "policy": first.policy or managed.outages.policy,
+        "turn": 0,
+        "mode": "ring",
+        "void_before": 0.0,
+        "by": first.source,
+    }
+    return RunRow(run_id, OUTAGE, managed.name, args, "active", now, first.source, now)
+
+
+def _row(outage: str, cluster: str, alert: Alert, now: float) -> AlertRow:
+    return AlertRow(
+        outage,
+        cluster,
+        alert.fingerprint,
+        alert.source,
+        alert.subject,
+        alert.summary,
+        alert.severity,
+        alert.began_at,
+        now,
+        detail=alert.detail,
+    )

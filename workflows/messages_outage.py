@@ -1,0 +1,117 @@
+"""Every sentence about an outage: what is wrong, who is paged, who has it, what comes next, and what to type."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from engine.port import Saying
+from oncall.pagers import Page
+from oncall.settings import Person
+from store.api import AlertRow
+from workflows.acknowledging import ACK_EMOJI
+from workflows.messages import at, bullets, host, span
+from workflows.roles import mention
+from workflows.site import Site
+
+WHO_ACKNOWLEDGES = f"whoever takes it: :{ACK_EMOJI}: in Slack, `/outage ack`, or the key 1 on the phone"
+HINT_ACK = f"*Hint:* :{ACK_EMOJI}: here or `/outage ack` takes it and stops the ringing."
+MOST_SPOKEN = 2
+"""So many alerts are read out on a phone; the rest is counted."""
+
+
+def _note(text: str) -> Saying:
+    return Saying("note", text)
+
+
+def what(alerts: Sequence[AlertRow]) -> list[str]:
+    """A line for each alert that fires, oldest first; when none does, of those that did."""
+    firing = [alert for alert in alerts if alert.firing] or list(alerts)
+    return [f"*{host(alert.subject)}*: {host(alert.summary)} (since {at(alert.began_at)})" for alert in firing]
+
+
+def names(users: Sequence[str]) -> str:
+    return mention(users) or "nobody"
+
+
+def board(cluster: str, alerts: Sequence[AlertRow]) -> Saying:
+    return Saying("board", f"🔥 *{cluster}*: outage.\n{bullets(what(alerts))}")
+
+
+def page(cluster: str, alerts: Sequence[AlertRow], users: tuple[str, ...], note: str, turn: int, rung: int) -> Saying:
+    again = "" if turn == rung == 0 else " Nobody has acknowledged yet."
+    why = f"\n⚠️ {host(note)}." if note else ""
+    text = f"🔥 *{cluster}* is down in part.{again}\n{bullets(what(alerts))}{why}\n{HINT_ACK}"
+    return Saying("page", text, mention=users)
+
+
+def direct(cluster: str, alerts: Sequence[AlertRow], user: str) -> Saying:
+    return Saying("direct", f"🔥 *{cluster}* is down in part.\n{bullets(what(alerts))}\n{HINT_ACK}", to=user)
+
+
+def to_ring(
+    run_id: str, key: str, name: str, person: Person, site: Site, alerts: Sequence[AlertRow], now: float
+) -> Page:
+    """For whatever rings: no Slack markup, for it may be spoken."""
+    firing = [alert for alert in alerts if alert.firing] or list(alerts)
+    more = len(firing) - MOST_SPOKEN
+    told = [f"{alert.subject}: {alert.summary}" for alert in firing[:MOST_SPOKEN]]
+    told += [f"and {more} more"] if more > 0 else []
+    link = site.store.kept(f"link/{run_id}")  # asked when the thread began: a ring never waits for Slack
+    title = f"Outage of cluster {site.managed.name}"
+    return Page(run_id, key, name, person, title, plain(". ".join(told)), link.value if link else "", now)
+
+
+def plain(text: str) -> str:
+    """Without what Slack would make of it."""
+    return re.sub(r"[*`_]|<[^>]*>", "", text)
+
+
+def taken(users: Sequence[str], ends: float, snooze: bool, stale_after: float) -> Saying:
+    if snooze:
+        return _note(f"😴 {names(users)} has it and is left alone until {at(ends)}; then it rings again.")
+    sign = f"I ring again at {at(ends)} without a sign of life (`/outage ack`)."
+    return _note(
+        f"🙋 {names(users)} has it; nothing rings any more. {sign} It counts for {span(stale_after)} each time."
+    )
+
+
+def remind(users: Sequence[str], ends: float) -> Saying:
+    return _note(f"👋 {names(users)}: still on it? At {at(ends)} I ring again. *Hint:* `/outage ack` is enough.")
+
+
+def lapsed(users: Sequence[str], snooze: bool) -> Saying:
+    why = "the snooze is over" if snooze else "there was no sign of life"
+    return _note(f"⏰ {names(users)}: {why}, so the ladder begins again from its top.")
+
+
+def released(users: Sequence[str]) -> Saying:
+    return _note(f"↩️ {names(users)} does not have it any more; the ladder begins again.")
+
+
+def news(users: Sequence[str], alerts: Sequence[AlertRow]) -> Saying:
+    return _note(f"🔥 {names(users)}: {len(alerts)} more went wrong meanwhile.\n{bullets(what(alerts))}")
+
+
+def recovered(alerts: Sequence[AlertRow], settle: float) -> Saying:
+    return _note(
+        f"💚 All {len(alerts)} alerts recovered; nothing rings any more. It is over in {span(settle)} if it stays so."
+    )
+
+
+def relapsed(after: float) -> Saying:
+    return _note(f"🔥 A relapse after {span(after)}.")
+
+
+def over(cluster: str, state: str, by: str, took: float) -> Saying:
+    how = f"resolved by <@{by}>" if by else "recovered by itself, or by somebody's hand"
+    end = how if state == "resolved" else "recovered"
+    return _note(f"🏁 The outage of *{cluster}* is over after {span(took)}: {end}. `/outage report` writes it up.")
+
+
+def last_run(state: str, ago: float) -> str:
+    return f"is still active, since {span(ago)}" if state == "active" else f"ended {span(ago)} ago"
+
+
+def known(lines: Sequence[str]) -> Saying:
+    return _note(f"🔎 What is known:\n{bullets(lines, 20)}")
