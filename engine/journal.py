@@ -7,7 +7,8 @@ without one is where the run stands:
 - `step` writes an intent, acts, writes the result. A crash in between leaves an intent alone: the next pass acts
   again, and `acted(key)` tells the act so.
 - `until` writes since and deadline once, asks its probe, and either writes the value or *leaves the function* by
-  raising Suspend; the run is then parked with a time to wake. Polls are not journaled, so replay stays linear.
+  raising Suspend; the run is then parked with a time to wake. Polls are not journaled, so replay stays linear. Whoever
+  keeps the `Waits` of one process has such a wait asked again without a replay, until it has its answer.
 - `say` writes its entry and its outbox message in one transaction.
 
 So recovery after a crash is no special case: it is what every wake does. One process, one thread per run (the runner
@@ -36,8 +37,9 @@ log = logging.getLogger(__name__)
 class Suspend(BaseException):
     """Leaves the workflow to wait. No Exception, so that a workflow's own `except Exception` cannot catch it."""
 
-    def __init__(self, parked: Mapping[str, Plain], wake_at: float) -> None:
+    def __init__(self, wait: Wait, parked: Mapping[str, Plain], wake_at: float) -> None:
         super().__init__(parked)
+        self.wait = wait
         self.parked = parked
         self.wake_at = wake_at
 
@@ -80,29 +82,83 @@ class Rules:
 DEFAULT_RULES = Rules()
 
 
-def advance(store: Store, run_id: str, workflow: Workflow, clock: Clock, rules: Rules = DEFAULT_RULES) -> None:
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """One `until` without an answer yet. Its probe knows of the run only what the journal says, so asked again it
+    answers as it would after a replay."""
+
+    key: str
+    probe: Callable[[Look], Any]
+    since: float
+    deadline: float
+    why: str
+    who: str
+
+    def ask(self, row: RunRow, clock: Clock, rules: Rules) -> Any:
+        """The answer, None when it is too late for one; raises Suspend while there is none."""
+        before = row.parked if row.parked and row.parked["key"] == self.key else {}  # what the last pass saw here
+        look = Look(clock(), self.since, self.deadline, before.get("detail"))
+        answer = self._look(row, look, before.get("seen"))
+        if not isinstance(answer, Waiting):
+            return answer
+        if look.now >= look.deadline:
+            return None
+        now = clock()  # again: a probe may take long
+        wake_at = min(now + rules.pace.rest(now - look.since), look.deadline)
+        raise Suspend(self, _parked(self.key, look, answer, self.why, self.who), wake_at)
+
+    def _look(self, row: RunRow, look: Look, seen_before: str | None) -> Any:
+        try:
+            return self.probe(look)
+        except NOT_FOR_PROBES:
+            raise
+        except Exception as error:  # whatever kept it from looking, it has seen nothing
+            seen = f"could not look: {str(error) or type(error).__name__}"
+            if seen != seen_before:  # a node that boots would fill the log
+                log.warning("engine: run '%s': '%s': %s", row.id, self.key, seen, exc_info=True)
+            return Waiting(seen)
+
+
+Waits = dict[str, Wait]
+"""Run -> what it waits for. It lives as long as its process; nothing is lost with it but the way to spare a replay."""
+
+
+def advance(
+    store: Store,
+    run_id: str,
+    workflow: Workflow,
+    clock: Clock,
+    rules: Rules = DEFAULT_RULES,
+    waits: Waits | None = None,
+) -> None:
     """One pass: on to the next wait, to the end, or to a new round. Raises StoreError; the process must then end."""
+    waits = {} if waits is None else waits
     store.unpoke(run_id)  # before anything is read: a later poke makes the run due again
-    row = store.run(run_id)
+    row, wait = store.run(run_id), waits.pop(run_id, None)
     if row is None or row.state != "active":
         return
-    journal = Journal(store, row, clock, rules)
     try:
+        answers = {wait.key: wait.ask(row, clock, rules)} if wait else {}
+        journal = Journal(store, row, clock, rules, answers)
         journal.close(workflow(journal, row.args))
-    except Suspend as wait:
-        store.park(run_id, wait.parked, wait.wake_at)
+    except Suspend as left:
+        waits[run_id] = left.wait
+        store.park(run_id, left.parked, left.wake_at)
     except Exception as error:
         if rules.strict or (isinstance(error, StoreError) and not isinstance(error, KeyTaken)):
             raise
         log.exception("engine: run '%s': a fault in its workflow", run_id)
-        journal.fault(error)
+        Journal(store, row, clock, rules).fault(error)
 
 
 class Journal:
-    """The port `Run` for one pass."""
+    """The port `Run` for one pass. `answers`: key -> what its probe has answered already, in this very pass."""
 
-    def __init__(self, store: Store, row: RunRow, clock: Clock, rules: Rules) -> None:
+    def __init__(
+        self, store: Store, row: RunRow, clock: Clock, rules: Rules, answers: Mapping[str, Any] | None = None
+    ) -> None:
         self._store, self._row, self._clock, self._rules = store, row, clock, rules
+        self._answers = answers or {}
         self._entries = store.entries(row.id)
         self._results: dict[str, Any] = {entry.key: entry.value for entry in self._entries if entry.kind == "result"}
         self._used: set[str] = set()
@@ -128,13 +184,11 @@ class Journal:
         if self._replayed(key):
             value: T = self._results[key]
             return value
-        look = self._look(key, timeout)
-        answer = self._ask(key, probe, look)
-        if not isinstance(answer, Waiting):
-            return self._finish(key, answer)
-        if look.now >= look.deadline:
-            return self._finish(key, None)
-        raise self._suspend(key, look, answer, why, who)
+        if key in self._answers:
+            return self._finish(key, self._answers[key])
+        limits = self._limits(key, timeout)
+        wait = Wait(key, probe, limits["since"], limits["deadline"], why, who)
+        return self._finish(key, wait.ask(self._row, self._clock, self._rules))
 
     def say(self, key: str, fn: Callable[[], Saying | None]) -> None:
         if self._replayed(key):
@@ -167,7 +221,9 @@ class Journal:
             message = self._rules.page(self._row, sentence).plain()
             self._store.write(self.id, Entry(f"fault#{number}", "fault", told, now), message)
         why, who = "a fault of the bot itself", "a new version of the bot, or the next try"
-        look = Look(now, self._parked("fault").get("since", now), now + FAULT_RETRY)
+        parked = self._row.parked or {}
+        since = parked["since"] if parked.get("key") == "fault" else now
+        look = Look(now, since, now + FAULT_RETRY)
         self._store.park(self.id, _parked("fault", look, Waiting(sentence), why, who), look.deadline)
 
     # ----------------------------------------------------------------------------------------------------------
@@ -190,34 +246,15 @@ class Journal:
         entry = Entry(key, kind, value, self._clock())
         self._store.write(self.id, entry, saying.plain() if saying else None)
 
-    def _look(self, key: str, timeout: float) -> Look:
+    def _limits(self, key: str, timeout: float) -> Mapping[str, float]:
+        """Since when and until when it waits, written with its first pass."""
+        if begun := self._begun(key, "wait"):
+            written: Mapping[str, float] = begun.value
+            return written
         now = self._clock()
-        begun = self._begun(key, "wait")
-        wait = begun.value if begun else {"since": now, "deadline": now + timeout}
-        if begun is None:
-            self._write(key, "wait", wait)
-        return Look(now, wait["since"], wait["deadline"], self._parked(key).get("detail"))
-
-    def _ask(self, key: str, probe: Callable[[Look], T | Waiting], look: Look) -> T | Waiting:
-        try:
-            return probe(look)
-        except NOT_FOR_PROBES:
-            raise
-        except Exception as error:  # whatever kept it from looking, it has seen nothing
-            seen = f"could not look: {str(error) or type(error).__name__}"
-            if self._parked(key).get("seen") != seen:  # a node that boots would fill the log
-                log.warning("engine: run '%s': '%s': %s", self.id, key, seen, exc_info=True)
-            return Waiting(seen)
-
-    def _suspend(self, key: str, look: Look, waiting: Waiting, why: str, who: str) -> Suspend:
-        now = self._clock()  # again: a probe may take long
-        wake_at = min(now + self._rules.pace.rest(now - look.since), look.deadline)
-        return Suspend(_parked(key, look, waiting, why, who), wake_at)
-
-    def _parked(self, key: str) -> Mapping[str, Any]:
-        """What the last pass left, if it waited for the same."""
-        parked = self._row.parked
-        return parked if parked and parked["key"] == key else {}
+        limits = {"since": now, "deadline": now + timeout}
+        self._write(key, "wait", limits)
+        return limits
 
     def _check(self) -> None:
         """Before the first new entry of a pass: it must have come by all that stands there already."""

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Condition, Event, Lock, Thread
 from typing import NoReturn
 
-from engine.journal import DEFAULT_RULES, FAULT_RETRY, Clock, Rules, advance
+from engine.journal import DEFAULT_RULES, FAULT_RETRY, Clock, Rules, Waits, advance
 from engine.port import Plain, Run, Workflow
 from store.api import RunRow, Store
 
@@ -44,6 +44,7 @@ class Runner:
         self._longest_rest = max(rules.pace.most, FAULT_RETRY)  # to wake later than that, the clock was put back
         self._woken, self._stopping = Event(), Event()
         self._going: set[str] = set()
+        self._waits: Waits = {}  # of one run only the thread that advances it
         self._spoken = Lock()  # taken by the first that ends the process, and kept
         self._ended = Condition()  # guards _going; told whenever a pass ends
         self._pool = ThreadPoolExecutor(WORKERS, "run")
@@ -107,7 +108,7 @@ class Runner:
         try:
             row = None if self._stopping.is_set() else self._store.run(run_id)
             if row is not None:
-                advance(self._store, run_id, self._workflow(row.workflow), self._clock, self._rules)
+                advance(self._store, run_id, self._workflow(row.workflow), self._clock, self._rules, self._waits)
         except BaseException as error:  # noqa: BLE001 - a thread has nobody above it: the process ends
             self._end(error)
         finally:

@@ -238,7 +238,7 @@ class LuckyNight(Night):
     def _dies(self, pause: float) -> None:
         """Its memory is gone: only the store is left, and what Slack knows is read again before anything goes on."""
         self.crashes += 1
-        self.bot_down = True
+        self._stop_bot()
         self._soon(pause, self._starts)
 
     def _starts(self) -> None:
@@ -274,7 +274,7 @@ class LuckyNight(Night):
             self._soon(self.luck.uniform(0, 20 * MINUTE), partial(self.react, who, ts, emoji))
         wait = self.managed.limits.approval_wait
         if self._happens(self.odds.late):
-            self.bot_down = True
+            self._stop_bot()
             self._soon(wait + 10 * MINUTE, self._starts)
             self._approve(ts, wait + MINUTE)
         elif self._happens(self.odds.late):

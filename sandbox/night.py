@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from commands import answer
 from commands.api import Desk
-from engine.journal import Rules, advance
+from engine.journal import Rules, Waits, advance
 from engine.port import Plain, Workflow
 from sandbox.cast import IDS, NAMES, readable
 from sandbox.clock import VirtualClock
@@ -63,6 +63,7 @@ class Night:
         self.workflows: Mapping[str, Workflow] = catalogue({s.spec.name: site})
         if s.way == "fixed-delay":
             self.workflows = {"rolling_upgrade": partial(fixed_delay, site, s.fixed_delay)}
+        self._waits: Waits = {}
         self._waiting = [cue for cue in s.cues if cue.when]
         self._typed, self._told = 0, 0
         for cue in s.cues:
@@ -101,7 +102,12 @@ class Night:
     def _pass(self, run_id: str) -> None:
         row = self.store.run(run_id)
         if row:
-            advance(self.store, run_id, self.workflows[row.workflow], self.clock, self.rules)
+            advance(self.store, run_id, self.workflows[row.workflow], self.clock, self.rules, self._waits)
+
+    def _stop_bot(self) -> None:
+        """What its process kept in memory is gone."""
+        self.bot_down = True
+        self._waits.clear()
 
     # what a simulation of luck does more ------------------------------------------------------------------------
 
@@ -209,7 +215,7 @@ class Night:
         if cue.slack:
             self.chat.down = True
         else:
-            self.bot_down = True
+            self._stop_bot()
         self.write("slack" if cue.slack else "bot", f"(cannot be reached for {int(cue.lasts)} s)")
         self.clock.at(self.clock.now + cue.lasts, partial(self._back, cue))
 

@@ -71,6 +71,28 @@ def test_the_same_seed_is_the_same_night() -> None:
     assert once == again
 
 
+@dataclass
+class ForgetfulNight(LuckyNight):
+    """The bot remembers no wait from one pass to the next: each is a replay, as after a restart."""
+
+    def _pass(self, run_id: str) -> None:
+        self._waits.clear()
+        super()._pass(run_id)
+
+
+@pytest.mark.parametrize("seed", [*range(12), *(pytest.param(n, marks=pytest.mark.slow) for n in range(12, 300))])
+def test_a_bot_that_remembers_what_it_waits_for_lives_the_same_night(seed: int) -> None:
+    """Time, luck and all: which draws were made shows in every later one."""
+    kept, forgotten = (kind(scenario_of(seed), transcript=True).live() for kind in (LuckyNight, ForgetfulNight))
+    assert _all_of(kept) == _all_of(forgotten)
+
+
+def _all_of(night: LuckyNight) -> tuple[object, ...]:
+    store, runs = night.store, night.store.runs()
+    written = [(run, store.entries(run.id), store.outbox(run.id), store.orders(run.id)) for run in runs]
+    return night.text, written, store.audits(limit=10**6), night.model.events, night.sent, night.luck.getstate()
+
+
 # ---- nights without any trouble ------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.journal import Rules, advance
+from engine.journal import Rules, Waits, advance
 from engine.port import Look, Plain, Run, Waiting, Workflow
 from store.api import RunRow, Store, VoteRow
 
@@ -17,11 +17,14 @@ STRICT = Rules(strict=True)
 
 @dataclass
 class Night:
+    """`waits`: what the bot's process keeps in memory; None: every pass is a replay, as after a restart."""
+
     store: Store
     rules: Rules = STRICT
     now: float = MIDNIGHT
     run_id: str = RUN_ID
     workflow: Workflow = field(default=lambda run, args: None)
+    waits: Waits | None = None
 
     def begin(self, workflow: Workflow, args: Mapping[str, Plain] | None = None) -> None:
         """Start the run and make its first pass."""
@@ -31,7 +34,7 @@ class Night:
 
     def look(self) -> None:
         """One pass, now."""
-        advance(self.store, self.run_id, self.workflow, lambda: self.now, self.rules)
+        advance(self.store, self.run_id, self.workflow, lambda: self.now, self.rules, self.waits)
 
     def awake(self, seconds: float) -> None:
         """Time goes by and the bot makes each pass when it is due."""
