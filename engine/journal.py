@@ -155,10 +155,10 @@ class Journal:
     """The port `Run` for one pass. `answers`: key -> what its probe has answered already, in this very pass."""
 
     def __init__(
-        self, store: Store, row: RunRow, clock: Clock, rules: Rules, answers: Mapping[str, Any] | None = None
+        self, store: Store, row: RunRow, clock: Clock, rules: Rules, answers: dict[str, Any] | None = None
     ) -> None:
         self._store, self._row, self._clock, self._rules = store, row, clock, rules
-        self._answers = answers or {}
+        self._answers: dict[str, Any] = answers or {}
         self._entries = store.entries(row.id)
         self._results: dict[str, Any] = {entry.key: entry.value for entry in self._entries if entry.kind == "result"}
         self._used: set[str] = set()
@@ -184,11 +184,12 @@ class Journal:
         if self._replayed(key):
             value: T = self._results[key]
             return value
-        if key in self._answers:
-            return self._finish(key, self._answers[key])
-        limits = self._limits(key, timeout)
-        wait = Wait(key, probe, limits["since"], limits["deadline"], why, who)
-        return self._finish(key, wait.ask(self._row, self._clock, self._rules))
+        if key not in self._answers:
+            limits = self._limits(key, timeout)
+            wait = Wait(key, probe, limits["since"], limits["deadline"], why, who)
+            self._answers[key] = wait.ask(self._row, self._clock, self._rules)
+        answer: T | None = self._answers[key]
+        return self._finish(key, answer)
 
     def say(self, key: str, fn: Callable[[], Saying | None]) -> None:
         if self._replayed(key):
