@@ -50,7 +50,12 @@ class Layer(Section):
     start: str = Field(description="first hand-off, on the wall clock of the rota's zone: 2026-03-02T09:00")
     end: str = Field("", description="when the layer ends; empty = never")
     priority: int = Field(0, description="the higher one counts where layers overlap")
-    days: tuple[Day, ...] = Field(WEEK, description="days on which the layer's window opens")
+    days: tuple[Day, ...] = Field(
+        WEEK,
+        min_length=1,
+        description="days on which the layer's window opens; without a window the whole days. "
+        "With turn: daily only these days count as turns",
+    )
     window: Hours | None = Field(
         None, description="only within these hours of the rota's zone; none = around the clock"
     )
