@@ -25,9 +25,11 @@ from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slackchat import Refused, failure
+from bot.views import ACK_BUTTON
 from bot.votes import Mark
 from bot.worker import Fatal
 from store.api import CommandRow
+from workflows.acknowledging import ACK_EMOJI
 
 CONNECTIONS = ("one", "two")
 TIMEOUT_S = 10  # of one request
@@ -256,7 +258,18 @@ def bolt_app(api_url: str, identity: AuthorizeResult, receiver: Receiver, clock:
     async def removed(body: dict[str, Any]) -> None:
         _mark(receiver, body, False)
 
+    @app.action(ACK_BUTTON)
+    async def clicked(ack: Callable[..., Awaitable[Any]], body: dict[str, Any]) -> None:
+        await ack()
+        receiver.marked(click_mark(body))
+
     return app
+
+
+def click_mark(body: dict[str, Any]) -> Mark:
+    """A button that takes an outage says the same as the emoji below its message."""
+    place, at = body["container"], float(body["actions"][0]["action_ts"])
+    return Mark(body["trigger_id"], place["channel_id"], place["message_ts"], body["user"]["id"], ACK_EMOJI, True, at)
 
 
 def command_row(body: dict[str, Any], now: float) -> CommandRow:

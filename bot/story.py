@@ -9,11 +9,13 @@ from typing import Any
 from bot import views
 from bot.views import View
 from engine.port import Saying
-from store.api import Entry, OrderRow, OutboxRow, RunRow, Store
+from store.api import AlertRow, Entry, OrderRow, OutboxRow, PageRow, RunRow, Store
+from workflows.alerts import OUTAGE
 from workflows.messages import span
 from workflows.orders import Order
 from workflows.phases import UPGRADE, Phase, key_of
 from workflows.picture import Wait, picture
+from workflows.picture_outage import picture as picture_outage
 from workflows.roles import mention
 
 KEPT = ("board", "approval", "progress")
@@ -41,11 +43,16 @@ class Story:
     entries: Sequence[Entry]
     orders: Sequence[OrderRow]
     rows: Sequence[OutboxRow]
+    alerts: Sequence[AlertRow] = ()
+    pages: Sequence[PageRow] = ()
 
     @classmethod
     def read(cls, store: Store, run_id: str) -> Story | None:
         run = store.run(run_id)
-        return None if run is None else cls(run, store.entries(run_id), store.orders(run_id), store.outbox(run_id))
+        if run is None:
+            return None
+        outage = (store.alerts(run_id), store.pages(run_id)) if run.workflow == OUTAGE else ((), ())
+        return cls(run, store.entries(run_id), store.orders(run_id), store.outbox(run_id), *outage)
 
     @property
     def wait(self) -> Wait | None:
@@ -130,7 +137,9 @@ class Story:
     # progress -------------------------------------------------------------------------------------------------
 
     def stale(self, row: OutboxRow) -> bool:
-        """A progress message that is not worth posting any more."""
+        """Not worth posting any more: progress that is over, a page of an outage that was followed by a newer one."""
+        if kind(row) == "page" and self.run.workflow == OUTAGE:
+            return any(r.id > row.id and kind(r) == "page" for r in self.rows) or self.run.state != "active"
         return kind(row) == "progress" and (bool(self.over(row)) or row.id != self._newest_progress(row))
 
     def over(self, row: OutboxRow) -> str:
@@ -156,7 +165,13 @@ def _upgrade_board(story: Story) -> View:
     return views.board(picture(story.run, story.entries, story.orders))
 
 
-BOARDS: Mapping[str, Callable[[Story], View]] = {UPGRADE: _upgrade_board}
+def _outage_board(story: Story) -> View:
+    """Who has it is judged at the last look, so that the same rows always look the same."""
+    at = (story.run.parked or {}).get("looked_at", story.run.created_at)
+    return views.outage(picture_outage(story.run, story.alerts, story.orders, story.pages, at))
+
+
+BOARDS: Mapping[str, Callable[[Story], View]] = {UPGRADE: _upgrade_board, OUTAGE: _outage_board}
 """How the board of a run looks, for each workflow."""
 
 

@@ -18,12 +18,15 @@ from typing import Any
 
 from bot.heal import Heal
 from engine.port import Saying
+from workflows import messages_outage
 from workflows.messages import host, span
 from workflows.picture import NodePicture, RunPicture, Wait
+from workflows.picture_outage import OutagePicture
 from workflows.roles import mention
 
 Block = dict[str, Any]
 
+ACK_BUTTON = "ack"  # the action id of the button that takes an outage
 MOST_BLOCKS = 50
 MOST_TEXT = 3000  # characters of one section
 MOST_PLAIN = 3900  # characters of the text next to blocks; chat.update refuses more than 4,000
@@ -132,6 +135,23 @@ def _says_more(run: RunPicture) -> bool:
 def _origin(run: RunPicture) -> str:
     end = f", ended {clock(run.finished_at)}" if run.finished_at is not None else ""
     return f"Run `{host(run.run_id)}` · started by <@{run.started_by}> {clock(run.started_at)}{end} · `/upgrade why`"
+
+
+# ---- an outage -----------------------------------------------------------------------------------------------------
+
+
+def outage(shown: OutagePicture) -> View:
+    """The head of an outage's thread; while it is open, with a button that takes it."""
+    lines = messages_outage.lines_of(shown)
+    blocks = sections(lines)
+    if shown.finished_at is None:
+        blocks.append(_button("I have it", ACK_BUTTON, shown.outage))
+    return _view(" ".join(lines), blocks)
+
+
+def _button(text: str, action: str, value: str) -> Block:
+    label = {"type": "plain_text", "text": text, "emoji": True}
+    return {"type": "actions", "elements": [{"type": "button", "text": label, "action_id": action, "value": value}]}
 
 
 # ---- healing -----------------------------------------------------------------------------------------------------

@@ -17,10 +17,12 @@ from typing import Protocol
 from bot.delivery import Poster, place_emoji
 from bot.story import UNREADABLE, Story, kind, node_of
 from engine.port import Saying
-from store.api import OutboxRow, Store, VoteRow
+from store.api import OutboxRow, RunRow, Store, VoteRow
+from workflows.acknowledging import react
+from workflows.alerts import OUTAGE
 from workflows.approvals import APPROVE, MARKS, REJECT, normalised, note_vote
 from workflows.settings import ManagedCluster
-from workflows.site import Chat, ChatDown
+from workflows.site import Chat, ChatDown, Watchers
 
 FRESH_S = 10.0
 """What was noted so lately is not corrected by reading: the answer may be older than the event."""
@@ -59,8 +61,10 @@ class Votes:
         clusters: Clusters,
         clock: Callable[[], float],
         poked: Callable[[], None],
+        watchers: Watchers | None = None,
     ) -> None:
         self._store, self._chat, self._clusters, self._clock, self._poked = store, chat, clusters, clock, poked
+        self._watchers = watchers
         self._events: SimpleQueue[Mark] = SimpleQueue()
         self._reading = Event()
 
@@ -104,12 +108,16 @@ class Votes:
         row = self._store.posted(mark.channel, mark.ts)
         if row is not None and kind(row) == "approval":
             self._note(row, mark.user, mark.emoji, mark.given, mark.at)
+        elif row is not None:
+            self._react(row, mark.user, mark.emoji, mark.given, mark.at)
 
     def reconcile(self) -> None:
         """Read the reactions under every open request. Raises ChatDown."""
         for run in self._store.runs(state="active", limit=MOST_RUNS):
             for row in self._open_requests(run.id):
                 self._read(row)
+            if run.workflow == OUTAGE:
+                self._read_outage(run)
 
     # ----------------------------------------------------------------------------------------------------------
 
@@ -135,6 +143,25 @@ class Votes:
             for user, vote in known.items():
                 if vote.given and user not in given and not _fresh(vote, now):
                     self._note(row, user, emoji, False, now)
+
+    def _read_outage(self, run: RunRow) -> None:
+        """Who reacted while nobody listened has it from now on: the head of the thread and the newest page are read."""
+        posted = [row for row in self._store.outbox(run.id) if row.ts and kind(row) in ("board", "page")]
+        acted = {order.by for order in self._store.orders(run.id)}
+        for row in {row.id: row for row in (*posted[:1], *posted[-1:])}.values():
+            for reaction in self._chat.reactions(row.channel, row.ts):
+                for user in set(reaction.users) - acted - {self._chat.bot_user}:
+                    self._react(row, user, reaction.name, True, self._clock())
+
+    def _react(self, row: OutboxRow, user: str, emoji: str, given: bool, at: float) -> None:
+        if user == self._chat.bot_user:
+            return
+        why = react(self._store, self._watchers, row, user, normalised(emoji), given, at)
+        if why:
+            text = f"ℹ️ Your :{normalised(emoji)}: does not count: {why}."
+            key = f"private.{row.key}.{user}.{normalised(emoji)}"
+            self._store.put_out(row.run_id, key, Saying("private", text, to=user).plain(), self._clock())
+        self._poked()
 
     def _known(self, row: OutboxRow, mark: str) -> dict[str, VoteRow]:
         """The last word of each person."""

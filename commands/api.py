@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from store.api import Store
 from workflows.settings import ManagedCluster
-from workflows.site import Chat
+from workflows.site import Chat, Watchers
 
 
 class Wrong(Exception):
@@ -35,6 +35,7 @@ class Desk:
     now: float
     link: Callable[[str, str], str]
     """(channel, ts) -> address of that message, "" if unknown."""
+    watchers: Watchers | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from oncall.settings import Person
 from store.api import AlertRow
 from workflows.acknowledging import ACK_EMOJI
 from workflows.messages import at, bullets, host, span
+from workflows.picture_outage import OutagePicture
 from workflows.roles import mention
 from workflows.site import Site
 
@@ -67,13 +68,11 @@ def plain(text: str) -> str:
     return re.sub(r"[*`_]|<[^>]*>", "", text)
 
 
-def taken(users: Sequence[str], ends: float, snooze: bool, stale_after: float) -> Saying:
+def taken(users: Sequence[str], ends: float, snooze: bool) -> Saying:
     if snooze:
         return _note(f"😴 {names(users)} has it and is left alone until {at(ends)}; then it rings again.")
-    sign = f"I ring again at {at(ends)} without a sign of life (`/outage ack`)."
-    return _note(
-        f"🙋 {names(users)} has it; nothing rings any more. {sign} It counts for {span(stale_after)} each time."
-    )
+    sign = f"Without a sign of life (`/outage ack` is enough) it rings again at {at(ends)}."
+    return _note(f"🙋 {names(users)} has it; nothing rings any more. {sign}")
 
 
 def remind(users: Sequence[str], ends: float) -> Saying:
@@ -111,6 +110,25 @@ def over(cluster: str, state: str, by: str, took: float) -> Saying:
 
 def last_run(state: str, ago: float) -> str:
     return f"is still active, since {span(ago)}" if state == "active" else f"ended {span(ago)} ago"
+
+
+ICONS = {"ringing": "🔥", "held": "🙋", "recovering": "💚", "recovered": "🏁", "resolved": "🏁"}
+
+
+def lines_of(outage: OutagePicture) -> list[str]:
+    """An outage as it is now: for its board and for `/outage`. No time that would change by itself."""
+    head = f"{ICONS.get(outage.state, '🏁')} *{outage.cluster}*: outage, {outage.state} (`{outage.outage}`)"
+    lines = [f"{head}, since {at(outage.began_at)}.", bullets(what(outage.alerts), 12)]
+    recovered = len(outage.alerts) - len(outage.firing)
+    if recovered and outage.firing:
+        lines.append(f"{recovered} more recovered.")
+    lines += [f"🙋 <@{h.user}> has it by {h.how}, until {at(h.ends)}." for h in outage.holders]
+    if outage.pages:
+        last = outage.pages[-1]
+        lines.append(f"📟 {len(outage.pages)} pages; the last to {last.person} by {last.how} at {at(last.at)}.")
+    if outage.wait:
+        lines.append(f"⏳ Waits for {host(outage.wait.why)} until {at(outage.wait.deadline)}.")
+    return lines
 
 
 def known(lines: Sequence[str]) -> Saying:

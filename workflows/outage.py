@@ -19,7 +19,7 @@ from oncall.pagers import Delivery, Page, Pager, PagerError, State
 from oncall.settings import Person, Policy
 from store.api import AlertRow, PageRow, RunRow
 from workflows import messages_outage as messages
-from workflows.acknowledging import Deed, Holder, give, holders, resolved
+from workflows.acknowledging import Holder, holders, resolved, take
 from workflows.messages import host, some
 from workflows.phases import UPGRADE
 from workflows.site import Site
@@ -94,11 +94,7 @@ class Outage:
         return self.site.store.alerts(self.run.id)
 
     def holders(self, now: float) -> tuple[Holder, ...]:
-        return holders(self.site.store.orders(self.run.id), self.turn.void_before, now, self.stale_after)
-
-    @property
-    def stale_after(self) -> float:
-        return self.site.watchers.settings.stale_after if self.site.watchers else 3600.0
+        return holders(self.site.store.orders(self.run.id), self.turn.void_before, now)
 
     @property
     def policy(self) -> Policy | None:
@@ -340,7 +336,7 @@ def _take_in(site: Site, row: PageRow, delivery: Delivery, now: float) -> None:
         return
     if delivery.state is State.ACKNOWLEDGED and (run := site.store.run(row.run_id)) and site.watchers:
         user = site.watchers.settings.people[row.person].slack
-        give(site.store, run, Deed.ACK, user, row.how, f"{row.run_id} {row.receipt}", now)
+        take(site.store, site.watchers, run, user, row.how, f"{row.run_id} {row.receipt}", now)
     site.store.page(replace(row, state=delivery.state.value, error=delivery.why, changed_at=now))
 
 
@@ -392,7 +388,7 @@ def _held(o: Outage) -> Plain | Again:
     if not held["holders"]:
         return o.went(held["mode"], held["at"])
     if o.args.get("holders") != held["holders"]:
-        o.run.say(o.key("held"), lambda: messages.taken(held["holders"], held["ends"], held["snoozed"], o.stale_after))
+        o.run.say(o.key("held"), lambda: messages.taken(held["holders"], held["ends"], held["snoozed"]))
     life = max(held["ends"] - held["at"], 0.0)
     answer = _hold(o, "life", held, life if held["snoozed"] else life * REMIND)
     if answer is None and not held["snoozed"]:

@@ -61,7 +61,7 @@ class RunPicture:
 def picture(run: RunRow, entries: Sequence[Entry], given: Sequence[OrderRow] = ()) -> RunPicture:
     """`given`: the run's orders, for its overrides."""
     nodes = _nodes_of(run, entries)
-    wait = _wait_of(run)
+    wait = wait_of(run)
     result = run.result or {}
     return RunPicture(
         run_id=run.id,
@@ -86,7 +86,7 @@ def _nodes_of(run: RunRow, entries: Sequence[Entry]) -> list[str]:
     return list(run.args.get("nodes", []))
 
 
-def _wait_of(run: RunRow) -> Wait | None:
+def wait_of(run: RunRow) -> Wait | None:
     if run.state != "active" or not run.parked:
         return None
     p = run.parked

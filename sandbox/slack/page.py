@@ -76,6 +76,7 @@ class Page:
         router.add_delete("/sandbox/faults", self._clear)
         router.add_post("/sandbox/type", self._type)
         router.add_post("/sandbox/react", self._react)
+        router.add_post("/sandbox/click", self._click)
         router.add_post("/sandbox/unreact", self._react)
 
     async def close(self) -> None:
@@ -138,6 +139,9 @@ class Page:
         if act == "type":
             text, thread = str(ask.get("text", "")), str(ask.get("thread", ""))
             return asdict(await self._people.type(user, str(ask.get("channel", "")), text, thread))
+        if act == "click":
+            await self._people.click(user, str(ask.get("ts", "")), str(ask.get("action", "")))
+            return {}
         if act in ("react", "unreact"):
             do = self._people.react if act == "react" else self._people.unreact
             do(user, str(ask.get("ts", "")), str(ask.get("emoji", "")))
@@ -158,6 +162,10 @@ class Page:
     async def _react(self, request: web.Request) -> web.Response:
         """POST {"user", "ts", "emoji"} to /sandbox/react or /sandbox/unreact."""
         return await self._hook(request, request.path.rpartition("/")[2])
+
+    async def _click(self, request: web.Request) -> web.Response:
+        """POST {"user", "ts", "action"}: a button of a message."""
+        return await self._hook(request, "click")
 
     async def _hook(self, request: web.Request, act: str) -> web.Response:
         try:

@@ -6,6 +6,7 @@ import itertools
 import re
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from sandbox.slack import blocks
@@ -67,6 +68,34 @@ class People:
         message = self.workspace.by_ts(ts)
         self.workspace.unreact(user, message.channel, ts, emoji)
         self.reacted("reaction_removed", user, message, emoji)
+
+    async def click(self, user: str, ts: str, action: str) -> None:
+        """A button of a message. Raises Refusal where there is none; a click that nobody takes is lost, as in Slack."""
+        message = self.workspace.by_ts(ts)
+        elements = [one for block in message.blocks if block["type"] == "actions" for one in block["elements"]]
+        button = next((one for one in elements if one["action_id"] == action), None)
+        if button is None:
+            raise Refusal("no_such_button")
+        with suppress(NoSocket, NoAck):
+            await self.sockets.deliver("interactive", self._click_payload(user, message, button), accepts=False)
+
+    def _click_payload(self, user: str, message: Message, button: Plain) -> Plain:
+        pressed = {"type": "button", "action_ts": self._now_ts(), "block_id": "b", **button}
+        place = {"type": "message", "message_ts": message.ts, "channel_id": message.channel, "is_ephemeral": False}
+        return {
+            "type": "block_actions",
+            "user": {"id": user, "username": self.workspace.user(user).name, "team_id": TEAM},
+            "api_app_id": APP,
+            "token": "local",
+            "trigger_id": self._id("trigger."),
+            "team": {"id": TEAM, "domain": "local"},
+            "enterprise": None,
+            "is_enterprise_install": False,
+            "channel": {"id": message.channel, "name": self.workspace.channels[message.channel].name},
+            "container": place,
+            "message": {"type": "message", "ts": message.ts, "user": message.user, "text": message.text},
+            "actions": [pressed],
+        }
 
     # what the app hears -----------------------------------------------------------------------------------------
 

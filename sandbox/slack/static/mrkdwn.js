@@ -143,8 +143,15 @@ const BLOCKS = {
   image: (block) => make("figure", "", picture(block)),
   markdown: (block, names) => make("div", "section", mrkdwn(block.text, names)),
   actions: (block) =>
-    make("div", "actions", block.elements.map((one) => make("span", `button ${one.style ?? ""}`, withEmoji(one.text?.text ?? one.type)))),
+    make("div", "actions", block.elements.map((one) => clickable(one))),
 };
+
+function clickable(one) {
+  const node = make("button", `button ${one.style ?? ""}`, withEmoji(one.text?.text ?? one.type));
+  node.type = "button";
+  node.dataset.action = one.action_id ?? "";
+  return node;
+}
 
 const unknown = (block) => make("div", "context", `(a block of type ${block.type}, not drawn here)`);
 

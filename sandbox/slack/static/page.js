@@ -121,6 +121,8 @@ function head(message) {
 function content(message) {
   const node = make("div", "content");
   node.append(...(message.blocks.length ? blockKit(message.blocks, names) : mrkdwn(message.text, names)));
+  for (const pressed of node.querySelectorAll("button[data-action]"))
+    pressed.addEventListener("click", () => send({ act: "click", user: state.me, ts: message.ts, action: pressed.dataset.action }));
   if (message.edited) node.append(make("span", "edited", "(edited)"));
   for (const file of message.files) {
     const image = make("img", "file");

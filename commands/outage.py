@@ -1,0 +1,151 @@
+"""`/outage`: what is down, who has it; take it, put it off, end it, write it up."""
+
+from __future__ import annotations
+
+from base.settings import seconds
+from commands.api import Command, Desk, Reply, Typed, Wrong
+from commands.finding import cluster_in, did_you_mean, nothing_else
+from store.api import AlertRow, RunRow
+from workflows import messages_outage as messages
+from workflows import report
+from workflows.acknowledging import Deed, give, take, why_not
+from workflows.alerts import OUTAGE, Alert, open_outages, raise_alerts
+from workflows.messages import at, bullets, host
+from workflows.picture_outage import OutagePicture, picture
+from workflows.settings import ManagedCluster
+
+MOST_SNOOZE_S = 24 * 3600.0
+MOST_TEXT = 300
+
+
+def _meant(
+    desk: Desk, typed: Typed, words: list[str], *, ended: bool = False
+) -> tuple[ManagedCluster, RunRow, list[str]]:
+    """The outage that was named by its id, else the newest open one (`ended`: else the newest of all)."""
+    managed, rest = cluster_in(desk, typed, words)
+    rows = open_outages(desk.store, managed.name)
+    if ended:
+        rows = rows or desk.store.runs(cluster=managed.name, workflow=OUTAGE, limit=1)
+    named = [word for word in rest if word.startswith("outage-")]
+    if named:
+        row = desk.store.run(named[0])
+        if row is None or row.workflow != OUTAGE:
+            raise Wrong(f'there is no outage "{named[0]}"{did_you_mean(named[0], [row.id for row in rows])}.')
+        return managed, row, [word for word in rest if word != named[0]]
+    if not rows:
+        raise Wrong(f"*{managed.name}* has no open outage. `/outage declare TEXT` opens one by hand.")
+    return managed, rows[0], rest
+
+
+def show(desk: Desk, typed: Typed, words: list[str]) -> Reply:
+    managed, rest = cluster_in(desk, typed, words)
+    nothing_else(rest, "/outage", list(desk.clusters))
+    rows = open_outages(desk.store, managed.name)
+    if not rows:
+        return Reply(f"💚 *{managed.name}* has no open outage.")
+    return Reply("\n\n".join(_shown(desk, row) for row in rows))
+
+
+def _shown(desk: Desk, row: RunRow) -> str:
+    return "\n".join(messages.lines_of(_picture(desk, row)))
+
+
+def _picture(desk: Desk, row: RunRow) -> OutagePicture:
+    store = desk.store
+    return picture(row, store.alerts(row.id), store.orders(row.id), store.pages(row.id), desk.now)
+
+
+def declare(desk: Desk, typed: Typed, words: list[str]) -> Reply:
+    """Anybody may: who sees smoke calls, and asks for no right to."""
+    managed, rest = cluster_in(desk, typed, words)
+    text = " ".join(rest)
+    if not text:
+        raise Wrong("say what is wrong: `/outage declare the phones are dead`.")
+    if len(text) > MOST_TEXT:
+        raise Wrong(f"say it in {MOST_TEXT} characters at most; it is read out on the phone.")
+    alert = Alert(f"person/{typed.source}", "person", text, f"declared by <@{typed.by}>", "critical", desk.now)
+    outage = raise_alerts(desk.store, managed, [alert], desk.now)
+    return Reply(f"🔥 <@{typed.by}> declares an outage of *{managed.name}*: {host(text)} (`{outage}`).", True)
+
+
+def ack(desk: Desk, typed: Typed, words: list[str]) -> Reply:
+    managed, row, rest = _meant(desk, typed, words)
+    nothing_else(rest, "/outage ack", list(desk.clusters))
+    _must_be_allowed(desk, typed, row)
+    take(desk.store, desk.watchers, row, typed.by, "command", typed.source, desk.now)
+    return Reply(f"🙋 <@{typed.by}> has the outage of *{managed.name}* (`{row.id}`).", True)
+
+
+def release(desk: Desk, typed: Typed, words: list[str]) -> Reply:
+    managed, row, rest = _meant(desk, typed, words)
+    nothing_else(rest, "/outage release", list(desk.clusters))
+    give(desk.store, row, Deed.RELEASE, typed.by, "command", typed.source, desk.now)
+    return Reply(f"↩️ <@{typed.by}> does not have the outage of *{managed.name}* any more (`{row.id}`).", True)
+
+
+def snooze(desk: Desk, typed: Typed, words: list[str]) -> Reply:
+    managed, row, rest = _meant(desk, typed, words)
+    _must_be_allowed(desk, typed, row)
+    if len(rest) != 1:
+        raise Wrong("say for how long: `/outage snooze 30m`.")
+    try:
+        lasts = seconds(rest[0])
+    except ValueError as error:
+        raise Wrong(f"{error}: `/outage snooze 30m`.") from None
+    if not 0 < lasts <= MOST_SNOOZE_S:
+        raise Wrong("a snooze lasts up to a day: `/outage snooze 30m`, or `24h` at most.")
+    until = desk.now + lasts
+    give(desk.store, row, Deed.SNOOZE, typed.by, "command", typed.source, desk.now, until)
+    return Reply(f"😴 <@{typed.by}> has the outage of *{managed.name}*; it rings again at {at(until)}.", True)
+
+
+def resolve(desk: Desk, typed: Typed, words: list[str]) -> Reply:
+    managed, row, rest = _meant(desk, typed, words)
+    nothing_else(rest, "/outage resolve", list(desk.clusters))
+    _must_be_allowed(desk, typed, row)
+    if seen := [alert for alert in desk.store.alerts(row.id) if alert.firing and alert.source in ("probe", "watch")]:
+        raise Wrong(_still_seen(seen))
+    give(desk.store, row, Deed.RESOLVE, typed.by, "command", typed.source, desk.now)
+    return Reply(f"🏁 <@{typed.by}> resolves the outage of *{managed.name}* (`{row.id}`).", True)
+
+
+def _still_seen(alerts: list[AlertRow]) -> str:
+    """What I see with my own eyes ends by itself when it is mended; a word does not mend it."""
+    lines = bullets(messages.what(alerts))
+    return f"I still see it:\n{lines}\nIt ends by itself once that is mended; `/outage snooze 2h` gives you the time."
+
+
+def timeline(desk: Desk, typed: Typed, words: list[str]) -> Reply:
+    _, row, rest = _meant(desk, typed, words, ended=True)
+    nothing_else(rest, "/outage timeline", list(desk.clusters))
+    return Reply("\n".join([f"*Timeline of `{row.id}`* (UTC)", *report.timeline(report.read(desk.store, row))]))
+
+
+def written(desk: Desk, typed: Typed, words: list[str]) -> Reply:
+    _, row, rest = _meant(desk, typed, words, ended=True)
+    nothing_else(rest, "/outage report", list(desk.clusters))
+    text = report.markdown(report.read(desk.store, row))
+    return Reply(f"```\n{host(text)}\n```\nThe same as a file: `roundsman report {row.id}`.")
+
+
+def _must_be_allowed(desk: Desk, typed: Typed, row: RunRow) -> None:
+    if why := why_not(desk.watchers, row, typed.by, desk.now):
+        raise Wrong(f"{why}.")
+
+
+COMMANDS = (
+    Command("/outage", "", "/outage [NAME]", "shows what is down, who has it, and who is woken next.", show),
+    Command("/outage", "declare", "/outage declare [NAME] TEXT…", "anybody: open an outage by hand.", declare),
+    Command("/outage", "ack", "/outage ack [NAME]", "I have it: everything stops ringing; also a sign of life.", ack),
+    Command(
+        "/outage", "release", "/outage release [NAME]", "I do not have it any more: the ladder begins again.", release
+    ),
+    Command("/outage", "snooze", "/outage snooze [NAME] 30m", "I have it; leave me alone for so long.", snooze),
+    Command(
+        "/outage", "resolve", "/outage resolve [NAME]", "it is over (refused while a probe still sees it).", resolve
+    ),
+    Command("/outage", "timeline", "/outage timeline [NAME] [OUTAGE]", "what happened, minute by minute.", timeline),
+    Command(
+        "/outage", "report", "/outage report [NAME] [OUTAGE]", "a post-mortem draft from what was recorded.", written
+    ),
+)

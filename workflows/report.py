@@ -1,0 +1,175 @@
+"""An outage written up from what was recorded: a timeline, and a post-mortem draft in Markdown. Pure but for `read`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from store.api import AlertRow, AuditRow, OrderRow, OutboxRow, PageRow, RunRow, Store
+from workflows.acknowledging import Deed
+from workflows.messages import span
+from workflows.messages_outage import plain
+from workflows.phases import UPGRADE
+
+BEFORE_S = 24 * 3600.0
+"""A run of the cluster that ended so shortly before is named: in 2017 it was the cause."""
+DEEDS = {
+    Deed.ACK: "acknowledged",
+    Deed.SNOOZE: "snoozed it",
+    Deed.SIGN: "gave a sign of life",
+    Deed.RELEASE: "released it",
+    Deed.RESOLVE: "resolved it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Everything that is known of an outage. `runs`: rolling upgrades shortly before; `audits`: what was judged and
+    tried in this cluster meanwhile."""
+
+    run: RunRow
+    alerts: Sequence[AlertRow]
+    pages: Sequence[PageRow]
+    orders: Sequence[OrderRow]
+    said: Sequence[OutboxRow]
+    runs: Sequence[RunRow]
+    audits: Sequence[AuditRow]
+
+    @property
+    def began_at(self) -> float:
+        return min((alert.began_at for alert in self.alerts), default=self.run.created_at)
+
+    @property
+    def acknowledged_at(self) -> float | None:
+        return next((order.at for order in self.orders if order.verb in (Deed.ACK, Deed.SNOOZE)), None)
+
+    @property
+    def restored_at(self) -> float | None:
+        cleared = [alert.cleared_at for alert in self.alerts]
+        return max((at for at in cleared if at is not None), default=None) if None not in cleared else None
+
+    @property
+    def paged_at(self) -> float | None:
+        return next((page.at for page in self.pages if page.state != "failed"), None)
+
+
+def read(store: Store, run: RunRow) -> Recorded:
+    alerts = store.alerts(run.id)
+    began = min((alert.began_at for alert in alerts), default=run.created_at)
+    before = [
+        row
+        for row in store.runs(cluster=run.cluster, workflow=UPGRADE)
+        if row.created_at <= began and (row.finished_at or began) > began - BEFORE_S
+    ]
+    ended = run.finished_at or float("inf")
+    meanwhile = [row for row in store.audits(cluster=run.cluster, limit=1000) if began <= row.at <= ended]
+    audits = [row for row in reversed(meanwhile) if row.run_id != run.id]
+    orders = store.orders(run.id)
+    return Recorded(run, alerts, store.pages(run.id), orders, store.outbox(run.id), before, audits)
+
+
+# ---- the timeline --------------------------------------------------------------------------------------------------
+
+
+def timeline(r: Recorded) -> list[str]:
+    """A line for everything that happened, in order of time, UTC."""
+    return [f"{_clock(at)}  {text}" for at, text in sorted(_events(r), key=lambda event: event[0])]
+
+
+def _events(r: Recorded) -> Iterator[tuple[float, str]]:
+    for row in r.runs:
+        end = f", ended {_clock(row.finished_at)}" if row.finished_at else ""
+        yield row.created_at, f"run {row.id} by {row.created_by} began{end}"
+    for alert in r.alerts:
+        yield alert.began_at, f"{plain(alert.subject)}: first sign of trouble"
+        if alert.cleared_at is not None:
+            yield alert.cleared_at, f"{plain(alert.subject)}: recovered"
+    yield (
+        r.run.created_at,
+        "outage opened: " + "; ".join(f"{plain(a.subject)}: {plain(a.summary)}" for a in r.alerts[:3]),
+    )
+    for page in r.pages:
+        yield page.at, f"{page.person} paged by {page.how}{_came_of(page)}"
+    for order in r.orders:
+        yield order.at, f"{order.by} {DEEDS.get(Deed(order.verb), order.verb)} ({order.reason})"
+    for audit in r.audits:
+        if audit.who != "roundsman":
+            yield audit.at, f"{audit.who}: {audit.what} ({audit.run_id})"
+    if r.run.finished_at is not None:
+        yield r.run.finished_at, f"outage over: {(r.run.result or {}).get('state', '')}"
+
+
+def _came_of(page: PageRow) -> str:
+    error = f" ({page.error})" if page.error else ""
+    return "" if page.state == "sent" else f": {page.state}{error}"
+
+
+def _clock(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+# ---- the post-mortem -------------------------------------------------------------------------------------------------
+
+
+def markdown(r: Recorded) -> str:
+    parts = [
+        f"# Post-mortem of {r.run.id} (draft)",
+        f"Cluster {r.run.cluster}. Written from what was recorded; times are UTC.",
+        *_section("What happened", [f"- {plain(a.subject)}: {plain(a.summary)}" for a in r.alerts]),
+        *_section("Durations", list(_durations(r))),
+        *_section(
+            "Before it", [_run_before(r, row) for row in r.runs] or ["- no run of this cluster in the day before"]
+        ),
+        *_section("Who was paged, when and how", [_paged(page) for page in r.pages] or ["- nobody"]),
+        *_section(
+            "What was tried",
+            [_tried(audit) for audit in r.audits if audit.who != "roundsman"] or ["- nothing that I saw"],
+        ),
+        *_section("What the gates said", list(_gates(r.audits)) or ["- no gate was asked meanwhile"]),
+        *_section("Timeline", [f"- {line}" for line in timeline(r)]),
+        *_section(
+            "To be written by a person",
+            ["- Cause:", "- What went well:", "- What did not:", "- What changes, who, until when:"],
+        ),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _section(title: str, lines: Sequence[str]) -> list[str]:
+    return ["", f"## {title}", *lines]
+
+
+def _durations(r: Recorded) -> Iterator[str]:
+    """Each from the first sign of trouble."""
+    marks: Sequence[tuple[str, float | None]] = (
+        ("to detect", r.run.created_at),
+        ("to page", r.paged_at),
+        ("to acknowledge", r.acknowledged_at),
+        ("to restore", r.restored_at),
+    )
+    for name, at in marks:
+        yield f"- {name}: {span(max(at - r.began_at, 0.0)) if at is not None else 'not yet'}"
+
+
+def _run_before(r: Recorded, row: RunRow) -> str:
+    if row.finished_at is None or row.finished_at > r.began_at:
+        return f"- run {row.id} was active; it began {span(r.began_at - row.created_at)} before"
+    return f"- run {row.id} ended {span(r.began_at - row.finished_at)} before"
+
+
+def _paged(page: PageRow) -> str:
+    return f"- {_clock(page.at)} {page.person} by {page.how}: {page.state}" + (f" ({page.error})" if page.error else "")
+
+
+def _tried(audit: AuditRow) -> str:
+    return f"- {_clock(audit.at)} {audit.who}: {audit.what} ({audit.run_id})"
+
+
+def _gates(audits: Sequence[AuditRow]) -> Iterator[str]:
+    """Every judgement that was not all passed, with its evidence's reason."""
+    for audit in audits:
+        verdicts = audit.detail.items() if audit.what.startswith("gates ") else ()
+        for gate, verdict in verdicts:
+            if verdict["verdict"] != "passed":
+                yield f"- {_clock(audit.at)} {audit.what}: {gate} {verdict['verdict']}: {verdict['reason']}"
