@@ -18,7 +18,7 @@ from functools import partial
 from commands import answer
 from commands.api import Desk
 from engine.journal import Rules, advance
-from oncall.escalation import OnCall
+from oncall.duty import Duty
 from oncall.pagers import Delivery, Page, Pager, PagerError, State
 from oncall.settings import OnCallSettings, Person
 from sandbox.cast import IDS, NAMES, readable
@@ -35,6 +35,7 @@ from workflows.site import Site, Watchers
 
 MIDNIGHT = 1772496000.0  # 2026-03-03 00:00 UTC
 STRICT = Rules(strict=True)
+DAY = 86400.0
 
 ONCALL = {
     "people": {
@@ -42,6 +43,7 @@ ONCALL = {
         "bob": {"slack": IDS["bob"], "zone": "Europe/Berlin", "phone": "+4915222"},
         "carol": {"slack": IDS["carol"], "zone": "America/New_York", "phone": "+1212333"},
     },
+    "rotas": [{"name": "primary", "layers": [{"people": ["alice"], "start": "2026-01-05T09:00"}]}],
     "policies": [
         {
             "name": "default",
@@ -112,13 +114,12 @@ class SimPager:
 
 
 class NightWatch:
-    """`on_call`: (rota, time) -> names; by default Alice, always."""
+    """`oncall`: the section of that name in the settings, None = there is none."""
 
     def __init__(
         self,
         oncall: Mapping[str, object] | None = ONCALL,
         *,
-        on_call: OnCall = lambda rota, at: ("alice",),
         start: float = MIDNIGHT,
         spec: ClusterSpec | None = None,
         rules: Rules = STRICT,
@@ -138,13 +139,16 @@ class NightWatch:
         self.pagers["apprise"] = SimPager("apprise", self.clock, self._rang, acknowledges=False, lookup=False)
         self.bot_down, self.slack_down = False, False
         settings = None if oncall is None else OnCallSettings.model_validate(oncall)
-        self.watchers = Watchers(settings, on_call, self._pagers()) if settings else None
+        self.watchers = Watchers(settings, partial(self._duty, settings), self._pagers()) if settings else None
         cluster = SimCluster(self.model, self.managed, self.clock)
         self.site = Site(
             self.managed, cluster, self.chat, self.store, self.clock, self.spec.helper_checksum, self.watchers
         )
         self.workflows = catalogue({self.managed.name: self.site})
         self._typed = 0
+
+    def _duty(self, settings: OnCallSettings) -> Duty:
+        return Duty(settings, self.store.shift_overrides(self.clock.now - DAY))
 
     def _pagers(self) -> Mapping[str, Pager]:
         return dict(self.pagers)

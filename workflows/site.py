@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cluster.api import Cluster
-from oncall.escalation import OnCall
+from oncall.duty import Duty
 from oncall.pagers import Pager
 from oncall.settings import OnCallSettings
 from store.api import Store
@@ -44,11 +44,17 @@ class Chat(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Watchers:
-    """Who is woken, and with what. `pagers`: by the way that rungs name; mention and direct message go by Slack."""
+    """Who is woken, and with what. `duty` gives whose turn it is, as it is known now. `pagers`: by the way that rungs
+    name; mention and direct message go by Slack."""
 
     settings: OnCallSettings
-    on_call: OnCall
+    duty: Callable[[], Duty]
     pagers: Mapping[str, Pager]
+
+    def on_call(self, rota: str, at: float) -> tuple[str, ...]:
+        """Names; empty if nobody is, or if there is no such rota (any more)."""
+        duty = self.duty()
+        return tuple(shift.person for shift in duty.all_on_call(rota, at)) if rota in duty.rotas else ()
 
     def name_of(self, user: str) -> str:
         """How the settings call this Slack user; "" for strangers."""

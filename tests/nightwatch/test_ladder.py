@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from sandbox.nightwatch import NightWatch
+from sandbox.nightwatch import MIDNIGHT, ONCALL, NightWatch
+from store.api import ShiftOverrideRow
 
 ROUTER = "router-a (101)"
+LAST_YEAR = {"people": ["alice"], "start": "2025-01-06T09:00", "end": "2025-12-31T09:00"}
 
 
 def first_rung(watch: NightWatch) -> None:
@@ -210,7 +212,7 @@ def test_what_dies_soon_after_the_acknowledgement_is_told_to_whoever_has_it(watc
 
 
 def test_nobody_on_call_wakes_the_last_resort() -> None:
-    watch = NightWatch(on_call=lambda rota, at: ())
+    watch = NightWatch({**ONCALL, "rotas": [{"name": "primary", "layers": [LAST_YEAR]}]})
     watch.dies(ROUTER)
     watch.assert_paged("carol", "mention")
     watch.assert_said("nobody is on call in primary: the last-resort people are woken")
@@ -218,11 +220,9 @@ def test_nobody_on_call_wakes_the_last_resort() -> None:
 
 
 def test_an_override_that_ends_in_the_middle_of_a_ladder_changes_who_is_paged_next() -> None:
-    hand_over = 1772496000.0 + 12 * 60
-    watch = NightWatch(
-        policy(["rota:primary"], ["voice"], ["rota:primary"], ["voice"], ["rota:primary"], ["voice"]),
-        on_call=lambda rota, at: ("bob",) if at < hand_over else ("alice",),
-    )
+    watch = NightWatch(policy(["rota:primary"], ["voice"], ["rota:primary"], ["voice"], ["rota:primary"], ["voice"]))
+    for_now = ShiftOverrideRow(0, "primary", "replace", "bob", "", MIDNIGHT - 3600, MIDNIGHT + 720, "U0BOB", 0.0, "t1")
+    watch.store.override_shift([for_now])
     watch.dies(ROUTER)
     watch.fast_forward(minutes=16)
     for who in ("bob", "bob", "bob", "alice"):
@@ -248,7 +248,5 @@ def test_what_is_known_is_told_in_the_thread(watch: NightWatch) -> None:
 
 def policy(*rungs: list[str]) -> dict[str, object]:
     """who, how, who, how ... five minutes each."""
-    from sandbox.nightwatch import ONCALL
-
     pairs = zip(rungs[::2], rungs[1::2], strict=True)
     return {**ONCALL, "policies": [{"rungs": [{"who": who, "how": how, "wait": "5m"} for who, how in pairs]}]}
