@@ -1,4 +1,4 @@
-"""Ways to wake a person: one file each, about fifty lines. What they share is here.
+"""Ways to wake a person: one file each, about fifty lines, found by looking into this folder. What they share is here.
 
 A pager only sends, looks up and cancels; who is woken next and when is decided elsewhere (oncall/escalation.py). All
 verbs block for seconds at most and raise PagerError. Success of `send` is no acknowledgement: an answered phone may be
@@ -7,11 +7,14 @@ a voicemail, a delivered push lies on a sleeping telephone.
 
 from __future__ import annotations
 
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib import import_module
 from typing import Protocol
 
-from oncall.settings import Person
+from oncall.settings import PagerSettings, Person
 
 
 class PagerError(Exception):
@@ -55,6 +58,16 @@ class Delivery:
     at: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One line of `roundsman check`; `remedy`: what to do, "" if nothing is missing."""
+
+    ok: bool
+    subject: str
+    text: str
+    remedy: str = ""
+
+
 class Pager(Protocol):
     @property
     def how(self) -> str:
@@ -64,6 +77,11 @@ class Pager(Protocol):
     @property
     def acknowledges(self) -> bool:
         """Whether an acknowledgement can come back this way."""
+        ...
+
+    @property
+    def warning(self) -> str:
+        """What whoever starts the bot should know about this way, as a sentence; "" if there is nothing."""
         ...
 
     def reaches(self, person: Person) -> str:
@@ -86,3 +104,24 @@ class Pager(Protocol):
     def cancel(self, receipt: str) -> None:
         """Stop ringing: somebody acknowledged, or it is over. Raises PagerError."""
         ...
+
+    def check(self, people: Mapping[str, Person]) -> Iterator[Checked]:
+        """Whether the service would take a page, for each person whom it can reach. Rings nobody, never raises."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a pager is made from. `public_url`: where the world reaches this bot, or ""; `clock`: in seconds."""
+
+    settings: PagerSettings
+    public_url: str
+    clock: Callable[[], float]
+
+
+def all_pagers(settings: PagerSettings, public_url: str, clock: Callable[[], float]) -> dict[str, Pager]:
+    """Every way that is configured, by its name. A file here has `make`, which gives None without its settings."""
+    around = Surroundings(settings, public_url, clock)
+    modules = [module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")]
+    made: list[Pager | None] = [import_module(f"{__name__}.{name}").make(around) for name in modules]
+    return {pager.how: pager for pager in made if pager is not None}
