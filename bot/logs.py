@@ -25,6 +25,7 @@ QUIET = {
     "paramiko": logging.WARNING,
     "urllib3": logging.WARNING,
     "alembic": logging.WARNING,
+    "apprise": logging.CRITICAL,  # a page that was not delivered is told once, by us, without its URL
 }
 
 

@@ -16,9 +16,10 @@ NO_KEY_HERE = "This phone cannot acknowledge. Please answer in Slack."
 def announcement(page: Page, voice: str, action: str) -> str:
     """The outage, said twice. `action`: where a key press goes, "" if none can arrive."""
     who = page.person.name or page.name
-    first = f"Hello {spoken(who)}. This is Roundsman. {_sentence(page.title)}"
+    outage = _sentence(f"{_sentence(page.title)} {page.text}")
     ask = PRESS if action else NO_KEY_HERE
-    said = _say(voice, f"{first} {ask}") + '<Pause length="1"/>' + _say(voice, f"Again. {_sentence(page.title)} {ask}")
+    first = _say(voice, f"Hello {spoken(who)}. This is Roundsman. {outage} {ask}")
+    said = first + '<Pause length="1"/>' + _say(voice, f"Again. {outage} {ask}")
     if not action:
         return _response(said)
     return _response(_gather(action, said) + _say(voice, "No key was pressed. I go on calling."))

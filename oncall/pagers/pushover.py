@@ -18,6 +18,7 @@ from oncall.settings import Person, PushoverSettings
 SERVICE = "Pushover"
 EMERGENCY = "2"
 POLL_S = 5.0
+MOST_KEPT = 100
 MOST_TITLE, MOST_TEXT, MOST_LINK = 250, 1024, 512
 OVER_QUOTA = 429
 """The application has used up its messages of this month: another try is of no use before the next one."""
@@ -52,7 +53,8 @@ class Pushover:
         at, seen = self._seen.get(receipt, (float("-inf"), Delivery(State.WAITING)))
         if seen.state is State.WAITING and not 0 <= self._clock() - at < POLL_S:
             seen = _delivery(self._ask("GET", f"receipts/{receipt}"))
-            self._seen = {receipt: (self._clock(), seen)} | dict([*self._seen.items()][:99])
+            kept = [*self._seen.items()][-MOST_KEPT:]
+            self._seen = {**dict(kept), receipt: (self._clock(), seen)}
         return seen
 
     def cancel(self, receipt: str) -> None:

@@ -56,7 +56,8 @@ class Voice:
         action = f"{self._public_url}{KEY_PATH}?{query}" if self._public_url else ""
         spoken = announcement(page, self._settings.voice, action)
         call = {"To": page.person.phone, "From": self._settings.caller, "Twiml": spoken}
-        return str(self._ask("POST", "Calls", Timeout=f"{self._settings.ring:.0f}", **call).get("sid", ""))
+        ring = f"{max(self._settings.ring, 1.0):.0f}"
+        return str(self._ask("POST", "Calls", Timeout=ring, **call).get("sid", ""))
 
     def find(self, page: Page) -> str | None:
         """The newest call to this number since the page was written. Not asked by StartTime, which a call that is
