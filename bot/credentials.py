@@ -3,6 +3,7 @@ settings file, and never printed."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,11 +15,21 @@ class BadSecret(Exception):
 SLACK_BOT = "ROUNDSMAN_SLACK_BOT_TOKEN"
 SLACK_APP = "ROUNDSMAN_SLACK_APP_TOKEN"
 PVE = "ROUNDSMAN_PVE_TOKEN"
+CALENDAR = "ROUNDSMAN_CALENDAR"
 
 
 def pve_variable(cluster: str) -> str:
     """ "berlin-1" -> "ROUNDSMAN_PVE_TOKEN_BERLIN_1". ROUNDSMAN_PVE_TOKEN serves clusters without one of their own."""
-    return f"{PVE}_{cluster.upper().replace('-', '_')}"
+    return own_variable(PVE, cluster)
+
+
+def calendar_variable(rota: str) -> str:
+    """ "primary" -> "ROUNDSMAN_CALENDAR_PRIMARY"."""
+    return own_variable(CALENDAR, rota)
+
+
+def own_variable(common: str, name: str) -> str:
+    return f"{common}_{name.upper().replace('-', '_')}"
 
 
 def slack_token(variable: str, prefix: str, environ: Mapping[str, str]) -> str:
@@ -37,6 +48,17 @@ def pve_token(cluster: str, environ: Mapping[str, str]) -> str:
     if "!" in token or "=" in token:
         raise BadSecret(f"{variable} must hold the secret alone: what stands after the = in USER@REALM!NAME=SECRET")
     return token
+
+
+def calendar_url(rota: str, environ: Mapping[str, str]) -> str:
+    """Where the calendar of a rota is, or "" where none is set. Raises BadSecret."""
+    variable = calendar_variable(rota)
+    url = _secret(variable, environ)
+    if url.startswith("webcal://"):  # as calendars write it for people: the same address, to be subscribed to
+        url = "https://" + url.removeprefix("webcal://")
+    if url and not re.fullmatch(r"https?://[^/]+(/.*)?", url):
+        raise BadSecret(f"{variable} is not the address of a calendar: it begins with https:// (or webcal://)")
+    return url
 
 
 def _secret(variable: str, environ: Mapping[str, str]) -> str:

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from types import UnionType
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError
@@ -13,8 +14,10 @@ from pydantic_core import ErrorDetails
 
 from base.settings import Duration, Section
 from bot import credentials
+from bot.oncall_rules import broken_oncall_rules
 from bot.settings_file import Document, Place, Problem, parse
 from bot.settings_rules import broken_rules
+from oncall.settings import OnCallSettings
 from workflows.settings import ManagedCluster
 
 EXAMPLE = "deploy/roundsman.example.yaml"
@@ -54,6 +57,9 @@ class Settings(Section):
     pace: PaceSettings = PaceSettings()
     log: LogSettings = LogSettings()
     clusters: tuple[ManagedCluster, ...] = Field(min_length=1)
+    oncall: OnCallSettings | None = Field(
+        None, description="who is woken when something dies overnight; none = only mentions in Slack"
+    )
 
 
 class SettingsError(Exception):
@@ -65,7 +71,7 @@ class SettingsError(Exception):
         super().__init__("\n".join([f"{path} has {count}:", *(f"  {fault}" for fault in faults)]))
 
 
-def load(path: Path, environ: Mapping[str, str], need: Collection[str] = ("slack", "pve")) -> Settings:
+def load(path: Path, environ: Mapping[str, str], need: Collection[str] = ("slack", "pve", "oncall")) -> Settings:
     """Read and judge the settings. Raises SettingsError.
 
     `need`: whose secrets must be set; a command that never talks to Slack runs without Slack's.
@@ -76,6 +82,7 @@ def load(path: Path, environ: Mapping[str, str], need: Collection[str] = ("slack
     document.problems += _add_environment(document.data, environ, need)
     settings = _validate(document)
     document.problems += broken_rules(list(_sound_clusters(document.data)))
+    document.problems += _broken_oncall(document.data)
     if document.problems or settings is None:
         raise SettingsError(path, [document.tell(problem) for problem in document.problems])
     return settings
@@ -113,6 +120,18 @@ def _add_environment(data: dict[str, Any], environ: Mapping[str, str], need: Col
         yield from _put_secret(
             _section(cluster, "api"), ("clusters", index, "api", "token"), variable, read, "pve" in need
         )
+    if "oncall" in data:
+        yield from _add_calendars(_section(data, "oncall"), environ, "oncall" in need)
+
+
+def _add_calendars(oncall: dict[str, Any], environ: Mapping[str, str], needed: bool) -> Iterator[Problem]:
+    """The address of a calendar is a secret: whoever has it reads who is at home when."""
+    for index, rota in _listed(oncall, "rotas"):
+        if "calendar" in _mapping(rota):
+            name = str(_mapping(rota).get("name", ""))
+            read = partial(credentials.calendar_url, name, environ)
+            place = ("oncall", "rotas", index, "calendar", "url")
+            yield from _put_secret(_section(rota, "calendar"), place, credentials.calendar_variable(name), read, needed)
 
 
 def _put_secret(
@@ -143,8 +162,12 @@ def _mapping(value: Any) -> dict[str, Any]:
 
 
 def _raw_clusters(data: dict[str, Any]) -> Iterator[tuple[int, Any]]:
-    clusters = data.get("clusters")
-    yield from enumerate(clusters if isinstance(clusters, list) else [])
+    return _listed(data, "clusters")
+
+
+def _listed(section: dict[str, Any], key: str) -> Iterator[tuple[int, Any]]:
+    found = section.get(key)
+    yield from enumerate(found if isinstance(found, list) else [])
 
 
 # ---- the models' verdict, in words --------------------------------------------------------------------------------
@@ -165,6 +188,15 @@ def _sound_clusters(data: dict[str, Any]) -> Iterator[tuple[int, ManagedCluster]
             yield index, ManagedCluster.model_validate(raw)
         except ValidationError:
             continue  # its faults are in the list already: _validate saw the same values
+
+
+def _broken_oncall(data: dict[str, Any]) -> list[Problem]:
+    """The same for the people on call."""
+    try:
+        oncall = OnCallSettings.model_validate(data["oncall"]) if "oncall" in data else None
+    except ValidationError:
+        return []
+    return list(broken_oncall_rules(oncall)) if oncall else []
 
 
 def _problem(error: ErrorDetails) -> Problem:
@@ -214,4 +246,6 @@ def _section_at(place: Place) -> type[BaseModel] | None:
             kind = kind.model_fields[str(step)].annotation
         else:  # tuple[Entry, ...] or dict[str, Entry]
             kind = get_args(kind)[1 if get_origin(kind) is dict else 0]
+        if get_origin(kind) is UnionType:  # Entry | None
+            kind = get_args(kind)[0]
     return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None

@@ -25,6 +25,8 @@ def _rows(section: type[BaseModel], path: str) -> Iterator[str]:
     for key, field in section.model_fields.items():
         inner, step = _inner(field.annotation)
         if inner:
+            if not field.is_required() and field.default is None:
+                yield f"| `{path}{key}` | section | none | {field.description or ''} |"
             yield from _rows(inner, f"{path}{key}{step}.")
         else:
             yield f"| `{path}{key}` | {_kind(field)} | {_default(field)} | {field.description or ''} |"
@@ -50,7 +52,10 @@ def _word(kind: Any) -> str:
     if origin is Literal:
         return " or ".join(f"`{choice}`" for choice in get_args(kind))
     if origin is tuple:
-        return f"list of {_word(get_args(kind)[0])}s"
+        many = _word(get_args(kind)[0])
+        return f"list of {many}" if " or " in many else f"list of {many}s"
+    if origin is dict:
+        return "names"
     if origin in (Union, UnionType):
         return " or ".join(_word(part) for part in get_args(kind))
     return {str: "text", int: "number", float: "number", bool: "yes/no", SecretStr: "secret"}[kind]
@@ -62,7 +67,7 @@ def _default(field: FieldInfo) -> str:
     value = field.default
     if _is_duration(field):
         return f"`{duration(value)}`"
-    if isinstance(value, SecretStr) or value in ("", ()):
+    if isinstance(value, SecretStr) or value in ("", ()) or field.default_factory:
         return "none"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"

@@ -130,10 +130,10 @@ def _window(window: Window) -> Iterator[Problem]:
             yield Problem((key,), "is not a time of day, such as 22:30")
     if window.start == window.end:
         yield Problem(("end",), "is the same as start: a window of no time")
-    yield from _zone(("zone",), window.zone)
+    yield from bad_zone(("zone",), window.zone)
 
 
-def _zone(place: Place, name: str) -> Iterator[Problem]:
+def bad_zone(place: Place, name: str) -> Iterator[Problem]:
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):

@@ -65,7 +65,7 @@ class Feed(Section):
     """A calendar that people keep elsewhere. An event's summary or an attendee names the person (name or address)."""
 
     url: SecretStr = Field(
-        SecretStr(""), description="where the calendar is; from the environment ROUNDSMAN_CALENDAR_<ROTA>"
+        SecretStr(""), description="where the calendar is; from the environment ROUNDSMAN_CALENDAR_ROTA"
     )
     refresh: Duration = Field(
         15 * MINUTE, description="how often it is fetched; if it is down its last good copy counts"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -54,8 +55,10 @@ def minutes(text: str) -> int:
 
 
 def wall(text: str) -> datetime:
-    """ "2026-03-02T09:00" -> that time on a wall's clock. Raises ValueError, also for a time with a zone of its own."""
-    found = datetime.fromisoformat(text)
-    if found.tzinfo is not None:
-        raise ValueError(f"{text!r} must not name a zone: the clock of the rota's zone is meant")
-    return found
+    """ "2026-03-02T09:00" -> that time on a wall's clock. Raises ValueError with a sentence."""
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d", text):
+        raise ValueError(f"{text!r} is not a date and a time of day, such as 2026-03-02T09:00 (without a zone)")
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not in any calendar: {error}") from None

@@ -65,6 +65,7 @@ def settings(url: str) -> Settings:
         "ROUNDSMAN_SLACK_BOT_TOKEN": "xoxb-s3cr3t",
         "ROUNDSMAN_SLACK_APP_TOKEN": "xapp-s3cr3t",
         "ROUNDSMAN_PVE_TOKEN": "s3cr3t",
+        "ROUNDSMAN_CALENDAR_BACKUP": "https://calendar.example/s3cr3t",
         "SLACK_API_URL": url,
     }
     return load(ROOT / EXAMPLE, environ)

@@ -16,6 +16,7 @@ SECRETS = {
     "ROUNDSMAN_SLACK_BOT_TOKEN": "xoxb-1",
     "ROUNDSMAN_SLACK_APP_TOKEN": "xapp-1",
     "ROUNDSMAN_PVE_TOKEN": "of-all",
+    "ROUNDSMAN_CALENDAR_BACKUP": "https://calendar.example/backup.ics?key=of-backup",
 }
 GOOD = CheckLine(True, "pve1 [ssh]", "answers", "")
 BAD = CheckLine(False, "pve2 [api]", "403 (/nodes, Sys.Modify)", "pveum acl modify /nodes " + "--roles Roundsman " * 6)

@@ -23,6 +23,7 @@ SECRETS = {
     "ROUNDSMAN_SLACK_BOT_TOKEN": "xoxb-1",
     "ROUNDSMAN_SLACK_APP_TOKEN": "xapp-1",
     "ROUNDSMAN_PVE_TOKEN": "of-all",
+    "ROUNDSMAN_CALENDAR_BACKUP": "https://calendar.example/backup.ics?key=of-backup",
 }
 HEALED = Passed({"pending": {"pve1:/srv/brick": 0}}, "ONE copy left while pve1 is down")
 HEALING = Blocked("14 entries pending on pve2", {"pending": {"pve2:/srv/brick": 14}}, "wait; /upgrade why shows it")

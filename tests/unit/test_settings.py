@@ -16,6 +16,7 @@ SECRETS = {
     "ROUNDSMAN_SLACK_BOT_TOKEN": "xoxb-11-22-abc",
     "ROUNDSMAN_SLACK_APP_TOKEN": "xapp-1-A1-22-abc",
     "ROUNDSMAN_PVE_TOKEN": "5f1d9a52-0d0a-4d3c-9a3b-2d5c0f6f0a11",
+    "ROUNDSMAN_CALENDAR_BACKUP": "https://calendar.example/backup.ics?key=of-backup",
 }
 Write = Callable[[str], Path]
 Edit = Callable[[str, str], Path]
@@ -159,7 +160,7 @@ def test_an_empty_section_is_told_what_a_section_is(edit: Edit) -> None:
 
 def test_faults_of_two_kinds_are_told_at_once(edit: Edit) -> None:
     path = edit("  format: json", "  format: loud")
-    path.write_text(path.read_text().replace("zone: Europe/Berlin", "zone: Europe/Berln"))
+    path.write_text(path.read_text().replace("zone: Europe/Berlin", "zone: Europe/Berln", 1))
     assert faults(path) == [
         "log.format: must be 'console' or 'json'",
         'clusters[0].windows[0].zone: is not a time zone (did you mean "Europe/Berlin"?)',
