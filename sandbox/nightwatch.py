@@ -11,7 +11,7 @@ Every page has to be expected: `unexpected` lists those that nobody asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -19,7 +19,7 @@ from commands import answer
 from commands.api import Desk
 from engine.journal import Rules, advance
 from oncall.duty import Duty
-from oncall.pagers import Delivery, Page, Pager, PagerError, State
+from oncall.pagers import Checked, Delivery, Page, Pager, PagerError, State
 from oncall.settings import OnCallSettings, Person
 from sandbox.cast import IDS, NAMES, readable
 from sandbox.clock import VirtualClock
@@ -83,6 +83,7 @@ class SimPager:
     sent: dict[str, Page] = field(default_factory=dict)
     states: dict[str, Delivery] = field(default_factory=dict)
     cancelled: list[str] = field(default_factory=list)
+    warning: str = ""
 
     def reaches(self, person: Person) -> str:
         return "" if person.phone else "no phone number in the settings"
@@ -111,6 +112,9 @@ class SimPager:
 
     def cancel(self, receipt: str) -> None:
         self.cancelled.append(receipt)
+
+    def check(self, people: Mapping[str, Person]) -> Iterator[Checked]:
+        yield from (Checked(True, self.how, f"{name} can be rung") for name in people if not self.reaches(people[name]))
 
 
 class NightWatch:

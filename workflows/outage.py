@@ -225,12 +225,14 @@ class Rung:
         self.o.run.step(self._key(f"{'-'.join(people)}.{how}.noted"), write)
 
     def _send(self, ring: Ring, attempt: int) -> Any:
+        first = self._key(f"{ring.person}.{ring.how}")
         key = self._key(f"{ring.person}.{ring.how}", attempt)
-        return self.o.run.step(key, lambda: self._sent(key, ring))
+        return self.o.run.step(key, lambda: self._sent(key, ring, first))
 
-    def _sent(self, key: str, ring: Ring) -> list[str]:
+    def _sent(self, key: str, ring: Ring, first: str) -> list[str]:
         """["sent", receipt], ["failed", why] for good, ["later", why], or ["over", mode]. One look more, right before
-        the act: who has acknowledged meanwhile is not rung."""
+        the act: who has acknowledged meanwhile is not rung. What was tried before, by a pass that a crash cut off or
+        over a line that broke, is looked up under its `first` key and from its first time on."""
         now = self.o.site.clock()
         if (mode := self.o.mode(now)) != "ring":
             return ["over", mode]
@@ -239,9 +241,11 @@ class Rung:
         if pager is None or person is None:
             self._record(replace(row, state="failed", error=why))
             return ["failed", why]
-        page = messages.to_ring(self.o.run.id, key, ring.person, person, self.o.site, self.o.alerts(), now)
+        tried = next((page for page in self.o.site.store.pages(self.o.run.id) if page.key == first), None)
+        since = tried.at if tried else now
+        page = messages.to_ring(self.o.run.id, first, ring.person, person, self.o.site, self.o.alerts(), since)
         try:
-            receipt = (self.o.run.acted(key) and _found(pager, page)) or self._hand_over(pager, page, row)
+            receipt = (tried and _found(pager, page)) or self._hand_over(pager, page, row)
         except PagerError as error:
             self._record(replace(row, state="failed", error=str(error), changed_at=self.o.site.clock()))
             return ["failed" if error.permanent else "later", str(error)]
