@@ -16,6 +16,7 @@ from bot.board import EVERY_S, Board
 from bot.clock import WallClock
 from bot.delivery import Delivery
 from bot.inbox import Inbox
+from bot.pager_rules import oncall_secrets
 from bot.settings import Settings
 from bot.slack import SlackEdge
 from bot.slackchat import SlackChat
@@ -78,6 +79,7 @@ def secrets(settings: Settings) -> Iterator[str]:
     yield settings.slack.app_token.get_secret_value()
     for managed in settings.clusters:
         yield managed.api.token.get_secret_value()
+    yield from oncall_secrets(settings.oncall)
 
 
 class Roundsman:

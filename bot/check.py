@@ -18,10 +18,12 @@ SUBJECT = 22
 
 def show(path: Path, settings: Settings) -> bool:
     """Print every line as soon as it is known. True if nothing is missing."""
+    from bot.check_pagers import check_pagers
     from bot.check_slack import check_slack
     from cluster.checks import check_cluster
 
     good = [_section(f"Settings: {path}", check_files(settings)), _section("Slack", check_slack(settings))]
+    good.append(_section("Paging", check_pagers(settings)))
     good += [_section(f"Cluster {managed.name}", check_cluster(managed)) for managed in settings.clusters]
     Console().print("Everything is there." if all(good) else "Something is missing: see the lines marked ✗.")
     return all(good)

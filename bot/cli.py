@@ -97,7 +97,7 @@ def run(path: Path) -> None:
 
     Only one at a time works on a database; a second one is refused.
     """
-    settings = _load(path, "slack", "pve")
+    settings = _load(path, "slack", "pve", "oncall")
     from bot.app import run as run_bot
 
     run_bot(settings)
@@ -132,7 +132,7 @@ def check(path: Path) -> None:
     from bot.settings import SettingsError
 
     try:
-        settings = _load(path, "slack", "pve")
+        settings = _load(path, "slack", "pve", "oncall")
     except SettingsError as error:
         click.echo(str(error), err=True)
         raise SystemExit(1) from None

@@ -16,6 +16,10 @@ SLACK_BOT = "ROUNDSMAN_SLACK_BOT_TOKEN"
 SLACK_APP = "ROUNDSMAN_SLACK_APP_TOKEN"
 PVE = "ROUNDSMAN_PVE_TOKEN"
 CALENDAR = "ROUNDSMAN_CALENDAR"
+PUSHOVER = "ROUNDSMAN_PUSHOVER_TOKEN"
+PUSHOVER_USER = "ROUNDSMAN_PUSHOVER_USER"
+TWILIO = "ROUNDSMAN_TWILIO_TOKEN"
+APPRISE = "ROUNDSMAN_APPRISE"
 
 
 def pve_variable(cluster: str) -> str:
@@ -61,8 +65,30 @@ def calendar_url(rota: str, environ: Mapping[str, str]) -> str:
     return url
 
 
+def pushover_key(variable: str, environ: Mapping[str, str]) -> str:
+    """An application's token or a person's key, or "" where none is set. Raises BadSecret."""
+    key = _secret(variable, environ)
+    if key and not re.fullmatch(r"[A-Za-z0-9]{30}", key):
+        raise BadSecret(f"{variable} is not one of Pushover's keys: those have 30 letters and digits")
+    return key
+
+
+def twilio_token(environ: Mapping[str, str]) -> str:
+    """The account's auth token, or "" where none is set. Raises BadSecret."""
+    return _secret(TWILIO, environ)
+
+
+def apprise_urls(name: str, environ: Mapping[str, str]) -> list[str]:
+    """A person's Apprise URLs, each a secret as a whole. Raises BadSecret."""
+    return _text(own_variable(APPRISE, name), environ).split()
+
+
+def _text(variable: str, environ: Mapping[str, str]) -> str:
+    return environ.get(variable) or _from_file(variable, environ)
+
+
 def _secret(variable: str, environ: Mapping[str, str]) -> str:
-    text = (environ.get(variable) or _from_file(variable, environ)).strip()
+    text = _text(variable, environ).strip()
     if any(not char.isprintable() or char.isspace() for char in text):
         raise BadSecret(f"{variable} has a space or a line break inside: was it cut and pasted in pieces?")
     return text

@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from base.settings import Duration, Section
 from bot import credentials
 from bot.oncall_rules import broken_oncall_rules
+from bot.pager_rules import broken_pager_rules
 from bot.settings_file import Document, Place, Problem, parse
 from bot.settings_rules import broken_rules
 from oncall.settings import OnCallSettings
@@ -82,7 +83,7 @@ def load(path: Path, environ: Mapping[str, str], need: Collection[str] = ("slack
     document.problems += _add_environment(document.data, environ, need)
     settings = _validate(document)
     document.problems += broken_rules(list(_sound_clusters(document.data)))
-    document.problems += _broken_oncall(document.data)
+    document.problems += _broken_oncall(document.data, "oncall" in need)
     if document.problems or settings is None:
         raise SettingsError(path, [document.tell(problem) for problem in document.problems])
     return settings
@@ -122,6 +123,7 @@ def _add_environment(data: dict[str, Any], environ: Mapping[str, str], need: Col
         )
     if "oncall" in data:
         yield from _add_calendars(_section(data, "oncall"), environ, "oncall" in need)
+        yield from _add_pagers(_section(data, "oncall"), environ, "oncall" in need)
 
 
 def _add_calendars(oncall: dict[str, Any], environ: Mapping[str, str], needed: bool) -> Iterator[Problem]:
@@ -134,16 +136,35 @@ def _add_calendars(oncall: dict[str, Any], environ: Mapping[str, str], needed: b
             yield from _put_secret(_section(rota, "calendar"), place, credentials.calendar_variable(name), read, needed)
 
 
+def _add_pagers(oncall: dict[str, Any], environ: Mapping[str, str], needed: bool) -> Iterator[Problem]:
+    """Tokens of paging services, and what each person can be reached by. Who lacks what: bot/pager_rules.py."""
+    pagers = _mapping(oncall.get("pagers"))
+    for section, variable, read in (
+        ("pushover", credentials.PUSHOVER, partial(credentials.pushover_key, credentials.PUSHOVER, environ)),
+        ("twilio", credentials.TWILIO, partial(credentials.twilio_token, environ)),
+    ):
+        if section in pagers:
+            place = ("oncall", "pagers", section, "token")
+            yield from _put_secret(_section(pagers, section), place, variable, read, needed)
+    for name, person in _mapping(oncall.get("people")).items():
+        variable = credentials.own_variable(credentials.PUSHOVER_USER, name)
+        read = partial(credentials.pushover_key, variable, environ)
+        yield from _put_secret(_mapping(person), ("oncall", "people", name, "pushover"), variable, read, False)
+        variable = credentials.own_variable(credentials.APPRISE, name)
+        urls = partial(credentials.apprise_urls, name, environ)
+        yield from _put_secret(_mapping(person), ("oncall", "people", name, "apprise"), variable, urls, False)
+
+
 def _put_secret(
-    section: dict[str, Any], place: Place, variable: str, read: Callable[[], str], needed: bool
+    section: dict[str, Any], place: Place, variable: str, read: Callable[[], str | list[str]], needed: bool
 ) -> Iterator[Problem]:
     key = str(place[-1])
     if section.pop(key, None):
         yield Problem(place, f"a secret does not belong in this file; take it out and set {variable}")
-    section[key] = ""
     try:
         section[key] = read()
     except credentials.BadSecret as error:
+        section[key] = ""
         yield Problem(place, str(error))
         return
     if needed and not section[key]:
@@ -190,13 +211,13 @@ def _sound_clusters(data: dict[str, Any]) -> Iterator[tuple[int, ManagedCluster]
             continue  # its faults are in the list already: _validate saw the same values
 
 
-def _broken_oncall(data: dict[str, Any]) -> list[Problem]:
-    """The same for the people on call."""
+def _broken_oncall(data: dict[str, Any], needed: bool) -> list[Problem]:
+    """The same for the people on call. `needed`: whether secrets must be there."""
     try:
         oncall = OnCallSettings.model_validate(data["oncall"]) if "oncall" in data else None
     except ValidationError:
         return []
-    return list(broken_oncall_rules(oncall)) if oncall else []
+    return [*broken_oncall_rules(oncall), *broken_pager_rules(oncall, needed)] if oncall else []
 
 
 def _problem(error: ErrorDetails) -> Problem:

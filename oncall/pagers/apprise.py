@@ -7,13 +7,14 @@ An Apprise URL is a secret as a whole, so no sentence here holds one; Apprise's 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-
-from apprise import Apprise as Library
-from apprise import NotifyBase, NotifyType
+from typing import TYPE_CHECKING
 
 from oncall.pagers import Checked, Delivery, Page, Pager, PagerError, State, Surroundings
 from oncall.pagers._speech import plain
 from oncall.settings import Person
+
+if TYPE_CHECKING:
+    from apprise import NotifyBase
 
 
 class Apprise:
@@ -65,11 +66,15 @@ def _services(person: Person) -> list[NotifyBase | None]:
 
 
 def _service(url: str) -> NotifyBase | None:
+    from apprise import Apprise as Library  # half a second: only for those who use it
+
     return Library.instantiate(url)
 
 
 def _told(service: NotifyBase | None, title: str, text: str) -> bool:
     """Never raises: what a plugin makes of an odd answer of its service is a message that was not delivered."""
+    from apprise import NotifyType
+
     try:
         return service is not None and bool(service.notify(body=text, title=title, notify_type=NotifyType.FAILURE))
     except Exception:  # noqa: BLE001  # 170 plugins, each with its own errors, which may hold the URL

@@ -14,6 +14,7 @@ import pytest
 from bot.check_slack import check_slack
 from bot.settings import EXAMPLE, Settings, load
 from cluster.checks import CheckLine
+from tests.unit.example import PAGER_SECRETS
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,6 +67,7 @@ def settings(url: str) -> Settings:
         "ROUNDSMAN_SLACK_APP_TOKEN": "xapp-s3cr3t",
         "ROUNDSMAN_PVE_TOKEN": "s3cr3t",
         "ROUNDSMAN_CALENDAR_BACKUP": "https://calendar.example/s3cr3t",
+        **PAGER_SECRETS,
         "SLACK_API_URL": url,
     }
     return load(ROOT / EXAMPLE, environ)

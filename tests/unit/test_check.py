@@ -10,6 +10,7 @@ import pytest
 from bot import check
 from bot.settings import EXAMPLE, Settings, load
 from cluster.checks import CheckLine
+from tests.unit.example import PAGER_SECRETS
 
 ROOT = Path(__file__).parents[2]
 SECRETS = {
@@ -17,6 +18,7 @@ SECRETS = {
     "ROUNDSMAN_SLACK_APP_TOKEN": "xapp-1",
     "ROUNDSMAN_PVE_TOKEN": "of-all",
     "ROUNDSMAN_CALENDAR_BACKUP": "https://calendar.example/backup.ics?key=of-backup",
+    **PAGER_SECRETS,
 }
 GOOD = CheckLine(True, "pve1 [ssh]", "answers", "")
 BAD = CheckLine(False, "pve2 [api]", "403 (/nodes, Sys.Modify)", "pveum acl modify /nodes " + "--roles Roundsman " * 6)
@@ -38,6 +40,7 @@ def show(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Callable[[Check
 
     def _show(line: CheckLine) -> bool:
         monkeypatch.setattr("bot.check_slack.check_slack", lambda settings: [GOOD])
+        monkeypatch.setattr("bot.check_pagers.check_pagers", lambda settings: [GOOD])
         monkeypatch.setattr("cluster.checks.check_cluster", lambda managed: [GOOD, line])
         monkeypatch.setattr(check, "check_files", lambda settings: [GOOD])
         return check.show(Path("roundsman.yaml"), settings)

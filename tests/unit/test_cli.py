@@ -17,6 +17,7 @@ from cluster.api import Unreachable
 from cluster.world import Blocked, Opinion, Passed, Unknown, Verdict
 from store.api import Entry, RunRow
 from store.opening import open_store
+from tests.unit.example import PAGER_SECRETS
 
 ROOT = Path(__file__).parents[2]
 SECRETS = {
@@ -24,6 +25,7 @@ SECRETS = {
     "ROUNDSMAN_SLACK_APP_TOKEN": "xapp-1",
     "ROUNDSMAN_PVE_TOKEN": "of-all",
     "ROUNDSMAN_CALENDAR_BACKUP": "https://calendar.example/backup.ics?key=of-backup",
+    **PAGER_SECRETS,
 }
 HEALED = Passed({"pending": {"pve1:/srv/brick": 0}}, "ONE copy left while pve1 is down")
 HEALING = Blocked("14 entries pending on pve2", {"pending": {"pve2:/srv/brick": 14}}, "wait; /upgrade why shows it")

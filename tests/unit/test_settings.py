@@ -10,6 +10,7 @@ import pytest
 
 from bot.settings import EXAMPLE, Settings, SettingsError, load
 from bot.settings_doc import duration, table
+from tests.unit.example import PAGER_SECRETS
 
 ROOT = Path(__file__).parents[2]
 SECRETS = {
@@ -17,6 +18,7 @@ SECRETS = {
     "ROUNDSMAN_SLACK_APP_TOKEN": "xapp-1-A1-22-abc",
     "ROUNDSMAN_PVE_TOKEN": "5f1d9a52-0d0a-4d3c-9a3b-2d5c0f6f0a11",
     "ROUNDSMAN_CALENDAR_BACKUP": "https://calendar.example/backup.ics?key=of-backup",
+    **PAGER_SECRETS,
 }
 Write = Callable[[str], Path]
 Edit = Callable[[str, str], Path]
