@@ -1,4 +1,4 @@
-"""`roundsman check`, the pagers' part: would each service take a page? Rings nobody: that is what /oncall test is for."""
+"""`roundsman check`, the pagers' part: would each service take a page? It rings nobody; /oncall test does that."""
 
 from __future__ import annotations
 
