@@ -30,6 +30,9 @@ class NoChat:
     def members(self, group: str) -> frozenset[str]:
         self._nobody()
 
+    def quiet(self, user: str) -> bool:
+        self._nobody()
+
     def _nobody(self) -> NoReturn:
         raise ChatDown("Slack is not asked by this command")
 

@@ -148,6 +148,11 @@ class SlackChat:
                 self._groups[group] = (self._clock(), users)
         return users
 
+    def quiet(self, user: str) -> bool:
+        """In a scheduled Do Not Disturb; a pause by hand is not shown to others (facts of Slack's dnd.info)."""
+        answer = self._read("dnd.info", user=user)
+        return bool(answer["dnd_enabled"]) and answer["next_dnd_start_ts"] <= self._clock() < answer["next_dnd_end_ts"]
+
     def link(self, channel: str, ts: str) -> str:
         """The address of a message; "" if Slack does not tell, for a link is never worth a failure."""
         if (channel, ts) not in self._links:

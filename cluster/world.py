@@ -80,6 +80,31 @@ class ApprovalSeen:
     given_at: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class PersonSeen:
+    """Somebody who would be woken. `night`: it is night for them now. `rings`: ways that make a noise at that hour.
+    `proven_at`: when they last answered a drill, None = never. `quiet`: what Slack says of their Do Not Disturb."""
+
+    name: str
+    night: bool
+    rings: tuple[str, ...]
+    proven_at: float | None
+    quiet: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OnCallSeen:
+    """Who would be woken if something died in or after this run. `first`: whom the first rung pages now. `others`: who
+    else can be reached. `until`: the run's expected end and the watch after it; `gaps`: (rota, start, end) without
+    anybody before that. `proof_age`: seconds that an answered drill counts."""
+
+    first: tuple[PersonSeen, ...]
+    others: tuple[str, ...]
+    until: float
+    gaps: tuple[tuple[str, float, float], ...]
+    proof_age: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class World:
     """A frozen snapshot, collected by workflows/ for one node and one moment. It equals only itself: so what many gates
@@ -92,6 +117,8 @@ class World:
     """None: no approval has been asked yet in this phase."""
     helper_checksum: str = ""
     """What the helper's file must hash to."""
+    on_call: Reading[OnCallSeen] | None = None
+    """None: the settings have no section `oncall`, so there is nobody to ask about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +135,8 @@ class Gate:
     max_age: float
     overridable: bool
     check: Callable[[World, str, GatePhase, float], Verdict]
+    asked: Callable[[World], bool] = lambda _: True
+    """Whether these settings have what it asks about."""
 
 
 @dataclass(frozen=True, slots=True)

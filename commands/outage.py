@@ -103,7 +103,7 @@ def resolve(desk: Desk, typed: Typed, words: list[str]) -> Reply:
     managed, row, rest = _meant(desk, typed, words)
     nothing_else(rest, "/outage resolve", list(desk.clusters))
     _must_be_allowed(desk, typed, row)
-    if seen := [alert for alert in desk.store.alerts(row.id) if alert.firing and alert.source in ("probe", "watch")]:
+    if seen := [alert for alert in desk.store.alerts(row.id) if alert.firing and alert.source in ("probe", "run")]:
         raise Wrong(_still_seen(seen))
     give(desk.store, row, Deed.RESOLVE, typed.by, "command", typed.source, desk.now)
     return Reply(f"🏁 <@{typed.by}> resolves the outage of *{managed.name}* (`{row.id}`).", True)
@@ -112,7 +112,8 @@ def resolve(desk: Desk, typed: Typed, words: list[str]) -> Reply:
 def _still_seen(alerts: list[AlertRow]) -> str:
     """What I see with my own eyes ends by itself when it is mended; a word does not mend it."""
     lines = bullets(messages.what(alerts))
-    return f"I still see it:\n{lines}\nIt ends by itself once that is mended; `/outage snooze 2h` gives you the time."
+    text = "It ends by itself once that is mended (a run that holds: with `/upgrade retry` or `/upgrade abort`)"
+    return f"I still see it:\n{lines}\n{text}; `/outage snooze 2h` gives you the time."
 
 
 def timeline(desk: Desk, typed: Typed, words: list[str]) -> Reply:

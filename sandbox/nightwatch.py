@@ -85,6 +85,13 @@ class SimPager:
     cancelled: list[str] = field(default_factory=list)
     warning: str = ""
 
+    @property
+    def warning(self) -> str:
+        return ""
+
+    def check(self, people: Mapping[str, Person]) -> Iterator[Checked]:
+        yield from ()
+
     def reaches(self, person: Person) -> str:
         return "" if person.phone else "no phone number in the settings"
 
@@ -155,7 +162,7 @@ class NightWatch:
         return Duty(settings, self.store.shift_overrides(self.clock.now - DAY))
 
     def _pagers(self) -> Mapping[str, Pager]:
-        return dict(self.pagers)
+        return {**self.pagers}
 
     # what happens outside ---------------------------------------------------------------------------------------
 
@@ -189,9 +196,9 @@ class NightWatch:
         """The phone is answered, by nobody: the call ends and no key was pressed."""
         self.answers[who, "voice"] = (after, partial(self._ended, "answered, no key was pressed"))
 
-    def reacts(self, who: str, emoji: str = "eyes", given: bool = True) -> None:
-        """Under the newest message of the newest outage."""
-        row = next(row for row in reversed(self.store.outbox(self.outages()[0].id)) if row.ts)
+    def reacts(self, who: str, emoji: str = "eyes", given: bool = True, on: RunRow | None = None) -> None:
+        """Under the newest message of that run; by default of the newest outage."""
+        row = next(row for row in reversed(self.store.outbox((on or self.outages()[0]).id)) if row.ts)
         acknowledging.react(self.store, self.watchers, row, IDS[who], emoji, given, self.clock.now)
         self.settle()
 

@@ -25,6 +25,7 @@ class SimChat:
         self.posted: dict[str, Posted] = {}
         self.groups = groups or {}
         self.down = False
+        self.disturbed: set[str] = set()  # whose Do Not Disturb is on
         self._count = 0
 
     @property
@@ -50,6 +51,10 @@ class SimChat:
     def reactions(self, channel: str, ts: str) -> tuple[Reaction, ...]:
         self._reach()
         return tuple(Reaction(name, tuple(users)) for name, users in self.posted[ts].marks.items())
+
+    def quiet(self, user: str) -> bool:
+        self._reach()
+        return user in self.disturbed
 
     def members(self, group: str) -> frozenset[str]:
         self._reach()

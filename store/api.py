@@ -168,7 +168,8 @@ class PageRow:
     """One try to wake one person in one way. (run_id, key) is unique; written as "sending" before the service is asked,
     so that a try which a crash cut off can be looked up.
 
-    `state`: "sending", "sent", "failed", "acknowledged", "cancelled", "expired". `receipt`: what the service calls it.
+    `state`: "posted" (by way of the outbox), "sending", "sent" (it may ring), "failed", "acknowledged", "cancelled",
+    "expired". `receipt`: what the service calls it.
     """
 
     run_id: str
@@ -332,7 +333,11 @@ class Store(Protocol):
         """Write, or change, the page of this run and key. Pokes its run when the state changes."""
         ...
 
-    def pages(self, run_id: str) -> list[PageRow]: ...
+    def pages(self, run_id: str, *, state: str = "") -> list[PageRow]:
+        """`state`: only those in it; "" = all."""
+        ...
+
+    def page_row(self, run_id: str, key: str) -> PageRow | None: ...
 
     def page_of(self, receipt: str) -> PageRow | None:
         """The page that a service calls by this receipt."""

@@ -52,7 +52,8 @@ class MemoryStore:
         self._commands: dict[str, CommandRow] = {}
         self._events: dict[str, float] = {}
         self._alerts: dict[tuple[str, str], AlertRow] = {}
-        self._pages: dict[tuple[str, str], PageRow] = {}
+        self._pages: defaultdict[str, dict[str, PageRow]] = defaultdict(dict)
+        self._ringing: defaultdict[str, dict[str, PageRow]] = defaultdict(dict)  # those of state "sent" again
         self._overrides: list[ShiftOverrideRow] = []
         self._kept: dict[str, Kept] = {}
         self._audits: list[AuditRow] = []
@@ -249,18 +250,28 @@ class MemoryStore:
 
     def page(self, row: PageRow) -> None:
         with self._lock:
-            before = self._pages.get((row.run_id, row.key))
-            self._pages[row.run_id, row.key] = row
+            before = self._pages[row.run_id].get(row.key)
+            self._pages[row.run_id][row.key] = row
+            if row.state == "sent":
+                self._ringing[row.run_id][row.key] = row
+            else:
+                self._ringing[row.run_id].pop(row.key, None)
             if before is None or before.state != row.state:
                 self.poke(row.run_id)
 
-    def pages(self, run_id: str) -> list[PageRow]:
+    def pages(self, run_id: str, *, state: str = "") -> list[PageRow]:
         with self._lock:
-            return [row for row in self._pages.values() if row.run_id == run_id]
+            mine = self._pages[run_id].values() if state != "sent" else self._ringing[run_id].values()
+            return [row for row in mine if state in ("", row.state)]
+
+    def page_row(self, run_id: str, key: str) -> PageRow | None:
+        with self._lock:
+            return self._pages[run_id].get(key)
 
     def page_of(self, receipt: str) -> PageRow | None:
         with self._lock:
-            return next((row for row in reversed(self._pages.values()) if receipt and row.receipt == receipt), None)
+            every = [row for pages in self._pages.values() for row in pages.values()]
+        return next((row for row in reversed(every) if receipt and row.receipt == receipt), None)
 
     def override_shift(self, rows: Sequence[ShiftOverrideRow], audit: AuditRow | None = None) -> bool:
         with self._lock:

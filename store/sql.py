@@ -296,8 +296,12 @@ class SqlStore:
             if before != row.state:
                 _poke(connection, row.run_id)
 
-    def pages(self, run_id: str) -> list[PageRow]:
-        return self._all(PageRow, _select(PageRow, pages).where(pages.c.run_id == run_id).order_by(pages.c.number))
+    def pages(self, run_id: str, *, state: str = "") -> list[PageRow]:
+        chosen = _filtered(_select(PageRow, pages), pages, run_id=run_id, state=state)
+        return self._all(PageRow, chosen.order_by(pages.c.number))
+
+    def page_row(self, run_id: str, key: str) -> PageRow | None:
+        return self._one(PageRow, _select(PageRow, pages).where(pages.c.run_id == run_id, pages.c.key == key))
 
     def page_of(self, receipt: str) -> PageRow | None:
         called = _select(PageRow, pages).where(pages.c.receipt == receipt, pages.c.receipt != "")

@@ -16,6 +16,7 @@ def catalogue(sites: Mapping[str, Site]) -> Mapping[str, Workflow]:
     from engine.port import Again, Plain, Run
     from workflows.alerts import OUTAGE
     from workflows.outage import KNOWN, known, outage
+    from workflows.pager_test import PAGER_TEST, pager_test
     from workflows.phases import UPGRADE
     from workflows.rolling_upgrade import rolling_upgrade
 
@@ -28,6 +29,7 @@ def catalogue(sites: Mapping[str, Site]) -> Mapping[str, Workflow]:
         UPGRADE: partial(on_site, rolling_upgrade),
         OUTAGE: partial(on_site, outage),
         KNOWN: partial(on_site, known),
+        PAGER_TEST: partial(on_site, pager_test),
     }
 
 

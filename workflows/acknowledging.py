@@ -85,7 +85,7 @@ def stale_after(watchers: Watchers | None) -> float:
 def why_not(watchers: Watchers | None, run: RunRow, user: str, now: float) -> str:
     """Why this person may not take the outage, as a sentence without its end; "" if they may. Anybody may, unless the
     policy says otherwise."""
-    if watchers is None:
+    if watchers is None or "policy" not in run.args:  # a drill: only its own person's answer counts anyway
         return ""
     policy = policy_of(watchers.settings, run.args["policy"])
     if policy.acknowledged_by == "anybody":

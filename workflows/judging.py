@@ -14,6 +14,7 @@ from store.api import AuditRow
 from workflows import orders
 from workflows.approvals import bound_now, seen_now
 from workflows.messages import host
+from workflows.readiness import on_call_now
 from workflows.site import Site
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 BINDING = frozenset({Topic.NODES, Topic.PACKAGES, Topic.GUESTS, Topic.MOVES})
 """What must be read to say whether the world still is what was approved."""
+
+
+PEOPLE_ASKED = frozenset({GatePhase.PREFLIGHT, GatePhase.ASK})
+"""Before a run and before each node it is asked who would be woken; later that changes nothing any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,8 @@ def judge_now(
     wanted = topics(moment) | (BINDING if approval else frozenset())
     machines = site.cluster.survey(wanted, node)
     seen = _approval(site, run_id, node, machines, own, approval, starter, waived)
-    world = World(site.managed, machines, own, seen, site.helper_checksum)
+    on_call = on_call_now(site) if moment in PEOPLE_ASKED else None
+    world = World(site.managed, machines, own, seen, site.helper_checksum, on_call)
     opinions = judge(world, node, moment, site.clock(), waived)
     judgement = Judgement(tuple(opinions), _remedy(opinions, seen))
     if moment is not GatePhase.WATCH:

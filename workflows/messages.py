@@ -112,6 +112,11 @@ def watch_trouble(managed: ManagedCluster, reasons: Sequence[str], since_end: fl
     )
 
 
+def watch_alarm(managed: ManagedCluster, reasons: Sequence[str], since_end: float) -> Saying:
+    text = f"🚨 {span(since_end)} after the rolling upgrade of *{managed.name}* I see:\n{bullets(reasons)}"
+    return _note(f"{text}\nWhoever is on call is woken in the outage's own thread.")
+
+
 def watch_good_again() -> Saying:
     return _note("✅ All gates are open again; I go on watching.")
 

@@ -17,6 +17,7 @@ from workflows.site import Site
 
 WHO_ACKNOWLEDGES = f"whoever takes it: :{ACK_EMOJI}: in Slack, `/outage ack`, or the key 1 on the phone"
 HINT_ACK = f"*Hint:* :{ACK_EMOJI}: here or `/outage ack` takes it and stops the ringing."
+DRILL = "This is a drill of the on-call pager"
 MOST_SPOKEN = 2
 """So many alerts are read out on a phone; the rest is counted."""
 
@@ -40,6 +41,8 @@ def board(cluster: str, alerts: Sequence[AlertRow]) -> Saying:
 
 
 def page(cluster: str, alerts: Sequence[AlertRow], users: tuple[str, ...], note: str, turn: int, rung: int) -> Saying:
+    if not alerts:
+        return Saying("page", f"🔔 {DRILL}: nothing is wrong.\n{HINT_ACK}", mention=users)
     again = "" if turn == rung == 0 else " Nobody has acknowledged yet."
     why = f"\n⚠️ {host(note)}." if note else ""
     text = f"🔥 *{cluster}* is down in part.{again}\n{bullets(what(alerts))}{why}\n{HINT_ACK}"
@@ -54,6 +57,8 @@ def to_ring(
     run_id: str, key: str, name: str, person: Person, site: Site, alerts: Sequence[AlertRow], now: float
 ) -> Page:
     """For whatever rings: no Slack markup, for it may be spoken."""
+    if not alerts:
+        return Page(run_id, key, name, person, DRILL, "Nothing is wrong. Please acknowledge", "", now)
     firing = [alert for alert in alerts if alert.firing] or list(alerts)
     more = len(firing) - MOST_SPOKEN
     told = [f"{alert.subject}: {alert.summary}" for alert in firing[:MOST_SPOKEN]]
@@ -110,6 +115,19 @@ def over(cluster: str, state: str, by: str, took: float) -> Saying:
 
 def last_run(state: str, ago: float) -> str:
     return f"is still active, since {span(ago)}" if state == "active" else f"ended {span(ago)} ago"
+
+
+def drill(name: str, user: str) -> Saying:
+    return Saying("board", f"🔔 A drill, nothing is wrong: I ring {name} (<@{user}>) now, as I would at night.")
+
+
+def drill_passed(name: str, user: str, how: str, took: float) -> Saying:
+    return _note(f"✅ {name} (<@{user}>) answered by {how} after {span(took)}: this pager is proven.")
+
+
+def drill_failed(name: str, user: str, waited: float) -> Saying:
+    text = f"❌ <@{user}>: nobody answered within {span(waited)}. An outage would not have woken {name}."
+    return _note(f"{text}\n*Hint:* see docs/oncall.md for what silences a phone, then `/oncall test` again.")
 
 
 ICONS = {"ringing": "🔥", "held": "🙋", "recovering": "💚", "recovered": "🏁", "resolved": "🏁"}

@@ -26,6 +26,8 @@ from workflows.site import Site
 
 KNOWN = "outage_known"
 """The workflow that finds out what is known of a fresh outage."""
+SENT = "sent"
+"""State of a page that may still ring."""
 RETRY_S, TRIES = 10.0, 3
 """A page that a service did not take for now is tried again after this long, so many times in all; then the ladder
 climbs on and comes back to it."""
@@ -164,6 +166,10 @@ class Rung:
 
     def __init__(self, o: Outage, number: int) -> None:
         self.o, self.number = o, number
+        self._posted = False
+        """Slack was told: it may reach somebody."""
+        self._taken: list[str] = []
+        """Keys of the pages that a service took."""
 
     # who and how ------------------------------------------------------------------------------------------------
 
@@ -191,11 +197,12 @@ class Rung:
             if ring.how == "direct":
                 self._direct(ring)
         ringing = [ring for ring in rings if ring.how not in ("mention", "direct")]
-        later = [ring for ring in ringing if self._send(ring, 1)[0] == "later"]
+        self._posted = len(ringing) < len(rings)
+        later = [ring for ring in ringing if self._send(ring, 1) == "later"]
         for attempt in range(2, TRIES + 1):
             if later and self._rested(attempt):
                 return
-            later = [ring for ring in later if self._send(ring, attempt)[0] == "later"]
+            later = [ring for ring in later if self._send(ring, attempt) == "later"]
 
     def _mention(self, people: Sequence[str], note: str) -> None:
         if people:
@@ -220,14 +227,17 @@ class Rung:
         def write() -> None:
             now = self.o.site.clock()
             for person in people:
-                self._record(PageRow(self.o.run.id, self._key(f"{person}.{how}"), person, how, "sent", now, now))
+                self._record(PageRow(self.o.run.id, self._key(f"{person}.{how}"), person, how, "posted", now, now))
 
         self.o.run.step(self._key(f"{'-'.join(people)}.{how}.noted"), write)
 
-    def _send(self, ring: Ring, attempt: int) -> Any:
+    def _send(self, ring: Ring, attempt: int) -> str:
         first = self._key(f"{ring.person}.{ring.how}")
         key = self._key(f"{ring.person}.{ring.how}", attempt)
-        return self.o.run.step(key, lambda: self._sent(key, ring, first))
+        outcome: str = self.o.run.step(key, lambda: self._sent(key, ring, first))[0]
+        if outcome == SENT:
+            self._taken.append(key)
+        return outcome
 
     def _sent(self, key: str, ring: Ring, first: str) -> list[str]:
         """["sent", receipt], ["failed", why] for good, ["later", why], or ["over", mode]. One look more, right before
@@ -241,7 +251,7 @@ class Rung:
         if pager is None or person is None:
             self._record(replace(row, state="failed", error=why))
             return ["failed", why]
-        tried = next((page for page in self.o.site.store.pages(self.o.run.id) if page.key == first), None)
+        tried = self.o.site.store.page_row(self.o.run.id, first)
         since = tried.at if tried else now
         page = messages.to_ring(self.o.run.id, first, ring.person, person, self.o.site, self.o.alerts(), since)
         try:
@@ -249,10 +259,11 @@ class Rung:
         except PagerError as error:
             self._record(replace(row, state="failed", error=str(error), changed_at=self.o.site.clock()))
             return ["failed" if error.permanent else "later", str(error)]
-        self._record(replace(row, state="sent", receipt=receipt, changed_at=self.o.site.clock()))
+        self._record(replace(row, state=SENT, receipt=receipt, changed_at=self.o.site.clock()))
         return ["sent", receipt]
 
     def _hand_over(self, pager: Pager, page: Page, row: PageRow) -> str:
+        cancel(self.o.site, self.o.run.id, row.at, (row.person, row.how))  # the new ring takes the old one's place
         self._record(row)
         return pager.send(page)
 
@@ -288,10 +299,14 @@ class Rung:
         mode = self.o.mode(at.now)
         if mode != "ring":
             return {"mode": mode, "at": at.now}
-        mine = [row for row in self.o.site.store.pages(self.o.run.id) if row.key.startswith(self._key(""))]
-        if mine and all(row.state == "failed" for row in _last_tries(mine)):
+        if not self._reaches_anybody():
             return {"mode": "unreached", "at": at.now}
         return Waiting(self.o.seen())
+
+    def _reaches_anybody(self) -> bool:
+        """Slack may reach somebody, or a page that was taken has not failed since."""
+        rows = [self.o.site.store.page_row(self.o.run.id, key) for key in self._taken]
+        return self._posted or any(row is not None and row.state != "failed" for row in rows)
 
     def _key(self, name: str, attempt: int = 1) -> str:
         key = self.o.key(f"rung{self.number}.{name}")
@@ -314,17 +329,12 @@ def _found(pager: Pager, page: Page) -> str:
         return ""
 
 
-def _last_tries(rows: Sequence[PageRow]) -> list[PageRow]:
-    """The newest try for each person and way."""
-    return list({(row.person, row.how): row for row in rows}.values())
-
-
 def poll(site: Site, run_id: str, now: float) -> None:
     """Ask the services what came of the pages that still ring. Harmless when repeated; a service that does not answer
     is asked again with the next look."""
-    for row in site.store.pages(run_id):
+    for row in site.store.pages(run_id, state=SENT):
         pager = site.watchers.pagers.get(row.how) if site.watchers else None
-        if pager is not None and row.state == "sent" and row.receipt and now - row.changed_at >= UNASKED_S:
+        if pager is not None and row.receipt and now - row.changed_at >= UNASKED_S:
             _take_in(site, row, _state(pager, row.receipt), now)
 
 
@@ -460,12 +470,12 @@ def _stop_ringing(o: Outage) -> Plain:
     return {"mode": mode, "at": now, "holders": users, "ends": ends, "snoozed": snoozed, "signs": _who(found)}
 
 
-def cancel(site: Site, run_id: str, now: float) -> None:
-    """Whatever still rings for this run stops. A service that does not answer goes on ringing until it expires by
-    itself, which is said in the page's row."""
-    for row in site.store.pages(run_id):
+def cancel(site: Site, run_id: str, now: float, only: tuple[str, str] | None = None) -> None:
+    """Whatever still rings for this run stops (`only`: for this person in this way). A service that does not answer
+    goes on ringing until it expires by itself, which is said in the page's row."""
+    for row in site.store.pages(run_id, state=SENT):
         pager = site.watchers.pagers.get(row.how) if site.watchers else None
-        if pager is None or row.state != "sent" or not row.receipt:
+        if pager is None or not row.receipt or only not in (None, (row.person, row.how)):
             continue
         try:
             pager.cancel(row.receipt)

@@ -37,6 +37,10 @@ class Chat(Protocol):
         """All reactions under one message, now (reactions.get with full=true). Raises ChatDown."""
         ...
 
+    def quiet(self, user: str) -> bool:
+        """Whether Do Not Disturb is on for this user now (dnd.info). Raises ChatDown."""
+        ...
+
     def members(self, group: str) -> frozenset[str]:
         """Users of a user group (S...). Raises ChatDown."""
         ...

@@ -10,6 +10,7 @@ from typing import Any
 from cluster.world import GatePhase, OwnChanges
 from engine.port import Look, Waiting
 from workflows import messages
+from workflows.alerts import Alert, clear_alerts, raise_alerts
 from workflows.judging import judge_now
 from workflows.orders import Order
 from workflows.phases import UPGRADE
@@ -45,8 +46,10 @@ def watch(wheel: Wheel, nodes: Sequence[str]) -> None:
             run.say("watch.ended", partial(messages.watch_ended, seen["end"]))
             return
         now, known, reasons = seen["at"], seen["marks"], seen["reasons"]
+        alarmed = _alarm(wheel, n, reasons)
         if reasons:
-            run.say(f"watch.trouble#{n}", partial(messages.watch_trouble, site.managed, reasons, now - began))
+            trouble = messages.watch_alarm if alarmed else messages.watch_trouble
+            run.say(f"watch.trouble#{n}", partial(trouble, site.managed, reasons, now - began))
         else:
             run.say(f"watch.better#{n}", messages.watch_good_again)
 
@@ -63,6 +66,24 @@ def _look(wheel: Wheel, node: str, known: Sequence[str], at: Look) -> Any:
     if times < TWICE:
         return Waiting("; ".join(reasons) or "all gates are open", {"times": times, "watching": True})
     return {"end": "", "reasons": reasons, "marks": marks, "at": at.now}
+
+
+def _alarm(wheel: Wheel, n: int, reasons: Sequence[str]) -> bool:
+    """What the watch sees is an outage, with this run linked, as long as it is seen. False: nobody is on call by the
+    settings, and a page says so instead."""
+    run, site = wheel.run, wheel.site
+    if site.watchers is None:
+        return False
+
+    def tell() -> None:
+        now, prefix = site.clock(), f"watch/{run.id}/"
+        alerts = [Alert(prefix + _mark(r), "watch", f"after run {run.id}", r, "critical", now) for r in reasons]
+        gone = [row.fingerprint for row in site.store.firing(site.managed.name) if row.fingerprint.startswith(prefix)]
+        raise_alerts(site.store, site.managed, alerts, now)
+        clear_alerts(site.store, site.managed.name, sorted(set(gone) - {a.fingerprint for a in alerts}), now)
+
+    run.step(f"watch.alarm#{n}", tell)
+    return True
 
 
 def _mark(reason: str) -> str:

@@ -19,6 +19,7 @@ from cluster.facts import Read, Topic
 from cluster.world import GatePhase, OwnChanges
 from engine.port import Look, Run, Saying, Waiting
 from workflows import messages, orders
+from workflows.alerts import Alert, clear_alerts, raise_alerts
 from workflows.approvals import Bound
 from workflows.judging import Judgement, judge_now
 from workflows.orders import Order
@@ -309,9 +310,14 @@ class Wheel:
                 return True
             return Waiting("; ".join(judgement.reasons), {"gates": judgement.reasons})
 
-        self.say(phase, "shut", lambda: messages.gates_shut(self.site.managed, self.node, moment, reasons, urgent))
+        name = self.numbered(f"{self.key(phase)}.urgent")
+        alarmed = urgent and self.alarm(f"{name}.alarm", name, "; ".join(reasons), lambda: True)
+        page = urgent and not alarmed
+        self.say(phase, "shut", lambda: messages.gates_shut(self.site.managed, self.node, moment, reasons, page))
         who = "the cluster itself, or an approver with `/upgrade override`"
         self.wait(phase, probe, self.site.managed.limits.gates, why=why, who=who, detail="gates")
+        if alarmed:
+            self.all_clear(f"{name}.clear", name)
         self.say(phase, "open", lambda: messages.gates_open(self.node, moment))
 
     # holds ----------------------------------------------------------------------------------------------------
@@ -333,14 +339,48 @@ class Wheel:
             return Waiting(why, {"hold": name})
 
         for n in count(1):
-            self.run.say(f"{name}.said#{n}", lambda n=n: messages.hold(managed, node, why, hint, n > 1 or self._weak()))  # type: ignore[misc]
+            alarmed = self.alarm(f"{name}.alarm#{n}", name, f"holds: {why}", lambda n=n: n > 1 or self._weak())  # type: ignore[misc]
+            self.run.say(
+                f"{name}.said#{n}",
+                lambda n=n, a=alarmed: messages.hold(managed, node, why, hint, not a and (n > 1 or self._weak())),  # type: ignore[misc]
+            )
             answer = self.run.until(
                 f"{name}.answer#{n}", probe, managed.limits.hold, why=f"held: {why}", who=messages.WHO_ENDS_A_HOLD
             )
+            if answer is not None:
+                self.all_clear(f"{name}.clear#{n}", name)
             if answer == Order.RETRY:
                 return
             if answer is not None:
                 self.obey(answer, name)
+
+    def alarm(self, key: str, name: str, what: str, serious: Callable[[], bool]) -> bool:
+        """Wake whoever is on call, if it is serious; an outage then climbs until somebody has it. False: it is not, or
+        nobody is on call by the settings, and the thread alone says so."""
+        if self.site.watchers is None:
+            return False
+
+        def raised() -> bool:
+            if not serious():
+                return False
+            now, where = self.site.clock(), f"run {self.run.id}" + (f" at {self.node}" if self.node else "")
+            alert = Alert(self._fingerprint(name), "run", where, what, "critical", now)
+            raise_alerts(self.site.store, self.site.managed, [alert], now)
+            return True
+
+        return self.run.step(key, raised)
+
+    def all_clear(self, key: str, name: str) -> None:
+        if self.site.watchers is None:
+            return
+
+        def clear() -> None:
+            clear_alerts(self.site.store, self.site.managed.name, [self._fingerprint(name)], self.site.clock())
+
+        self.run.step(key, clear)
+
+    def _fingerprint(self, name: str) -> str:
+        return f"run/{self.run.id}/{name}"
 
     def _weak(self) -> bool:
         """Redundancy is reduced, by us or by anything else; what cannot be seen is not whole."""

@@ -42,7 +42,8 @@ def judge(world: World, node: str, phase: GatePhase, now: float, overrides: Mapp
 
 def _asked(gate: Gate, world: World, phase: GatePhase) -> bool:
     """A cluster that has no Gluster at all, by its settings, is not asked about it."""
-    return phase in gate.phases and (world.settings.gluster.enabled or Topic.GLUSTER not in gate.reads)
+    gluster = world.settings.gluster.enabled or Topic.GLUSTER not in gate.reads
+    return phase in gate.phases and gluster and gate.asked(world)
 
 
 def _opinion(

@@ -52,6 +52,9 @@ class FakeSlack:
     def bot_user(self) -> str:
         return BOT
 
+    def quiet(self, user: str) -> bool:
+        return False
+
     def texts(self) -> list[str]:
         return [post.text for post in self.posts.values()]
 

@@ -478,6 +478,9 @@ def test_a_page_is_written_before_it_is_sent_and_changed_by_what_came_of_it(stor
     store.page(answered)
     assert store.pages(OUTAGE.id) == [answered]
     assert store.page_of("CA1") == answered
+    assert store.pages(OUTAGE.id, state="sent") == []
+    assert store.page_row(OUTAGE.id, sending.key) == answered
+    assert store.page_row(OUTAGE.id, "nothing") is None
     assert store.page_of("CA2") is None
     assert store.page_of("") is None
     row = store.run(OUTAGE.id)

@@ -1,0 +1,143 @@
+"""Before the night: whose turn it is, whether their phone really wakes them, and whether there is a second person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from cluster.gates import all_gates, ask
+from cluster.world import Blocked, GatePhase, OwnChanges, Passed, Verdict, World
+from sandbox.nightwatch import DAY, MIDNIGHT, ONCALL, NightWatch
+from store.api import RunRow
+from workflows.readiness import expected_s, on_call_now
+
+GATE = next(gate for gate in all_gates() if gate.name == "on-call")
+
+
+def asked(watch: NightWatch) -> Verdict:
+    now = watch.clock.now
+    machines = watch.site.cluster.survey(frozenset(), None)
+    world = World(watch.managed, machines, OwnChanges(), on_call=on_call_now(watch.site))
+    return ask(GATE, world, "pve1", GatePhase.PREFLIGHT, now)
+
+
+def oncall(**changes: Any) -> Mapping[str, object]:
+    return {**ONCALL, **changes}
+
+
+def blocked(watch: NightWatch) -> str:
+    verdict = asked(watch)
+    assert isinstance(verdict, Blocked), verdict
+    return verdict.reason
+
+
+# the drill ----------------------------------------------------------------------------------------------------------
+def test_a_drill_rings_in_every_way_that_a_night_would_and_an_answer_proves_the_pager(watch: NightWatch) -> None:
+    watch.presses_one("alice", after=30)
+    said = watch.types("alice", "/oncall test")
+    assert said.startswith("🔔 A drill: alice is rung now, in every way that a night would (`test-alice-")
+    watch.assert_paged("alice", "mention", "pushover", "voice")
+    watch.fast_forward(minutes=1)
+    watch.assert_said("✅ alice (@alice) answered by voice after 30 seconds: this pager is proven.")
+    proof = watch.store.kept("proof/alice")
+    assert proof is not None
+    assert (proof.value["how"], proof.at) == ("voice", MIDNIGHT + 30)
+    assert watch.pagers["pushover"].cancelled == ["pushover-1"]
+
+
+def test_a_drill_that_nobody_answers_says_so_and_proves_nothing(watch: NightWatch) -> None:
+    watch.types("alice", "/oncall test")
+    watch.assert_paged("alice", "mention", "pushover", "voice")
+    watch.fast_forward(minutes=10)
+    watch.assert_said("❌ @alice: nobody answered within 10 minutes. An outage would not have woken alice.")
+    assert watch.store.kept("proof/alice") is None
+
+
+def test_somebody_else_answering_the_drill_proves_nothing(watch: NightWatch) -> None:
+    watch.types("bob", "/oncall test alice")
+    watch.assert_paged("alice", "mention", "pushover", "voice")
+    drill = watch.store.runs(workflow="pager_test")[0]
+    watch.reacts("bob", on=drill)
+    watch.fast_forward(minutes=11)
+    watch.assert_said("❌ @alice: nobody answered")
+
+
+def test_only_operators_ring_somebody_else_and_wrong_names_are_told(watch: NightWatch) -> None:
+    assert "only operators of *lab* may ring somebody else" in watch.types("carol", "/oncall test alice")
+    assert 'nobody is called "alise" (did you mean "alice"?)' in watch.types("bob", "/oncall test alise")
+    assert "you are not among the people of the settings" in watch.types("mallory", "/oncall test")
+
+
+# the gate -----------------------------------------------------------------------------------------------------------
+def test_without_a_section_oncall_the_gate_is_not_asked() -> None:
+    watch = NightWatch(None)
+    assert on_call_now(watch.site) is None
+
+
+def test_a_pager_that_was_never_proven_blocks(watch: NightWatch) -> None:
+    assert blocked(watch) == "no pager of alice was proven within 30 d"
+
+
+def test_a_proven_pager_opens_it_and_the_night_is_told(watch: NightWatch) -> None:
+    watch.store.keep("proof/alice", {"how": "voice"}, MIDNIGHT - 29 * DAY)
+    verdict = asked(watch)
+    assert isinstance(verdict, Passed)
+    assert verdict.note == "it is night for alice, a page rings by pushover, voice"
+
+
+def test_a_proof_gets_old(watch: NightWatch) -> None:
+    watch.store.keep("proof/alice", {"how": "voice"}, MIDNIGHT - 31 * DAY)
+    assert blocked(watch) == "no pager of alice was proven within 30 d"
+
+
+def test_do_not_disturb_is_told(watch: NightWatch) -> None:
+    watch.store.keep("proof/alice", {"how": "voice"}, MIDNIGHT)
+    watch.chat.disturbed.add("U0ALICE")
+    verdict = asked(watch)
+    assert isinstance(verdict, Passed)
+    assert verdict.note.startswith("alice: Do Not Disturb is on in Slack: a mention makes no sound")
+
+
+def test_a_slack_that_does_not_tell_is_said_and_blocks_nothing(watch: NightWatch) -> None:
+    watch.store.keep("proof/alice", {"how": "voice"}, MIDNIGHT)
+    watch.chat.down = True
+    verdict = asked(watch)
+    assert isinstance(verdict, Passed)
+    assert "Slack did not say whether Do Not Disturb is on" in verdict.note
+
+
+def test_a_night_in_which_the_first_page_makes_no_noise_blocks() -> None:
+    silent = {"rungs": [{"who": ["rota:primary"], "how": ["mention"]}, {"who": ["bob"], "how": ["voice"]}]}
+    watch = NightWatch(oncall(policies=[silent]))
+    watch.store.keep("proof/alice", {"how": "voice"}, MIDNIGHT)
+    assert blocked(watch) == "it is night for alice, and the first page would make no noise"
+
+
+def test_a_gap_before_the_watch_is_over_blocks() -> None:
+    layer = {"people": ["alice"], "start": "2026-01-05T09:00", "end": "2026-03-03T05:00"}
+    watch = NightWatch(oncall(rotas=[{"name": "primary", "layers": [layer]}]))
+    watch.store.keep("proof/alice", {"how": "voice"}, MIDNIGHT)
+    assert blocked(watch) == "nobody is on call in primary from Tue 05:00 UTC, for 2 h"
+
+
+def test_nobody_on_call_now_blocks() -> None:
+    layer = {"people": ["alice"], "start": "2027-01-05T09:00"}
+    watch = NightWatch(oncall(rotas=[{"name": "primary", "layers": [layer]}]))
+    assert blocked(watch).startswith("nobody is on call; nobody is on call in primary now, for ")
+
+
+def test_a_person_without_anybody_behind_them_blocks() -> None:
+    alone = {"rungs": [{"who": ["alice"], "how": ["voice"]}]}
+    watch = NightWatch(oncall(policies=[alone], last_resort=["alice"]))
+    watch.store.keep("proof/alice", {"how": "voice"}, MIDNIGHT)
+    assert blocked(watch) == "nobody else can be woken if they do not answer"
+
+
+def test_the_expected_length_is_that_of_the_last_whole_run(watch: NightWatch) -> None:
+    assert expected_s(watch.site) == 3 * 3600
+    nodes = dict.fromkeys(("pve1", "pve2", "pve3"), "2 packages upgraded, runs 6.8")
+    watch.store.start_run(RunRow("up-1", "rolling_upgrade", "lab", {}, "active", 0.0, "alice", 0.0))
+    watch.store.finish("up-1", {"state": "done", "nodes": nodes}, 2.5 * 3600 + watch.managed.limits.watch)
+    assert expected_s(watch.site) == pytest.approx(2.5 * 3600)
