@@ -85,13 +85,6 @@ class SimPager:
     cancelled: list[str] = field(default_factory=list)
     warning: str = ""
 
-    @property
-    def warning(self) -> str:
-        return ""
-
-    def check(self, people: Mapping[str, Person]) -> Iterator[Checked]:
-        yield from ()
-
     def reaches(self, person: Person) -> str:
         return "" if person.phone else "no phone number in the settings"
 

@@ -38,7 +38,18 @@ from cluster.facts import (
 )
 from cluster.gates import all_gates, ask
 from cluster.settings import ClusterSettings
-from cluster.world import ApprovalSeen, Blocked, GatePhase, OwnChanges, Passed, Unknown, Verdict, World
+from cluster.world import (
+    ApprovalSeen,
+    Blocked,
+    GatePhase,
+    OnCallSeen,
+    OwnChanges,
+    Passed,
+    PersonSeen,
+    Unknown,
+    Verdict,
+    World,
+)
 
 NOW = datetime(2026, 1, 10, 23, 0, tzinfo=UTC).timestamp()  # a Saturday
 HOUR, DAY = 3600.0, 86400.0
@@ -64,7 +75,13 @@ def settings(**changes: Any) -> ClusterSettings:
 
 def healthy(**changes: Any) -> World:
     """`changes`: of the settings."""
-    return World(settings(**changes), machines(), OwnChanges(), Read(approved(), NOW), CHECKSUM)
+    return World(settings(**changes), machines(), OwnChanges(), Read(approved(), NOW), CHECKSUM, Read(watched(), NOW))
+
+
+def watched() -> OnCallSeen:
+    """Alice is on call, proven yesterday, and Bob stands behind her."""
+    alice = PersonSeen("alice", True, ("voice",), NOW - DAY)
+    return OnCallSeen((alice,), ("bob",), NOW + 8 * HOUR, (), 30 * DAY)
 
 
 def machines() -> Machines:
