@@ -128,8 +128,9 @@ class NightWatch:
         spec: ClusterSpec | None = None,
         rules: Rules = STRICT,
         store: MemoryStore | None = None,
+        clock: VirtualClock | None = None,
     ) -> None:
-        self.clock = VirtualClock(start)
+        self.clock = clock or VirtualClock(start)
         self.rules = rules
         self.spec = spec or default_spec()
         self.managed = managed_settings(self.spec)

@@ -31,6 +31,8 @@ SENT = "sent"
 RETRY_S, TRIES = 10.0, 3
 """A page that a service did not take for now is tried again after this long, so many times in all; then the ladder
 climbs on and comes back to it."""
+UNREACHED_REST_S = 60.0
+"""A ladder of which nothing reaches anybody (a revoked token) goes round no faster: each round mentions, and asks."""
 REMIND = 0.75
 """Part of an acknowledgement's life after which its holder is asked for a sign of life."""
 NEWS_S = 300.0
@@ -128,9 +130,9 @@ def _ring(o: Outage) -> Plain | Again:
     """
     1. Each rung: who and how is worked out at that moment, all of them are paged at once.
     2. Then so much time to acknowledge; at once the next rung when nothing of it can reach anybody.
-    3. After the last rung the ladder begins again.
+    3. After the last rung the ladder begins again; after a while only, if nothing of it could reach anybody.
     """
-    rungs = len(o.policy.rungs) if o.policy else 1
+    rungs, reached = len(o.policy.rungs) if o.policy else 1, False
     for number in range(rungs):
         rung = Rung(o, number)
         planned = o.run.step(o.key(f"rung{number}"), rung.plan)
@@ -142,11 +144,12 @@ def _ring(o: Outage) -> Plain | Again:
         answer = rung.wait(planned)
         if answer and answer["mode"] not in ("ring", "unreached"):
             return o.went(answer["mode"], answer["at"])
-    return _rest(o)
+        reached = reached or not answer
+    return _rest(o, 0.0 if reached else UNREACHED_REST_S)
 
 
-def _rest(o: Outage) -> Plain | Again:
-    pause = o.policy.pause if o.policy else 0.0
+def _rest(o: Outage, least: float) -> Plain | Again:
+    pause = max(o.policy.pause if o.policy else 0.0, least)
     if pause:
         what = "the ladder to begin again"
         answer = o.run.until(o.key("rest"), lambda at: _changed(o, at), pause, why=what, who=messages.WHO_ACKNOWLEDGES)
@@ -167,7 +170,7 @@ class Rung:
     def __init__(self, o: Outage, number: int) -> None:
         self.o, self.number = o, number
         self._posted = False
-        """Slack was told: it may reach somebody."""
+        """Slack alone was told: it may reach somebody. Beside a phone that is out of order a mention wakes nobody."""
         self._taken: list[str] = []
         """Keys of the pages that a service took."""
 
@@ -197,7 +200,7 @@ class Rung:
             if ring.how == "direct":
                 self._direct(ring)
         ringing = [ring for ring in rings if ring.how not in ("mention", "direct")]
-        self._posted = len(ringing) < len(rings)
+        self._posted = bool(rings) and not ringing
         later = [ring for ring in ringing if self._send(ring, 1) == "later"]
         for attempt in range(2, TRIES + 1):
             if later and self._rested(attempt):

@@ -99,6 +99,25 @@ def test_a_number_that_is_refused_brings_the_next_rung_at_once() -> None:
     watch.assert_quiet()
 
 
+def test_a_mention_beside_a_phone_that_is_out_of_order_is_not_waited_for() -> None:
+    watch = NightWatch(policy(["alice"], ["mention", "voice"], ["bob"], ["mention", "voice"]))
+    watch.pagers["voice"].refuses["alice"] = "the number is not valid"
+    watch.dies(ROUTER)
+    watch.fast_forward(seconds=1)
+    watch.assert_paged("alice", "mention")
+    watch.assert_paged("bob", "mention", "voice")
+    watch.assert_quiet()
+
+
+def test_a_ladder_that_reaches_nobody_goes_round_once_a_minute() -> None:
+    """A revoked token must not make the bot mention everybody as fast as it can."""
+    watch = NightWatch(policy(["alice"], ["mention", "voice"], ["bob"], ["voice"]))
+    watch.pagers["voice"].refuses |= {"alice": "Authenticate", "bob": "Authenticate"}
+    watch.dies(ROUTER)
+    watch.fast_forward(minutes=5)
+    assert [page.how for page in watch.woken] == ["mention"] * 6
+
+
 def test_a_service_that_does_not_answer_is_tried_again_and_then_the_ladder_climbs() -> None:
     watch = NightWatch(policy(["alice"], ["pushover"], ["bob"], ["voice"]))
     watch.pagers["pushover"].down = True
