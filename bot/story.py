@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bot import views
+from bot import views, views_restore
 from bot.views import View
 from engine.port import Saying
 from store.api import AlertRow, Entry, OrderRow, OutboxRow, PageRow, RunRow, Store
@@ -16,8 +16,10 @@ from workflows.orders import Order
 from workflows.phases import UPGRADE, Phase, key_of
 from workflows.picture import Wait, picture
 from workflows.picture_outage import picture as picture_outage
+from workflows.picture_restore import WORKFLOWS, rescue_picture
 from workflows.roles import mention
 
+REBOOTED = "the reboot was sent before you took it back; `/upgrade abort` lets this node end and stops then"
 KEPT = ("board", "approval", "progress")
 """Kinds of messages that are edited when what they show changes."""
 
@@ -30,8 +32,9 @@ def kind(row: OutboxRow) -> str:
 
 
 def node_of(row: OutboxRow) -> str:
-    """The node that an approval or a progress message is about."""
-    about: str = row.message["detail"].get("node") or row.message["about"]
+    """The node, or the guest, that an approval or a progress message is about."""
+    detail = row.message["detail"]
+    about: str = detail.get("subject") or detail.get("node") or row.message["about"]
     return about.partition(".")[0]
 
 
@@ -107,12 +110,14 @@ class Story:
             return "🔄 Replaced by a newer request."
         return "" if self.run.state == "active" else "🔒 The run has ended."
 
-    def rebooted(self, row: OutboxRow) -> bool:
-        """The reboot that this request allowed was sent: taking the mark back comes too late."""
-        reboot = key_of(node_of(row), Phase.REBOOT)
-        return any(
-            entry.kind == "result" and _base(entry) == reboot and entry.value[0] == "did" for entry in self._after(row)
+    def begun(self, row: OutboxRow) -> str:
+        """Why taking the mark back comes too late, as half a sentence: what this request allowed was begun. Else ""."""
+        detail = row.message["detail"]
+        act = detail.get("act") or key_of(node_of(row), Phase.REBOOT)
+        did = any(
+            entry.kind == "result" and _base(entry) == act and entry.value[0] == "did" for entry in self._after(row)
         )
+        return detail.get("too_late", REBOOTED) if did else ""
 
     def _newer(self, row: OutboxRow) -> bool:
         return any(kind(r) == "approval" and r.id > row.id and node_of(r) == node_of(row) for r in self.rows)
@@ -153,7 +158,12 @@ class Story:
     def _live(self, row: OutboxRow) -> Wait | None:
         """The wait that feeds this progress message now."""
         wait = self.wait
-        if wait is None or "pending" not in wait.detail or row.id != self._newest_progress(row) or self.over(row):
+        if (
+            wait is None
+            or wait.detail.keys().isdisjoint(views.FOLLOWED)
+            or row.id != self._newest_progress(row)
+            or self.over(row)
+        ):
             return None
         return wait if wait.key.partition(".")[0] == node_of(row) else None
 
@@ -171,7 +181,15 @@ def _outage_board(story: Story) -> View:
     return views.outage(picture_outage(story.run, story.alerts, story.orders, story.pages, at))
 
 
-BOARDS: Mapping[str, Callable[[Story], View]] = {UPGRADE: _upgrade_board, OUTAGE: _outage_board}
+def _rescue_board(story: Story) -> View:
+    return views_restore.board(rescue_picture(story.run, story.entries))
+
+
+BOARDS: Mapping[str, Callable[[Story], View]] = {
+    UPGRADE: _upgrade_board,
+    OUTAGE: _outage_board,
+    **dict.fromkeys(WORKFLOWS, _rescue_board),
+}
 """How the board of a run looks, for each workflow."""
 
 
@@ -198,8 +216,10 @@ def _answered(value: Any) -> str:
 
 
 def _ended(value: Any) -> str:
-    """The journaled end of a heal wait; "" when it begins anew: after a pause, or after a retry of the hold."""
+    """The journaled end of a wait that is followed; "" when it begins anew: after a pause, or a retry of the hold."""
     match value:
+        case ["saw", {"said": said}]:
+            return str(said)
         case ["saw", {"took": took}]:
             return f"💚 Fully healed after {span(took)}."
         case ["ordered", order] if order != Order.PAUSE:

@@ -31,6 +31,8 @@ MOST_BLOCKS = 50
 MOST_TEXT = 3000  # characters of one section
 MOST_PLAIN = 3900  # characters of the text next to blocks; chat.update refuses more than 4,000
 BAR = 10  # cells of a heal bar
+FOLLOWED = frozenset({"pending", "percent"})
+"""What the wait of a progress message tells: entries of a heal, or how much of a restore is written."""
 MENTION = re.compile(r"&lt;(@[UW][A-Z0-9]+|!subteam\^S[A-Z0-9]+|!date\^\d+\^[^|&]*\|[^&]*)&gt;")
 ESCAPED = re.compile("&(?:amp|lt|gt);")
 PLAIN = {"&amp;": "&", "&lt;": "<", "&gt;": ">"}
@@ -89,8 +91,8 @@ def board(run: RunPicture) -> View:
     icon, _, verb = state.partition(" ")
     title = f"{icon} *{what} of {run.cluster}* {verb}."
     lines = [_node(node) for node in run.nodes]
-    blocks = [*sections([title]), *sections(lines), *_wait(run.wait), *_rest(run), _context([_origin(run)])]
-    return _view(_told(run, title), blocks)
+    blocks = [*sections([title]), *sections(lines), *wait_blocks(run.wait), *_rest(run), context([_origin(run)])]
+    return view(_told(run, title), blocks)
 
 
 def _told(run: RunPicture, title: str) -> str:
@@ -106,7 +108,7 @@ def _node(node: NodePicture) -> str:
     return f"{NODES.get(node.state, UNDER_WAY)} *{host(node.node)}* {node.state}{note}{since}"
 
 
-def _wait(wait: Wait | None) -> list[Block]:
+def wait_blocks(wait: Wait | None) -> list[Block]:
     if wait is None:
         return []
     lines = [
@@ -146,7 +148,7 @@ def outage(shown: OutagePicture) -> View:
     blocks = sections(lines)
     if shown.finished_at is None:
         blocks.append(_button("I have it", ACK_BUTTON, shown.outage))
-    return _view(" ".join(lines), blocks)
+    return view(" ".join(lines), blocks)
 
 
 def _button(text: str, action: str, value: str) -> Block:
@@ -197,10 +199,18 @@ def _warnings(heal: Heal) -> list[str]:
 
 
 def progress(saying: Saying, wait: Wait | None, over: str = "") -> View:
-    """A heal message while its wait lasts; `over` is its last word."""
-    lines = [saying.text, *(heal_lines(wait.detail) if wait else []), over]
+    """A message of a heal, or of a restore, while its wait lasts; `over` is its last word."""
+    lines = [saying.text, *(heal_lines(wait.detail) if wait else []), *(_written(wait) if wait else []), over]
     told = f"{saying.text} {_counted(wait)}{over}"
-    return _view(told, sections([line for line in lines if line]))
+    return view(told, sections([line for line in lines if line]))
+
+
+def _written(wait: Wait) -> list[str]:
+    """How far a restore or a backup is."""
+    percent = wait.detail.get("percent")
+    if percent is None:
+        return []
+    return [f"`{bar(percent / 100)}` {percent} %, since {clock(wait.since)}"]
 
 
 def _counted(wait: Wait | None) -> str:
@@ -212,7 +222,7 @@ def _counted(wait: Wait | None) -> str:
 
 
 def note(saying: Saying) -> View:
-    return _view(saying.text, sections(saying.text.split("\n")))
+    return view(saying.text, sections(saying.text.split("\n")))
 
 
 def page(saying: Saying, link: str) -> View:
@@ -225,8 +235,8 @@ def approval(saying: Saying, closed: str = "") -> View:
     """The request; `closed`: why nobody needs to answer any more, which is also what a screen reader hears first."""
     blocks = sections(saying.text.split("\n"))
     if not closed:
-        return _view(saying.text, blocks)
-    return _view(f"{closed} {saying.text}", [*sections([f"*{closed}*"]), *blocks])
+        return view(saying.text, blocks)
+    return view(f"{closed} {saying.text}", [*sections([f"*{closed}*"]), *blocks])
 
 
 # ---- blocks --------------------------------------------------------------------------------------------------------
@@ -251,12 +261,12 @@ def cut(text: str, most: int) -> str:
     return kept + " …"
 
 
-def _context(texts: Sequence[str]) -> Block:
+def context(texts: Sequence[str]) -> Block:
     return {"type": "context", "elements": [{"type": "mrkdwn", "text": cut(text, MOST_TEXT)} for text in texts]}
 
 
-def _view(text: str, blocks: Sequence[Block]) -> View:
+def view(text: str, blocks: Sequence[Block]) -> View:
     if len(blocks) > MOST_BLOCKS:
-        more = _context([f"… and {len(blocks) - MOST_BLOCKS + 1} more parts; `/upgrade status` shows them all."])
+        more = context([f"… and {len(blocks) - MOST_BLOCKS + 1} more parts; `/upgrade status` shows them all."])
         blocks = [*blocks[: MOST_BLOCKS - 1], more]
     return View(cut(text.strip(), MOST_PLAIN), tuple(blocks))

@@ -188,9 +188,7 @@ class Votes:
         story = Story.read(self._store, row.run_id)
         if story is None or story.replaced(row):
             return "this request is closed; look for a newer one in the thread" if given else ""
-        if not given and story.rebooted(row):
-            return "the reboot was sent before you took it back; `/upgrade abort` lets this node end and stops then"
-        return ""
+        return "" if given else story.begun(row)
 
     def _tell(self, row: OutboxRow, user: str, emoji: str, given: bool, why: str) -> None:
         """Privately, and once for each person, request and mark, however often it is read or delivered again."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cluster.facts import Guest, HealProgress, Machines, Move, NodeStatus, Topic
+from cluster.rescue import Rescue
 from cluster.settings import ClusterSettings
 
 
@@ -67,6 +68,11 @@ class Cluster(Protocol):
 
     @property
     def settings(self) -> ClusterSettings: ...
+
+    @property
+    def rescue(self) -> Rescue:
+        """The verbs that bring guests back."""
+        ...
 
     # reads
     def survey(self, topics: frozenset[Topic], node: str | None) -> Machines:

@@ -131,7 +131,8 @@ class TaskRow:
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """`verified`: None where nobody verifies (vzdump), else what the backup server found. `size` in bytes."""
+    """`verified`: None where nobody verifies (vzdump), else what the backup server found. `size` in bytes. `node`: the
+    only one that can read it; "" = every node."""
 
     guest: int
     storage: str
@@ -140,6 +141,8 @@ class Backup:
     verified: bool | None = None
     protected: bool = False
     volid: str = ""
+    notes: str = ""
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from cluster.api import ClusterError, Refused, Uncertain, UnitState
 from cluster.apt import index_is_old, package_plan
 from cluster.facts import NodeStatus, PackagePlan
+from cluster.rescue import Side
 from cluster.settings import ClusterSettings
 from cluster.ssh import Done, SshNode, spoken
 
@@ -34,6 +35,16 @@ class Votes:
     expected: int
     quorum: int
     qdevice: int
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """One node's own copies of an image in split-brain, and which of its entries are split anywhere."""
+
+    gfid: str
+    entries: tuple[str, ...]
+    mark: str
+    sides: tuple[Side, ...]
 
 
 class Helper:
@@ -73,6 +84,9 @@ class Helper:
             self._json(argv, done)
         return done
 
+    def split(self, volume: str, image: str) -> Copies:
+        return self._understood(_copies, self._order("split", volume, image, timeout=self._gluster_timeout))
+
     def unit(self, unit: str) -> UnitState:
         return self._understood(_unit, self._order("unit", unit))
 
@@ -86,6 +100,15 @@ class Helper:
 
     def reboot(self, boot_id: str, not_after_uptime: float) -> None:
         self._order("reboot", boot_id, f"{not_after_uptime:.2f}", timeout=GUARDED_S)
+
+    def unlock(self, guest: int, lock: str) -> None:
+        self._order("unlock", str(guest), lock)
+
+    def ha_state(self, sid: str, state: str) -> None:
+        self._order("ha-state", sid, state)
+
+    def choose(self, volume: str, brick: str, mark: str, image: str) -> None:
+        self._order("choose", volume, brick, mark, image, timeout=GUARDED_S)
 
     # ---- what came back ------------------------------------------------------------------------------------------
 
@@ -162,3 +185,19 @@ def _votes(row: Mapping[str, Any]) -> Votes:
 
 def _unit(row: Mapping[str, Any]) -> UnitState:
     return UnitState(bool(row["began"]), row["exit"], row["tail"], row["trouble"], row["hint"])
+
+
+def _copies(row: Mapping[str, Any]) -> Copies:
+    return Copies(row["gfid"], tuple(row["entries"]), row["mark"], tuple(_side(copy) for copy in row["copies"]))
+
+
+def _side(row: Mapping[str, Any]) -> Side:
+    return Side(
+        brick=row["brick"],
+        node="",
+        size=int(row["size"]),
+        modified=float(row["modified"]),
+        changed=float(row["changed"]),
+        changelog={brick: (data, meta, entry) for brick, (data, meta, entry) in row["changelog"].items()},
+        shards=int(row["shards"]),
+    )

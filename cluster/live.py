@@ -13,6 +13,7 @@ from cluster.peers import Peers
 from cluster.proxmox import Proxmox
 from cluster.pve import Pve
 from cluster.reading import reading
+from cluster.restores import LiveRescue
 from cluster.settings import ClusterSettings
 from cluster.ssh import SshNode
 
@@ -43,10 +44,15 @@ class LiveCluster:
         self._pve = Pve(self._api, settings, self._workers.map)
         self._peers = Peers(self._helpers, settings, clock, pause, self._workers)
         self._knife = ""
+        self._rescue = LiveRescue(self._api, self._helpers, settings, self._workers.map, lambda: self._knife)
 
     @property
     def settings(self) -> ClusterSettings:
         return self._settings
+
+    @property
+    def rescue(self) -> LiveRescue:
+        return self._rescue
 
     def close(self) -> None:
         """Break every line: whoever still waits for an answer gets an error at once."""

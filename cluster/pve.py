@@ -34,41 +34,41 @@ class Pve:
     # ---- reads ---------------------------------------------------------------------------------------------------
 
     def membership(self, votes: Votes, avoid: str) -> Membership:
-        with _understanding("/cluster/status"):
+        with understanding("/cluster/status"):
             return membership(self._api.get("cluster/status", avoid), votes)
 
     def guests(self, avoid: str) -> tuple[Guest, ...]:
-        with _understanding("/cluster/resources"):
+        with understanding("/cluster/resources"):
             return guests(self._api.get("cluster/resources", avoid, type="vm"))
 
     def ha(self, avoid: str) -> Ha:
-        with _understanding("/cluster/ha/status"):
+        with understanding("/cluster/ha/status"):
             manager = self._api.get("cluster/ha/status/manager_status", avoid)
             return ha(manager, self._api.get("cluster/ha/status/current", avoid))
 
     def capacity(self, avoid: str) -> tuple[Capacity, ...]:
         """Nodes that are online; one that is off says nothing of its memory."""
-        with _understanding("/cluster/resources"):
+        with understanding("/cluster/resources"):
             rows = self._api.get("cluster/resources", avoid, type="node")
             return tuple(Capacity(row["node"], int(row["maxmem"])) for row in rows if row.get("status") == "online")
 
     def storages(self, avoid: str) -> tuple[StorageRow, ...]:
         """Every storage on every node of the settings; one silent node leaves all unread."""
-        with _understanding("/storage"):
+        with understanding("/storage"):
             paths = {row["storage"]: row.get("path", "") for row in self._api.get("storage", avoid)}
             answers = self._of_each(list(self._settings.nodes), "storage", avoid)
             return tuple(storage_row(node, row, paths) for node, rows in answers for row in rows)
 
     def tasks(self, avoid: str) -> tuple[TaskRow, ...]:
         """What runs now, told by every node itself."""
-        with _understanding("/nodes/NODE/tasks"):
+        with understanding("/nodes/NODE/tasks"):
             answers = self._of_each(list(self._settings.nodes), "tasks", avoid, source="active")
             return tuple(task_row(row) for _, rows in answers for row in rows if not row.get("endtime"))
 
     def backups(self, avoid: str) -> tuple[Backup, ...]:
         """Of the guests that must have one, newest first. Asked for by guest: a storage may hold thousands more."""
         wanted = backed_up(self._settings)
-        with _understanding("/nodes/NODE/storage/STORAGE/content"):
+        with understanding("/nodes/NODE/storage/STORAGE/content"):
             found = [
                 backup(storage, row)
                 for node, storage in (self._backup_storages(avoid) if wanted else ())
@@ -100,7 +100,7 @@ class Pve:
         """Whether and where the guest can migrate. A container is not asked about before Proxmox VE 9: there the API
         has no such question."""
         others = [node for node in self._settings.nodes if node != guest.node]
-        with _understanding(f"{_path(guest)}/migrate"):
+        with understanding(f"{_path(guest)}/migrate"):
             try:
                 answer = self._api.get(f"{_path(guest)}/migrate", avoid)
             except TooOld:
@@ -113,11 +113,11 @@ class Pve:
         return granted
 
     def version(self, entry: str) -> str:
-        with _understanding("/version"):
+        with understanding("/version"):
             return str(self._api.ask(entry, "get", "version")["version"])
 
     def members(self, entry: str) -> tuple[str, ...]:
-        with _understanding("/cluster/status"):
+        with understanding("/cluster/status"):
             return tuple(row["name"] for row in self._api.ask(entry, "get", "cluster/status") if row["type"] == "node")
 
     # ---- acts on guests ------------------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ class Pve:
         return self._started(f"{_path(guest)}/status/start", avoid)
 
     def onboot(self, guest: Guest, avoid: str) -> bool:
-        with _understanding(f"{_path(guest)}/config"):
+        with understanding(f"{_path(guest)}/config"):
             return bool(int(self._api.get(f"{_path(guest)}/config", avoid).get("onboot", 0)))
 
     def set_onboot(self, guest: Guest, on: bool, avoid: str) -> None:
@@ -155,7 +155,7 @@ class Pve:
 
     def find_task(self, kind: str, guest: int, since: float, avoid: str) -> TaskRef | None:
         """Our own newest one; the token is part of the UPID."""
-        with _understanding("/cluster/tasks"):
+        with understanding("/cluster/tasks"):
             found = [
                 (int(row["starttime"]), row["upid"])
                 for row in self._api.get("cluster/tasks", avoid)
@@ -166,7 +166,7 @@ class Pve:
         return TaskRef(max(found)[1]) if found else None
 
     def task(self, ref: TaskRef, avoid: str) -> TaskState:
-        with _understanding("/nodes/NODE/tasks/UPID/status"):
+        with understanding("/nodes/NODE/tasks/UPID/status"):
             return task_state(self._api.get(f"nodes/{ref.upid.split(':')[1]}/tasks/{ref.upid}/status", avoid))
 
 
@@ -265,6 +265,7 @@ def backup(storage: str, row: Row) -> Backup:
         verified=None if verified is None else verified == "ok",
         protected=_true(row.get("protected", 0)),
         volid=row["volid"],
+        notes=str(row.get("notes", "")),
     )
 
 
@@ -332,7 +333,7 @@ def _true(value: Any) -> bool:
 
 
 @contextmanager
-def _understanding(path: str) -> Iterator[None]:
+def understanding(path: str) -> Iterator[None]:
     """Rows that do not have what is needed are an error in words, not a stack trace."""
     try:
         yield

@@ -15,6 +15,11 @@ class NodeSettings(Section):
     ssh_port: int = Field(22, ge=1, le=65535, description="where its sshd listens")
     api_port: int = Field(8006, ge=1, le=65535, description="where its API listens")
     fingerprint: str = Field("", description="SHA-256 fingerprint of its API certificate, instead of a CA file")
+    power_cycle: tuple[str, ...] = Field(
+        (),
+        description="command, word by word, run on the bot's host without a shell, that switches the node off and on; "
+        "its password belongs in a file (ipmitool -f FILE)",
+    )
 
 
 class ApiSettings(Section):

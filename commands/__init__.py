@@ -42,7 +42,9 @@ def _meant(slash: str, words: list[str]) -> Command:
     mine = [command for command in all_commands() if command.slash == slash]
     said = [word.lower() for word in words]
     for command in mine:
-        if said[: len(command.words.split())] == command.words.split() and (command.words or not words):
+        if said[: len(command.words.split())] == command.words.split() and (
+            command.words or command.takes_words or not words
+        ):
             return command
     verbs = [command.words for command in mine if command.words]
     close = get_close_matches(said[0] if said else "", verbs, n=1)

@@ -51,6 +51,7 @@ class Command:
     """One file in commands/ defines one (or a few that belong together) as COMMANDS.
 
     `words`: what follows the slash command ("pause"; "" = none). `usage`: one line; `doc`: one sentence for the help.
+    `takes_words`: of one without words of its own: it takes whatever no other command does ("/restore 101").
     """
 
     slash: str
@@ -58,3 +59,4 @@ class Command:
     usage: str
     doc: str
     handle: Callable[[Desk, Typed, list[str]], Reply]
+    takes_words: bool = False

@@ -7,7 +7,7 @@ the line breaks after the act; and a command whose line broke may still arrive, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol, TypeVar
 
 from cluster.api import Refused, TaskRef, TaskState, Uncertain, UnitState, Unreachable
@@ -34,6 +34,7 @@ from sandbox.faults import Fault, How
 from sandbox.lines import Act, Moment
 from sandbox.model import Away, Denied, Model
 from sandbox.model.gluster import SELF
+from sandbox.rescue import SimRescue
 
 T = TypeVar("T")
 
@@ -73,6 +74,7 @@ class SimCluster:
     ) -> None:
         self._model, self._settings, self._clock = model, settings, clock
         self._guard, self._on_act, self._line = guard, on_act, line or model.trouble.line
+        self._rescue = SimRescue(model, settings, _Lines(self))
         self._stamp: _Stamp = (-1, ())
         self._kept: dict[tuple[object, ...], tuple[_Stamp | None, Reading[Any]]] = {}
         self._readers: Mapping[Topic, Callable[[float, str], Any]] = {
@@ -89,6 +91,10 @@ class SimCluster:
     @property
     def settings(self) -> ClusterSettings:
         return self._settings
+
+    @property
+    def rescue(self) -> SimRescue:
+        return self._rescue
 
     # ---- reads -----------------------------------------------------------------------------------------------------
     def survey(self, topics: frozenset[Topic], node: str | None) -> Machines:
@@ -229,6 +235,13 @@ class SimCluster:
             self._entry(now)
             yield now
 
+    @contextmanager
+    def _helpers(self) -> Iterator[float]:
+        now = self._clock()
+        with _told():
+            self._model.advance(now)
+            yield now
+
     # ---- readings --------------------------------------------------------------------------------------------------
     def _look(self) -> float:
         """Let happen what is due, and see whether anything changed since answers were kept. To be called whenever time
@@ -355,6 +368,22 @@ class SimCluster:
                 return answer
             rows += answer.value
         return Read(tuple(rows), now)
+
+
+class _Lines:
+    """The cluster's own lines, lent to its rescue verbs."""
+
+    def __init__(self, cluster: SimCluster) -> None:
+        self._cluster = cluster
+
+    def act(self, verb: str, about: str, act: Callable[[float], T]) -> T:
+        return self._cluster._act(verb, about, act)
+
+    def api(self) -> AbstractContextManager[float]:
+        return self._cluster._api()
+
+    def ssh(self) -> AbstractContextManager[float]:
+        return self._cluster._helpers()
 
 
 def _all_healed(heal: _Heals) -> bool:

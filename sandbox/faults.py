@@ -55,7 +55,7 @@ class Kind(StrEnum):
     # Gluster
     HEAL_STUCK = "heal-stuck"  # no heal makes progress
     HEAL_SLOW = "heal-slow"  # every heal runs at `amount` of its speed (0.1: ten times as long)
-    SPLIT_BRAIN = "split-brain"  # an image of `volume` splits; when this ends, somebody has mended it
+    SPLIT_BRAIN = "split-brain"  # an image of `volume` (of `guest`) splits; when this ends, somebody has mended it
     BRICK_DOWN = "brick-down"  # the bricks of `node` do not run, whatever its glusterd does
     BRICK_WIPED = "brick-wiped"  # once: the bricks of `node` are empty: 1 entry, climbing to `amount`
     GLUSTERD_DOWN = "glusterd-down"  # glusterd of `node` does not answer; its bricks serve on
@@ -64,8 +64,17 @@ class Kind(StrEnum):
     REBALANCE = "rebalance"  # a rebalance is going on
     VOLUME_LOCKED = "volume-locked"  # `volume status` finds the volume locked
     NOT_XML = "not-xml"  # gluster of `node` answers something that is not XML
+    # backups and restores
+    BACKUP_PRUNED = "backup-pruned"  # once: the newest backup of `guest` is gone
+    ARCHIVE_BAD = "archive-bad"  # a restore from a backup of `guest` breaks off half way, `times` times
+    STORAGE_FULL = "storage-full"  # storage `text` has `amount` GiB left
+    HA_ERROR = "ha-error"  # once: the HA manager gave `guest` up: it is stopped, and every request is ignored
     # the line between bot and node
     LINE = "line"  # the `times`-th call of the verb `text` on `node` or `guest` goes wrong: see `how`
+
+
+RESCUE = frozenset({Kind.BACKUP_PRUNED, Kind.ARCHIVE_BAD, Kind.STORAGE_FULL, Kind.HA_ERROR})
+"""Those that only a restore meets."""
 
 
 class How(StrEnum):

@@ -17,10 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from cluster.facts import BrickProcess
+from cluster.rescue import entries_mark
 from sandbox import gluster_xml
 from sandbox.lines import Acts, Gone
 from sandbox.model import Away, Denied, Model
+from sandbox.model.core import US
 from sandbox.model.gluster import LOCKED, NO_DAEMON, TIMED_OUT
+from sandbox.model.rescue import known_split, sides, split_entries
 from sandbox.ssh_server import Reply
 
 FILE = Path(__file__).parent.parent / "deploy" / "roundsman-helper"
@@ -59,6 +62,10 @@ class Helper:
             "upgrade": self._upgrade,
             "unit_state": self._unit,
             "reboot": self._reboot,
+            "split": self._split,
+            "choose": self._choose,
+            "unlock": self._unlock,
+            "ha_state": self._ha_state,
         }
 
     def answer(self, node: str, words: Sequence[str]) -> Reply:
@@ -122,6 +129,43 @@ class Helper:
         self._line.do("reboot", node, lambda: self._model.reboot(self._clock(), node, boot_id, not_after))
         return {"rebooting": True}
 
+    # what brings guests back ----------------------------------------------------------------------------------
+    def _split(self, node: str, found: Found) -> Mapping[str, Any]:
+        """This node's own copies; the mark is worked out as the real one does."""
+        model, volume, image = self._model, found["volume"] or "", found["image"] or ""
+        model.need_ssh(self._clock(), node)
+        entries = split_entries(model, volume, image)
+        own = [side for side in sides(model, volume, image) if side.node == node] if entries else []
+        gfid = model.archives.gfid(image) if own else ""
+        copies = [asdict(side) | {"gfid": gfid} for side in own]
+        return {"copies": copies, "gfid": gfid, "entries": list(entries), "mark": entries_mark(gfid, entries)}
+
+    def _choose(self, node: str, found: Found) -> Mapping[str, Any]:
+        volume, image, brick = found["volume"] or "", found["image"] or "", found["brick"] or ""
+        number = re.match(r"/images/(\d+)/", image)
+        assert number is not None, "the grammar has it"
+
+        def act() -> None:
+            now = split_entries(self._model, volume, image)
+            if not now or entries_mark(self._model.archives.gfid(image), now) != found["mark"]:
+                raise Denied(f"{node}: refused: what is split has changed since it was approved")
+            self._model.choose(self._clock(), node, volume, int(number[1]), brick)
+
+        entries = split_entries(self._model, volume, image)
+        self._line.do("choose", image, act)
+        return {"healed": list(entries)}
+
+    def _unlock(self, node: str, found: Found) -> Mapping[str, Any]:
+        guest, lock = int(found["guest"] or 0), found["lock"] or ""
+        self._line.do("unlock", str(guest), lambda: self._model.archives.unlock(guest, lock, US))
+        return {"unlocked": guest, "lock": lock}
+
+    def _ha_state(self, node: str, found: Found) -> Mapping[str, Any]:
+        sid, state = found["sid"] or "", found["state"] or ""
+        guest = int(sid.partition(":")[2])
+        self._line.do("ha_state", str(guest), lambda: self._model.archives.ha_state(guest, state))
+        return {"sid": sid, "requested": state}
+
     # gluster --------------------------------------------------------------------------------------------------
     def _gluster(self, node: str, read: str, volume: str) -> Reply:
         try:
@@ -139,6 +183,10 @@ class Helper:
             status = model.volume_status(now, node, volume)
             return gluster_xml.volume_status(replace(status, rows=tuple(_seen(row, node) for row in status.rows)))
         rows = model.heal(now, node, volume)
+        if read == "split-brain":
+            named = model.entries(now, node, volume)
+            split = {b: tuple(n for n in names if known_split(model, volume, n)) for b, names in named.items()}
+            return gluster_xml.heal_info(rows, split)
         if read == "heal-summary":
             return gluster_xml.heal_summary(rows)
         return gluster_xml.heal_info(rows, model.entries(now, node, volume))

@@ -180,7 +180,7 @@ class Invariants:
         for run in reversed(self.night.store.runs()):
             for row in self.night.store.outbox(run.id):
                 message = row.message
-                if message["kind"] == "approval" and message["detail"]["node"] == node and row.created_at <= at:
+                if message["kind"] == "approval" and message["detail"].get("node") == node and row.created_at <= at:
                     found = (run, row)
         return found
 

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from engine.journal import Pace, Rules
 from sandbox.cast import IDS
-from sandbox.faults import Fault, How, Kind
+from sandbox.faults import RESCUE, Fault, How, Kind
 from sandbox.invariants import Invariants
 from sandbox.lines import Act, Moment
 from sandbox.night import Night
@@ -97,7 +97,7 @@ def _cluster(volume: VolumeSpec, stays: bool, packages: tuple[Any, ...], needed:
 
 def _fault(rng: Random) -> Fault:
     """One trouble, at any time or hung on a moment that matters, over in a quarter of an hour to some hours."""
-    kind = Kind.LINE if rng.random() < 0.1 else rng.choice(list(Kind))
+    kind = Kind.LINE if rng.random() < 0.1 else rng.choice(KINDS)
     node, guest = rng.choice(NODES), rng.choice(GUESTS)
     if kind is Kind.LINE:
         return _line(rng, node, guest)
@@ -112,6 +112,7 @@ def _fault(rng: Random) -> Fault:
     )
 
 
+KINDS = [kind for kind in Kind if kind not in RESCUE]
 OF_GUESTS = frozenset(list(Kind)[: list(Kind).index(Kind.STAYS_DOWN)])
 MOMENTS = ("maintenance-on", "maintenance-reached", "upgrade", "upgraded", "reboot", "dark", "booted", "bricks-up")
 

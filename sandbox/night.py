@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Self
 
+from cluster.rescue import Split
 from commands import answer
 from commands.api import Desk
 from engine.journal import Rules, Waits, advance
@@ -137,7 +138,8 @@ class Night:
 
     def _post(self, row: OutboxRow) -> None:
         message = row.message
-        node = str((message.get("detail") or {}).get("node", ""))
+        detail = message.get("detail") or {}
+        node = str(detail.get("subject") or detail.get("node", ""))
         ts = self.chat.post(self.clock.now, message["kind"], node)
         self.store.delivered(row.id, self.clock.now, self.managed.channel, ts)
         text = message["text"]
@@ -266,25 +268,35 @@ def _stamp(at: float) -> str:
 
 
 ACTS = ("migrate", "shutdown", "start", "set_onboot", "maintenance", "upgrade", "reboot")
+RESCUE_ACTS = (
+    *("stop", "detach", "unplug", "restore", "back_up"),
+    *("delete", "unlock", "ha_state", "choose", "power_cycle"),
+)
 
 
 class Calls:
     """Writes down every act on the cluster before it is done; reads pass as they are."""
 
-    def __init__(self, inner: SimCluster, told: Callable[[str, tuple[Any, ...]], None]) -> None:
-        self._inner, self._told = inner, told
+    def __init__(self, inner: Any, told: Callable[[str, tuple[Any, ...]], None], acts: tuple[str, ...] = ACTS) -> None:
+        self._inner, self._told, self._acts = inner, told, acts
 
     def __getattr__(self, name: str) -> Any:
         verb = getattr(self._inner, name)
-        if name not in ACTS:
+        if name == "rescue":
+            return Calls(verb, self._told, RESCUE_ACTS)
+        if name not in self._acts:
             return verb
 
-        def called(*args: Plain) -> Any:
+        def called(*args: Plain, **named: Plain) -> Any:
             self._told(name, args)
-            return verb(*args)
+            return verb(*args, **named)
 
         return called
 
 
 def _shown(arg: Any) -> str:
+    if isinstance(arg, Split):
+        return arg.image
+    if isinstance(arg, list | tuple):
+        return ",".join(map(_shown, arg))
     return str(arg.id) if hasattr(arg, "id") else f"{arg:.0f}" if isinstance(arg, float) else str(arg)

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sandbox.answers import cluster, guests, ha, nodes, storage, tasks
+from sandbox.answers import backups, cluster, guests, ha, nodes, storage, tasks
 from sandbox.answers.ask import Ask
 from sandbox.lines import Acts, Gone
 from sandbox.model import Away, Denied, Model
 from sandbox.pve_contract import Acl, Method, PveError
 
 ANSWERS: Mapping[str, Callable[[Ask], Any]] = {
+    **backups.ANSWERS,
     **cluster.ANSWERS,
     **guests.ANSWERS,
     **ha.ANSWERS,
@@ -67,7 +68,16 @@ class Answers:
 def _named(method: Method, values: Mapping[str, Any]) -> tuple[str, str]:
     """An act's verb as `cluster.api` has it, and the guest or node that it is about."""
     word = method.path.rsplit("/", 1)[1]
-    return "set_onboot" if word == "config" else word, str(values.get("vmid", values["node"]))
+    gone = str(values.get("delete", ""))
+    if word == "config" and gone not in ("", "onboot"):
+        verb = "unplug" if gone.startswith("net") else "detach"
+    else:
+        verb = "delete" if method.verb == "DELETE" else VERBS.get(word, word)
+    return verb, str(values.get("vmid", values["node"]))
+
+
+VERBS = {"config": "set_onboot", "qemu": "restore", "lxc": "restore", "vzdump": "back_up"}
+"""Where the API's word is not that of the seam."""
 
 
 def _denied(no: Denied, values: Mapping[str, Any]) -> PveError:

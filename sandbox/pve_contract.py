@@ -1,6 +1,6 @@
 """Is this a request that a real Proxmox VE would take? And is this an answer that it could give?
 
-`contract/pve-api.json` holds the 40 methods that the bot calls or might well call, one a line: parameters,
+`contract/pve-api.json` holds the methods that the bot calls or might well call, one a line: parameters,
 permissions, which node it is forwarded to, what it returns. They were read on 2026-11-22 out of the API registry of
 Proxmox VE 9.2 (pve-manager 9.2.11); descriptions, defaults and rarely used text formats are left out. A method that is
 not in the file is answered like a method that does not exist.
@@ -67,6 +67,10 @@ class Method:
                     errors[name] = str(why)
             elif not schema.get("optional"):
                 errors[name] = "property is missing and it is not optional"
+        for name in given:
+            needed = self.params.get(name, {}).get("requires")
+            if needed and needed not in given:
+                errors[needed] = f"missing property - '{name}' requires this property"
         if errors:
             raise PveError(400, "Parameter verification failed.", errors)
         return values
@@ -187,7 +191,10 @@ BOT_ROLE: Mapping[str, frozenset[str]] = {
     "/": AUDIT,
     "/nodes": AUDIT | {"Sys.Modify"},
     "/vms": frozenset(
-        {"VM.Audit", "VM.Migrate", "VM.PowerMgmt", "VM.Config.Options", "VM.GuestAgent.Audit", "VM.Backup"}
+        {
+            *("VM.Audit", "VM.Migrate", "VM.PowerMgmt", "VM.Config.Options", "VM.GuestAgent.Audit", "VM.Backup"),
+            *("VM.Config.Disk", "VM.Config.Network", "VM.Allocate"),
+        }
     ),
     "/storage": frozenset({"Datastore.Audit", "Datastore.AllocateSpace"}),
 }

@@ -38,7 +38,8 @@ class NodeSpec:
 
 @dataclass(frozen=True, slots=True)
 class GuestSpec:
-    """`volume`: where its image lies ("" = local disk). `stays`: why it cannot migrate, in PVE's words; "" = it can."""
+    """`volume`: where its image lies ("" = local disk). `stays`: why it cannot migrate, in PVE's words; "" = it can.
+    `disk`: its size. `agent`: a guest agent answers while it is well."""
 
     id: int
     name: str
@@ -52,6 +53,8 @@ class GuestSpec:
     template: bool = False
     volume: str = "vmstore"
     stays: str = ""
+    disk: int = 16 * GIB
+    agent: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,16 @@ class PackageSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class StorageSpec:
+    """A storage beside those that every sandbox has (local, backup, and the volumes). `kind` nfs and pbs take backups,
+    all others disks of guests."""
+
+    name: str
+    kind: str = "nfs"
+    shared: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class BackupSpec:
     """`age`: how old it is when the night begins."""
 
@@ -85,6 +98,8 @@ class BackupSpec:
     storage: str = "backup"
     size: int = 4 * GIB
     verified: bool | None = True
+    protected: bool = False
+    notes: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +124,9 @@ class Timings:
     migrate_gib: float = 4.0
     shutdown: float = 15.0  # a guest
     start: float = 5.0  # a guest
+    stop: float = 1.0  # a guest, by pulling its plug
+    restore_mib: float = 60e6 / (1 << 20)  # MiB a second, of the restored disk
+    backup_mib: float = 120e6 / (1 << 20)
     upgrade: float = 180.0  # dist-upgrade; glusterfs-server is unpacked half way through
     glusterd: float = 2.0  # from boot to glusterd
     heal_base: float = 20.0  # what the shortest heal takes
@@ -130,6 +148,7 @@ class ClusterSpec:
     packages: tuple[PackageSpec, ...] = ()
     groups: tuple[GuestGroup, ...] = ()
     backups: tuple[BackupSpec, ...] = ()
+    storages: tuple[StorageSpec, ...] = ()
     qdevice_votes: int = 0
     helper_checksum: str = "sandbox-helper"
     timings: Timings = Timings()
@@ -252,5 +271,6 @@ _PARTS: Mapping[str, Callable[[Any], Any]] = {
     "packages": _rows(PackageSpec),
     "groups": lambda rows: tuple(GuestGroup(**row) for row in rows),
     "backups": _rows(BackupSpec),
+    "storages": _rows(StorageSpec),
     "timings": lambda row: Timings(**{k: in_seconds(v) for k, v in _known(Timings, row, "timings").items()}),
 }

@@ -17,7 +17,8 @@ def catalogue(sites: Mapping[str, Site]) -> Mapping[str, Workflow]:
     from workflows.alerts import OUTAGE
     from workflows.outage import KNOWN, known, outage
     from workflows.pager_test import PAGER_TEST, pager_test
-    from workflows.phases import UPGRADE
+    from workflows.phases import RESTORE, UPGRADE
+    from workflows.restore import restore
     from workflows.rolling_upgrade import rolling_upgrade
 
     def on_site(
@@ -30,6 +31,7 @@ def catalogue(sites: Mapping[str, Site]) -> Mapping[str, Workflow]:
         OUTAGE: partial(on_site, outage),
         KNOWN: partial(on_site, known),
         PAGER_TEST: partial(on_site, pager_test),
+        RESTORE: partial(on_site, restore),
     }
 
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from cluster.facts import Machines, Read, Reading, Unread
 from cluster.world import ApprovalSeen
@@ -59,9 +59,19 @@ class Need:
         return cls(**fields)
 
 
+class Terms(Protocol):
+    """What an approval was given for, whatever it is about: comparable, and able to say what has changed since."""
+
+    def digest(self) -> str: ...
+
+    def changed(self, now: Any) -> str:
+        """Against the same as it is now: what a person would have to approve anew, in words; "" if nothing."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What an approval was given for."""
+    """What the approval of a node was given for."""
 
     boot_id: str
     target: str
@@ -85,14 +95,21 @@ class Bound:
         )
 
     def digest(self) -> str:
-        return hashlib.sha256(json.dumps(self.plain(), sort_keys=True).encode()).hexdigest()[:16]
+        return digest_of(self.plain())
+
+    def changed(self, now: Bound) -> str:
+        return difference(self, now)
+
+
+def digest_of(plain: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
 class Present:
     """What would be done now: the same contents, read again; or why they could not be read."""
 
-    bound: Bound | None
+    bound: Terms | None
     why: str = ""
 
 
@@ -180,7 +197,7 @@ def _users(reactions: Iterable[Reaction], emoji: str) -> set[str]:
 
 
 def seen_now(
-    site: Site, run_id: str, key: str, starter: str, approved: Bound, present: Present, expires_at: float
+    site: Site, run_id: str, key: str, starter: str, approved: Terms, present: Present, expires_at: float
 ) -> Reading[ApprovalSeen]:
     """Ask Slack itself, once more, right before the deed. No answer is Unread, and unread blocks."""
     now = site.clock()
@@ -196,7 +213,7 @@ def seen_now(
         rejecters = counted(sorted(_users(reactions, REJECT)), starter, people, site.chat)
     except ChatDown as down:
         return Unread(f"Slack did not say whether the approval still stands: {down}", now)
-    bound, is_now, changed = approved.digest(), present.bound.digest(), difference(approved, present.bound)
+    bound, is_now, changed = approved.digest(), present.bound.digest(), approved.changed(present.bound)
     given_at = expires_at - site.managed.limits.approval_valid
     needed = people.approvals_needed
     return Read(ApprovalSeen(holders, rejecters, needed, expires_at, bound, is_now, changed, given_at), now)

@@ -101,12 +101,12 @@ def aborted(cluster: str, left: Sequence[str]) -> Saying:
 def watch_over(managed: ManagedCluster, watched: float, still: Sequence[str]) -> Saying:
     if still:
         text = f"🚨 *{managed.name}*: the watch of {span(watched)} is over, and these gates are still shut:\n"
-        return _page(managed, text + bullets(still))
+        return paged(managed, text + bullets(still))
     return _note(f"✅ Watched for {span(watched)} after the last node: gates and guest groups are fine. Good night.")
 
 
 def watch_trouble(managed: ManagedCluster, reasons: Sequence[str], since_end: float) -> Saying:
-    return _page(
+    return paged(
         managed,
         f"🚨 *{managed.name}*, {span(since_end)} after its rolling upgrade:\n{bullets(reasons)}",
     )
@@ -131,7 +131,7 @@ def watch_ended(why: str) -> Saying:
 def gates_shut(managed: ManagedCluster, node: str, moment: GatePhase, reasons: Sequence[str], urgent: bool) -> Saying:
     """`urgent`: while a node is down for us, something that people live on is not there: a page, not a note."""
     text = f"⏳ {node}: I wait before {MOMENTS[moment]}, for not every gate is open.\n{bullets(reasons)}"
-    return _page(managed, text) if urgent else _note(text + _hint("`/upgrade why` shows what would end the wait"))
+    return paged(managed, text) if urgent else _note(text + _hint("`/upgrade why` shows what would end the wait"))
 
 
 def gates_open(node: str, moment: GatePhase) -> Saying:
@@ -145,7 +145,7 @@ def hold(managed: ManagedCluster, node: str, why: str, hint: str, page: bool) ->
         f"✋ {where}I hold: {why}. Nothing more happens until an operator says so."
         f"{_hint(f'{hint}; then ' if hint else '', f'`/upgrade retry`, {skip}or `/upgrade abort`')}"
     )
-    return _page(managed, text) if page else _note(text)
+    return paged(managed, text) if page else _note(text)
 
 
 def paused(node: str) -> Saying:
@@ -154,13 +154,17 @@ def paused(node: str) -> Saying:
     return _note(text + _hint("`/upgrade resume`"))
 
 
-def _page(managed: ManagedCluster, text: str) -> Saying:
+def paged(managed: ManagedCluster, text: str) -> Saying:
     return Saying("page", text, mention=managed.people.operators)
 
 
 def _hint(*parts: str) -> str:
     text = "".join(parts)
     return f"\n*Hint:* {text}." if text else ""
+
+
+def with_hint(text: str, hint: str) -> str:
+    return text + _hint(hint)
 
 
 # ---- the approval ----------------------------------------------------------------------------------------------
@@ -319,4 +323,4 @@ def fault(managed: ManagedCluster, run_id: str, sentence: str) -> Saying:
         f"💥 `{run_id}` stands still, a fault of the bot itself: {host(sentence)}. "
         "Nothing new is begun; it is tried again every 5 minutes."
     )
-    return _page(managed, text + _hint("`/upgrade status` shows what is changed; the bot's log has the trace"))
+    return paged(managed, text + _hint("`/upgrade status` shows what is changed; the bot's log has the trace"))

@@ -13,7 +13,7 @@ from cluster.facts import Machines, NodeStatus, Read, Topic
 from cluster.world import GatePhase
 from engine.port import Look, Waiting
 from workflows import messages
-from workflows.approvals import Bound, Need, counted, stops_on, tally
+from workflows.approvals import Bound, Need, stops_on
 from workflows.drain import Journey, bring_back, drain, start_again
 from workflows.orders import overrides
 from workflows.phases import Phase
@@ -137,13 +137,11 @@ def ask(walk: Walk, why_again: str = "") -> None:
                 w.hold(w.key(Phase.ASK), why_again)
             case _:
                 why_again = f"nobody answered within {messages.span(w.site.managed.limits.approval_wait)}"
-                w.hold(w.key(Phase.ASK), f"{w.node} was not approved: {why_again}", over=partial(_late, w, answer))
-
-
-def _late(w: Wheel, answer: Mapping[str, Any]) -> bool:
-    """Somebody approved after the time was up: it does not count (a mark carries no time), but it asks again."""
-    votes = w.site.store.votes(w.run.id, answer["key"])
-    return any(vote.given and vote.mark == "approve" and vote.at > answer["deadline"] for vote in votes)
+                w.hold(
+                    w.key(Phase.ASK),
+                    f"{w.node} was not approved: {why_again}",
+                    over=partial(w.approved_late, answer["key"], answer.get("deadline", 0.0)),
+                )
 
 
 def _narrowed(walk: Walk, need: Need) -> Need:
@@ -177,19 +175,11 @@ def _answer(walk: Walk, why_again: str) -> Mapping[str, Any]:
 
 
 def _judge_votes(w: Wheel, key: str, at: Look) -> Any:
-    """What the marks say by the deadline."""
-    people, chat = w.site.managed.people, w.site.chat
-    votes = w.site.store.votes(w.run.id, key)
-    marks = tally(votes, at.deadline)
-    if rejecters := counted(marks.reject, w.starter, people, chat):
-        return {"how": "rejected", "by": list(rejecters)}
-    approvers = counted(marks.approve, w.starter, people, chat)
-    if len(approvers) >= people.approvals_needed:
-        waived = sorted(overrides(w.site.store.orders(w.run.id), w.node))
-        return {"how": "approved", "by": list(approvers), "at": at.now, "overrides": waived}
-    if at.now >= at.deadline:
-        return {"how": "expired", "deadline": at.deadline}
-    return Waiting(f"{len(approvers)} of {people.approvals_needed} approvals")
+    """What the marks say by the deadline; with an approval goes which gates are waived by then."""
+    answer = w.answer_to(key, at)
+    if isinstance(answer, Waiting) or answer["how"] != "approved":
+        return answer
+    return {**answer, "overrides": sorted(overrides(w.site.store.orders(w.run.id), w.node))}
 
 
 def _accept(walk: Walk, answer: Mapping[str, Any]) -> None:

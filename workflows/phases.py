@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+RESTORE, RUNBOOK, BACKUP, DRILL = "restore", "runbook", "backup", "drill_restore"
+"""Workflows that bring guests back, or make sure that they can be."""
 UPGRADE = "rolling_upgrade"
 """The workflow whose runs `/upgrade` speaks of; others (outages, restores) share the table of runs."""
 
@@ -26,6 +28,26 @@ class Phase(StrEnum):
     RELEASE = "release"  # maintenance mode off
     RETURN = "return"  # guests back and running
     PUT_BACK = "putback"  # after skip or abort: what was changed is put back
+
+
+class Stage(StrEnum):
+    """Stages of bringing one guest back, and of the other approved acts of the runbook; keys as those of a node."""
+
+    LOOK = "look"  # the guest, its disks, its image, its backups
+    ASK = "ask"  # the approval of the next step
+    ASIDE = "aside"  # stopped, and its disks detached: they stay as unused disks
+    MOVE = "move"  # its configuration moves to another node
+    RESTORE = "restore"  # the backup is written
+    BACKUP = "backup"  # a backup is made
+    ACT = "act"  # any other approved act
+    NETWORK = "network"  # of a drill's copy: network devices taken away
+    START = "start"  # it boots
+    SERVE = "serve"  # it is well
+    DELETE = "delete"  # of a drill's copy
+    PUT_BACK = "putback"  # after an abort: what is left is looked at, and said
+
+
+AnyPhase = Phase | Stage
 
 
 STATES = {
@@ -53,7 +75,7 @@ STATES = {
 _WORDS = {phase.value: phase for phase in Phase}
 
 
-def key_of(node: str, phase: Phase, detail: str = "") -> str:
+def key_of(node: str, phase: AnyPhase, detail: str = "") -> str:
     return f"{node}.{phase}.{detail}" if detail else f"{node}.{phase}"
 
 

@@ -66,7 +66,7 @@ def picture(run: RunRow, entries: Sequence[Entry], given: Sequence[OrderRow] = (
     return RunPicture(
         run_id=run.id,
         cluster=run.cluster,
-        state=_state(run, wait),
+        state=state_of(run, wait),
         started_at=run.created_at,
         started_by=run.created_by,
         finished_at=run.finished_at,
@@ -102,7 +102,7 @@ def wait_of(run: RunRow) -> Wait | None:
     )
 
 
-def _state(run: RunRow, wait: Wait | None) -> str:
+def state_of(run: RunRow, wait: Wait | None) -> str:
     if run.state != "active":
         return str((run.result or {}).get("state", "done"))
     if wait is None:

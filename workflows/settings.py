@@ -42,6 +42,13 @@ class Limits(Section):
     guests_back: Duration = Field(1 * HOUR, description="for guests to be back and running")
     gates: Duration = Field(1 * HOUR, description="for blocked gates to open by themselves before the run holds")
     hold: Duration = Field(12 * HOUR, description="a hold that nobody answers pages again after this long")
+    restore: Duration = Field(
+        6 * HOUR, description="for one restore or backup to be written; 1 TiB at 60 MB/s takes five"
+    )
+    serving: Duration = Field(
+        15 * MINUTE,
+        description="for a guest to be stopped, or to be started and to answer; large databases take their time",
+    )
     watch: Duration = Field(4 * HOUR, description="watching after the last node: in 2017 the routers died hours later")
 
 

@@ -20,10 +20,10 @@ from cluster.world import GatePhase, OwnChanges
 from engine.port import Look, Run, Saying, Waiting
 from workflows import messages, orders
 from workflows.alerts import Alert, clear_alerts, raise_alerts
-from workflows.approvals import Bound
+from workflows.approvals import Bound, counted, tally
 from workflows.judging import Judgement, judge_now
 from workflows.orders import Order
-from workflows.phases import Phase, key_of
+from workflows.phases import AnyPhase, key_of
 from workflows.site import ChatDown, Site
 
 REST_S = 30.0
@@ -109,10 +109,10 @@ class Wheel:
         number = self._used[base] = self._used.get(base, 0) + 1
         return base if number == 1 else f"{base}#{number}"
 
-    def key(self, phase: Phase, detail: str = "") -> str:
+    def key(self, phase: AnyPhase, detail: str = "") -> str:
         return key_of(self.node or "run", phase, detail)
 
-    def say(self, phase: Phase, detail: str, fn: Callable[[], Saying | None]) -> str:
+    def say(self, phase: AnyPhase, detail: str, fn: Callable[[], Saying | None]) -> str:
         key = self.numbered(f"{self.key(phase, detail)}.said")
         self.run.say(key, fn)
         return key
@@ -150,13 +150,13 @@ class Wheel:
 
     # acts -----------------------------------------------------------------------------------------------------
 
-    def act(self, phase: Phase, fn: Deed, detail: str = "") -> Any:
+    def act(self, phase: AnyPhase, fn: Deed, detail: str = "") -> Any:
         """Do one act, in the face of orders, silent machines and refusals. Returns its (plain) value."""
         return self._drive(self.key(phase, detail), lambda key, _: self._attempt(key, fn), lambda *_: None)
 
     def gated(
         self,
-        phase: Phase,
+        phase: AnyPhase,
         moment: GatePhase,
         fn: Deed,
         *,
@@ -170,21 +170,6 @@ class Wheel:
         `ask_again(why)`: called when the approval no longer stands, after which the act is tried anew.
         """
 
-        def attempt(key: str, unclear: Sequence[str]) -> Any:
-            try:
-                begun = [found(tried) for tried in (*unclear, *[key] * self.run.acted(key))]
-            except ClusterError as silent:
-                return ["unclear", messages.host(str(silent))]
-            if values := [value for value in begun if value is not None]:
-                return ["did", {"value": values[0], "gates": "found begun after a restart", "notes": []}]
-            judgement = self.judge(moment)
-            if not judgement.open:
-                return ["shut", judgement.in_the_way, judgement.remedy]
-            tried = self._attempt(key, fn)
-            if tried[0] != "did":
-                return tried
-            return ["did", {"value": tried[1], "gates": judgement.summary, "notes": judgement.notes}]
-
         def shut(base: str, reasons: Sequence[str], remedy: str) -> None:
             if not remedy:
                 self._await_gates(phase, moment, reasons)
@@ -195,7 +180,34 @@ class Wheel:
             if ask_again:
                 ask_again(why)
 
-        return self._drive(self.key(phase), attempt, shut)
+        return self.judged(self.key(phase), lambda: self.judge(moment), fn, shut, found)
+
+    def judged(
+        self,
+        base: str,
+        judge: Callable[[], Judgement],
+        fn: Deed,
+        shut: Callable[[str, Sequence[str], str], None],
+        found: Callable[[str], Any] = nothing,
+    ) -> Any:
+        """An act behind a judgement, made anew at each try. `shut(base, reasons, remedy)`: what to do about a no."""
+
+        def attempt(key: str, unclear: Sequence[str]) -> Any:
+            try:
+                begun = [found(tried) for tried in (*unclear, *[key] * self.run.acted(key))]
+            except ClusterError as silent:
+                return ["unclear", messages.host(str(silent))]
+            if values := [value for value in begun if value is not None]:
+                return ["did", {"value": values[0], "gates": "found begun after a restart", "notes": []}]
+            judgement = judge()
+            if not judgement.open:
+                return ["shut", judgement.in_the_way, judgement.remedy]
+            tried = self._attempt(key, fn)
+            if tried[0] != "did":
+                return tried
+            return ["did", {"value": tried[1], "gates": judgement.summary, "notes": judgement.notes}]
+
+        return self._drive(base, attempt, shut)
 
     def _drive(
         self,
@@ -245,7 +257,7 @@ class Wheel:
     # waits ----------------------------------------------------------------------------------------------------
 
     def wait(
-        self, phase: Phase, probe: Callable[[Look], Any], timeout: float, *, why: str, who: str, detail: str = ""
+        self, phase: AnyPhase, probe: Callable[[Look], Any], timeout: float, *, why: str, who: str, detail: str = ""
     ) -> Any:
         """Wait for a value of `probe`. Not in time: a hold, and after a retry the wait begins anew."""
         base = self.key(phase, detail)
@@ -277,7 +289,7 @@ class Wheel:
                 case answer:
                     return answer
 
-    def read(self, phase: Phase, fn: Callable[[], Any], what: str, detail: str = "") -> Any:
+    def read(self, phase: AnyPhase, fn: Callable[[], Any], what: str, detail: str = "") -> Any:
         """A read that decides the way: a flaky line must not page anybody, so it is asked until it answers."""
         return self.wait(
             phase,
@@ -288,13 +300,33 @@ class Wheel:
             detail=detail,
         )
 
+    # answers --------------------------------------------------------------------------------------------------
+
+    def answer_to(self, key: str, at: Look) -> Any:
+        """What the marks under the request of this key say by the deadline of the wait."""
+        people, chat = self.site.managed.people, self.site.chat
+        marks = tally(self.site.store.votes(self.run.id, key), at.deadline)
+        if rejecters := counted(marks.reject, self.starter, people, chat):
+            return {"how": "rejected", "by": list(rejecters)}
+        approvers = counted(marks.approve, self.starter, people, chat)
+        if len(approvers) >= people.approvals_needed:
+            return {"how": "approved", "by": list(approvers), "at": at.now, "waited": at.now - at.since}
+        if at.now >= at.deadline:
+            return {"how": "expired", "deadline": at.deadline}
+        return Waiting(f"{len(approvers)} of {people.approvals_needed} approvals")
+
+    def approved_late(self, key: str, deadline: float) -> bool:
+        """Somebody approved after the time was up: it does not count (a mark carries no time), but it asks again."""
+        votes = self.site.store.votes(self.run.id, key)
+        return any(vote.given and vote.mark == "approve" and vote.at > deadline for vote in votes)
+
     # gates ----------------------------------------------------------------------------------------------------
 
     def judge(self, moment: GatePhase) -> Judgement:
         """All gates of this moment, on the world as it is now. Machines first, then people."""
         return judge_now(self.site, self.run.id, self.node, moment, self.own, self.approval, self.starter)
 
-    def _await_gates(self, phase: Phase, moment: GatePhase, reasons: Sequence[str]) -> None:
+    def _await_gates(self, phase: AnyPhase, moment: GatePhase, reasons: Sequence[str]) -> None:
         """Wait until every gate is open, or only the approval is in question.
 
         While a heal goes on only the cheap question is asked; the whole survey follows when that one says healed.
@@ -328,7 +360,7 @@ class Wheel:
         if self.mode is Mode.ABORT:
             raise GaveUp(why)
         name = self.numbered(f"{base}.hold")
-        managed, node = self.site.managed, self.node
+        managed = self.site.managed
 
         def probe(_: Look) -> Any:
             order = self.ordered()
@@ -342,10 +374,10 @@ class Wheel:
             alarmed = self.alarm(f"{name}.alarm#{n}", name, f"holds: {why}", lambda n=n: n > 1 or self._weak())  # type: ignore[misc]
             self.run.say(
                 f"{name}.said#{n}",
-                lambda n=n, a=alarmed: messages.hold(managed, node, why, hint, not a and (n > 1 or self._weak())),  # type: ignore[misc]
+                lambda n=n, a=alarmed: self.says_hold(why, hint, not a and (n > 1 or self._weak())),  # type: ignore[misc]
             )
             answer = self.run.until(
-                f"{name}.answer#{n}", probe, managed.limits.hold, why=f"held: {why}", who=messages.WHO_ENDS_A_HOLD
+                f"{name}.answer#{n}", probe, managed.limits.hold, why=f"held: {why}", who=self.ends_a_hold
             )
             if answer is not None:
                 self.all_clear(f"{name}.clear#{n}", name)
@@ -381,6 +413,13 @@ class Wheel:
 
     def _fingerprint(self, name: str) -> str:
         return f"run/{self.run.id}/{name}"
+
+    @property
+    def ends_a_hold(self) -> str:
+        return messages.WHO_ENDS_A_HOLD
+
+    def says_hold(self, why: str, hint: str, page: bool) -> Saying:
+        return messages.hold(self.site.managed, self.node, why, hint, page)
 
     def _weak(self) -> bool:
         """Redundancy is reduced, by us or by anything else; what cannot be seen is not whole."""

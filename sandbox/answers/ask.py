@@ -8,7 +8,7 @@ from typing import Any
 
 from sandbox.model import Denied, Model
 from sandbox.model.guests import Vm
-from sandbox.pve_contract import Acl
+from sandbox.pve_contract import Acl, PveError
 
 GIB = 1 << 30
 
@@ -35,6 +35,11 @@ class Ask:
     def may(self, path: str, *privileges: str) -> bool:
         """Has the token one of these there?"""
         return not self.acl.at(path).isdisjoint(privileges)
+
+    def need(self, path: str, privilege: str) -> None:
+        """What the method checks in its own code. Raises 403 in PVE's words."""
+        if not self.may(path, privilege):
+            raise PveError(403, f"Permission check failed ({path}, {privilege})")
 
     def vm(self) -> Vm:
         """The guest of the path, if it lives on the node of the path."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from cluster.facts import Move
+from cluster.rescue import NETWORK
 from sandbox.answers.ask import GIB, Ask, Row
 from sandbox.model import Denied
 from sandbox.model.guests import Vm
+from sandbox.rescue import config_row
 
 SHUTDOWN_S = 180.0
 """PVE's own limit for a guest to shut down, when the request names none."""
@@ -32,24 +35,26 @@ def guest_current(ask: Ask) -> Row:
 
 
 def guest_config(ask: Ask) -> Row:
-    """A guest that does not start with its node has no `onboot` at all."""
-    vm = ask.vm()
-    mib = vm.spec.memory // (1 << 20)
-    row: Row = {"name": vm.spec.name, "memory": str(mib), "digest": f"{vm.id:040x}"}
-    if vm.spec.kind == "lxc":
-        row = {"hostname": vm.spec.name, "memory": mib, "digest": f"{vm.id:040x}"}
-    return row | ({"onboot": 1} if vm.onboot else {})
+    return dict(config_row(ask.model, ask.vm()))
 
 
 def set_guest_config(ask: Ask) -> None:
+    """Onboot; and of disks and network devices only that they are taken away: a disk stays as an unused one."""
     vm = ask.vm()
     wanted = {name for name in ask.values if name not in ("node", "vmid", "digest")}
+    gone = re.split("[,; ]", str(ask.values.get("delete", "")))
     if wanted == {"onboot"}:
         ask.model.set_onboot(ask.now, vm.id, bool(ask.values["onboot"]))
-    elif wanted == {"delete"} and ask.values["delete"] == "onboot":
+    elif wanted == {"delete"} and gone == ["onboot"]:
         ask.model.set_onboot(ask.now, vm.id, False)
+    elif wanted == {"delete"} and all(NETWORK.fullmatch(name) for name in gone):
+        ask.need(f"/vms/{vm.id}", "VM.Config.Network")
+        ask.model.archives.unplug(vm.id, gone)
+    elif wanted == {"delete"}:
+        ask.need(f"/vms/{vm.id}", "VM.Config.Disk")
+        ask.model.archives.detach(vm.id, gone, str(ask.values.get("digest", "")))
     else:
-        raise Denied(f"of a guest's settings the sandbox has onboot only, not {', '.join(sorted(wanted))}")
+        raise Denied(f"the sandbox cannot set {', '.join(sorted(wanted))} of a guest")
 
 
 def vm_move(ask: Ask) -> Row:
@@ -122,7 +127,10 @@ def start_guest(ask: Ask) -> str:
 
 
 def agent_ping(ask: Ask) -> Row:
-    if not ask.vm().healthy:
+    vm = ask.vm()
+    if not vm.spec.agent:
+        raise Denied("No QEMU guest agent configured")
+    if not vm.healthy:
         raise Denied("QEMU guest agent is not running")
     return {"result": {}}
 

@@ -8,6 +8,7 @@ from typing import Any
 from cluster.facts import Backup, StorageRow
 from sandbox.answers.ask import GIB, Ask, Row
 from sandbox.model import Denied
+from sandbox.rescue import content_of as held_by
 
 
 def node_storages(ask: Ask) -> list[Row]:
@@ -21,7 +22,7 @@ def node_storages(ask: Ask) -> list[Row]:
             "shared": int(row.shared),
             "total": 1000 * GIB if row.active else 0,
             "used": 400 * GIB if row.active else 0,
-            "avail": 600 * GIB if row.active else 0,
+            "avail": ask.model.archives.room(row.storage) if row.active else 0,
         }
         for row in storages(ask, ask.target)
         if ask.values.get("content") in (None, *content_of(row).split(","))
@@ -43,7 +44,7 @@ def storages(ask: Ask, node: str) -> Sequence[StorageRow]:
 
 
 def content_of(row: StorageRow) -> str:
-    return "backup" if row.kind == "pbs" else "images,rootdir"
+    return ",".join(held_by(row.kind))
 
 
 def storage_content(ask: Ask) -> list[Row]:
@@ -70,14 +71,22 @@ def _backup(backup: Backup) -> Row:
         "volid": backup.volid,
         "vmid": backup.guest,
         "content": "backup",
-        "format": "pbs-vm",
+        "format": _format(backup),
         "ctime": int(backup.made_at),
         "size": backup.size,
         "protected": int(backup.protected),
-    }
+    } | ({"notes": backup.notes} if backup.notes else {})
     if backup.verified is None:
         return row
     return row | {"verification": {"state": "ok" if backup.verified else "failed", "upid": ""}}
+
+
+def _format(backup: Backup) -> str:
+    """As PVE calls it: by the ending of a vzdump file, or by what a backup server keeps."""
+    name = backup.volid.partition(":")[2]
+    if "vzdump-" in name:
+        return "tar.zst" if "-lxc-" in name else "vma.zst"
+    return "pbs-ct" if "/ct/" in name else "pbs-vm"
 
 
 ANSWERS: Mapping[str, Callable[[Ask], Any]] = {

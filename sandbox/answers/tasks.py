@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sandbox.answers.ask import Ask, Row
+from sandbox.model.rescue import log_lines
 from sandbox.model.tasks import Task
 from sandbox.pve_contract import PveError
 
@@ -65,11 +66,7 @@ def task_status(ask: Ask) -> Row:
 
 def task_log(ask: Ask) -> list[Row]:
     task = _seen_task(ask)
-    lines = [f"starting {task.kind} {task.guest}".rstrip()]
-    if task.kind == "migrateall" and not task.running:
-        lines.append("All jobs finished")
-    if not task.running:
-        lines.append("TASK OK" if task.exit == "OK" else f"TASK ERROR: {task.exit}")
+    lines = log_lines(ask.model, task)
     first = int(ask.values.get("start", 0))
     return [{"n": n, "t": text} for n, text in enumerate(lines, 1)][first : first + int(ask.values.get("limit", 50))]
 

@@ -59,6 +59,14 @@ class What(StrEnum):
     GUEST_STOPPED = "guest-stopped"
     GUEST_DIED = "guest-died"  # it got EIO and does not come back by itself
     START_FAILED = "start-failed"
+    DISKS_FREED = "disks-freed"  # a restore over `guest` deleted what was attached; `text` names it
+    RESTORED = "restored"  # `guest` on `node`; `text` is the backup
+    RESTORE_FAILED = "restore-failed"  # `guest`; `text` is why
+    BACKED_UP = "backed-up"
+    DELETED = "deleted"  # `guest` is no more
+    UNLOCKED = "unlocked"
+    CHOSEN = "chosen"  # one side of a split image of `guest`; `text` is the brick
+    POWER_CYCLED = "power-cycled"
     OVERCOMMITTED = "overcommitted"  # `node` runs guests with more memory than it has
     ONBOOT = "onboot"  # `text`: "on" or "off"
     REFUSED = "refused"  # the node helper said no; `text` is why

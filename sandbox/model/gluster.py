@@ -71,6 +71,8 @@ class Gluster:
         self.volumes = {spec.name: self._born(spec) for spec in core.spec.volumes}
         self.unhealed_since: float | None = None
         self.cut_at: dict[str, float] = {}
+        self.renewed: set[int] = set()
+        """Guests with a new image beside the split one."""
         self._lost: dict[str, set[int]] = {name: set() for name in self.volumes}
         self._torn: dict[str, set[int]] = {name: set() for name in self.volumes}
 
@@ -145,7 +147,7 @@ class Gluster:
         if volume not in self.volumes:
             return True
         one = self._home(guest, volume)
-        return one.writable and guest not in one.split
+        return one.writable and (guest not in one.split or guest in self.renewed)
 
     # what happens -----------------------------------------------------------------------------------------------
     def node_dark(self, node: Node) -> None:
@@ -184,9 +186,17 @@ class Gluster:
         work = self.core.timings.heal_base + entries
         self._each_brick(node, lambda one, brick: one.wipe(brick, entries, work))
 
-    def tear(self, volume: str) -> None:
-        one = self._volume(volume).sets[0]
-        one.tear(self.writing(volume)[:1])
+    def tear(self, volume: str, guest: int = 0) -> None:
+        """The image of that guest; 0: of the first that writes."""
+        one = self._home(guest, volume) if guest else self._volume(volume).sets[0]
+        images = [guest] if guest else self.writing(volume)[:1]
+        self.renewed -= set(images)
+        one.tear(images)
+        self.look()
+
+    def choose(self, volume: str, guest: int) -> None:
+        """One side of its image was taken as the good one: the other is healed from it."""
+        self._home(guest, volume).split.discard(guest)
         self.look()
 
     def mend(self, volume: str) -> None:

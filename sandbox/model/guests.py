@@ -21,7 +21,8 @@ QUEUED = 1.0
 @dataclass(slots=True)
 class Vm:
     """`status`: running or stopped. `shown`: what pvestatd published last. `home`: where the HA manager brings it back
-    to. `resume`: it starts again with its node. `died_at`: since when it is stuck on an I/O error."""
+    to. `resume`: it starts again with its node. `died_at`: since when it is stuck on an I/O error. `disks`, `unused`:
+    slot -> volume id. `changes` of its configuration; `bare`: a failed restore left nothing of that."""
 
     spec: GuestSpec
     node: str
@@ -36,6 +37,11 @@ class Vm:
     died_at: float | None = None
     stopped_by: str = ""
     moves: int = field(default=0)
+    disks: dict[str, str] = field(default_factory=dict)
+    unused: dict[str, str] = field(default_factory=dict)
+    networks: list[str] = field(default_factory=lambda: ["net0"])
+    changes: int = 0
+    bare: bool = False
 
     @property
     def id(self) -> int:
@@ -48,6 +54,11 @@ class Vm:
     @property
     def healthy(self) -> bool:
         return self.running and self.died_at is None
+
+    @property
+    def volume(self) -> str:
+        """The storage of its first disk."""
+        return min(self.disks.items(), default=("", ""))[1].partition(":")[0]
 
     @property
     def qmp(self) -> str:
@@ -78,12 +89,16 @@ class Guests:
             raise Denied(NO_QUORUM)
         others = [node.name for node in self.machines.all.values() if node.online and node.name != vm.node]
         why = self.stays(vm)
-        disks = () if vm.spec.volume else (f"local-lvm:vm-{vm.id}-disk-0",)
+        disks = tuple(disk for disk in vm.disks.values() if self.local(disk))
         return Move(guest, () if why else tuple(others), {name: why for name in others if why}, disks)
 
     def stays(self, vm: Vm) -> str:
         fault = self.trouble.has(Kind.CANNOT_MOVE, str(vm.id))
         return vm.spec.stays or (fault.text or "local resource hostpci0" if fault else "")
+
+    def local(self, volid: str) -> bool:
+        """It lies on a storage that only its node has."""
+        return volid.partition(":")[0] in ("local", "local-lvm")
 
     def get(self, guest: int) -> Vm:
         if guest not in self.all:
@@ -91,7 +106,7 @@ class Guests:
         return self.all[guest]
 
     def writing(self, volume: str) -> list[int]:
-        return [vm.id for vm in self.all.values() if vm.spec.volume == volume and vm.healthy]
+        return [vm.id for vm in self.all.values() if vm.volume == volume and vm.healthy]
 
     def on(self, node: str) -> list[Vm]:
         return [vm for vm in self.all.values() if vm.node == node]
@@ -109,7 +124,7 @@ class Guests:
             vm.ha = "migrate"
             self.core.later(self.core.takes(self.core.timings.ha_queue), lambda: self.ha_move(vm, target))
             return self.tasks.start("hamigrate", vm.node, guest, user, QUEUED)
-        if self.stays(vm) or not vm.spec.volume:
+        if self.stays(vm) or any(self.local(disk) for disk in vm.disks.values()):
             raise Denied(f"can't migrate VM {guest}: {self.stays(vm) or 'it uses local disks'}")
         if not self.machines.all[target].online:
             raise Denied(f"target node {target} is offline", 595)
@@ -183,6 +198,11 @@ class Guests:
         vm.ha = "migrate"
         self._begin_move(vm, target, _kind(vm, "migrate"), ROOT)
 
+    def ha_start(self, vm: Vm) -> None:
+        """A queued request to start comes to its turn."""
+        if vm.ha == "request_start" and not vm.running:
+            self._started(vm, HA)
+
     def place(self, vm: Vm) -> str:
         """Where the HA manager would put it: the open node with the fewest guests; "" if there is none."""
         names = [n for n in self.machines.all if n != vm.node and self.open_to(n)]
@@ -240,7 +260,7 @@ class Guests:
     def _started(self, vm: Vm, by: str) -> str:
         if vm.healthy and not vm.dying:
             return "already running"
-        if self.trouble.has(Kind.START_FAILS, str(vm.id)) or not self.image_ok(vm.id, vm.spec.volume):
+        if self.trouble.has(Kind.START_FAILS, str(vm.id)) or not vm.disks or not self.image_ok(vm.id, vm.volume):
             self.core.note(What.START_FAILED, vm.node, guest=vm.id)
             return "start failed: QEMU exited with code 1"
         vm.status, vm.died_at, vm.dying, vm.stopped_by = "running", None, False, ""
@@ -276,7 +296,9 @@ class Guests:
 
 def _born(spec: GuestSpec) -> Vm:
     ha = "" if not spec.ha else "started" if spec.status == "running" else "stopped"
-    return Vm(spec, spec.node, spec.status, spec.onboot, spec.lock, ha)
+    slot = "rootfs" if spec.kind == "lxc" else "scsi0"
+    image = f"{spec.volume}:{spec.id}/vm-{spec.id}-disk-0.raw" if spec.volume else f"local-lvm:vm-{spec.id}-disk-0"
+    return Vm(spec, spec.node, spec.status, spec.onboot, spec.lock, ha, disks={slot: image})
 
 
 def _unlock(vm: Vm) -> None:

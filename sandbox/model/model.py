@@ -27,6 +27,7 @@ from cluster.facts import (
     VolumeStatus,
 )
 from sandbox.faults import Fault, Kind, faults_from
+from sandbox.model.archives import Archives
 from sandbox.model.core import SOMEBODY, US, Away, Core, Denied, Event, What
 from sandbox.model.effects import wire_faults
 from sandbox.model.gluster import Gluster
@@ -41,6 +42,8 @@ from sandbox.spec import ClusterSpec
 OUR_USER = "roundsman@pve!bot"
 SERVICES = ("corosync", "pve-cluster", "pvedaemon", "pveproxy", "pvestatd", "pve-ha-lrm", "pve-ha-crm")
 CONFIG_VERSION = 3
+KEEPS_BACKUPS = ("pbs", "nfs")
+"""Kinds of storages that take backups and no disks of guests."""
 
 
 class Model:
@@ -63,10 +66,7 @@ class Model:
         self.ha_manager = HaManager(core, self.trouble, self.machines, self.guests)
         self.packages = Packages(core, self.trouble)
         self.gluster = Gluster(core, self.trouble, self.machines)
-        self._backups = [
-            Backup(b.guest, b.storage, start - b.age, b.size, b.verified, volid=f"{b.storage}:backup/vm/{b.guest}")
-            for b in spec.backups
-        ]
+        self.archives = Archives(core, self.trouble, self.machines, self.guests, self.tasks, self.gluster)
         self._kept_services: dict[str, tuple[int, dict[str, str]]] = {}
         self._wire()
         self.trouble.plan(faults_from(faults))
@@ -163,6 +163,7 @@ class Model:
         self.core.advance(now)
         rows = [("local", "dir", False, "/var/lib/vz"), ("backup", "pbs", True, "")]
         rows += [(volume, "dir", True, f"/mnt/pve/{volume}") for volume in self.gluster.volumes]
+        rows += [(spec.name, spec.kind, spec.shared, f"/mnt/pve/{spec.name}") for spec in self.spec.storages]
         bad = self.trouble.has(Kind.STORAGE_INACTIVE, node)
         dead = (bad.text or "vmstore") if bad else ""
         return tuple(
@@ -171,11 +172,7 @@ class Model:
 
     def backups(self, now: float) -> tuple[Backup, ...]:
         self.core.advance(now)
-        return tuple(self._backups)
-
-    def lose_backups(self, guest: int) -> None:
-        """Somebody pruned too much. 0: all of them."""
-        self._backups = [backup for backup in self._backups if guest not in (0, backup.guest)]
+        return tuple(self.archives.all)
 
     def moves(self, now: float, node: str) -> tuple[Move, ...]:
         """PVE's answer for each guest of the node."""
@@ -288,6 +285,15 @@ class Model:
         self.core.note(What.REBOOT, name, by=by, detail=self._standing(name) | {"asked": boot_id})
         self.machines.reboot(node, by)
 
+    def choose(self, now: float, name: str, volume: str, guest: int, brick: str, by: str = US) -> None:
+        """One side of a split image is the good one from now on. The node itself refuses while the guest runs."""
+        self.need_ssh(now, name)
+        vm = self.guests.get(guest)
+        if vm.status != "stopped":
+            self._refuse(self.node(name), f"guest {guest} is not stopped")
+        self.core.note(What.CHOSEN, name, guest=guest, by=by, text=brick)
+        self.gluster.choose(volume, guest)
+
     # ---- gluster, as asked on a node -------------------------------------------------------------------------------
     def pool(self, now: float, asked: str) -> tuple[Peer, ...]:
         self.need_ssh(now, asked)
@@ -369,7 +375,13 @@ class Model:
         self.gluster.writing = self.guests.writing
         self.gluster.io_error = self.guests.io_error
         self.packages.restart_gluster = self.gluster.restart
+        self.archives.holds = self._takes_disks
         wire_faults(self)
+
+    def _takes_disks(self, node: str) -> dict[str, str]:
+        """Storages of this node, by their kind, on which a guest's disk can be."""
+        rows = self.storages(self.core.now, node)
+        return {row.storage: row.kind for row in rows if row.active and row.kind not in KEEPS_BACKUPS}
 
     def _node_dark(self, node: Node) -> None:
         self.tasks.node_dark(node.name)

@@ -12,7 +12,8 @@ ROOT = "root@pam"
 
 @dataclass(slots=True)
 class Task:
-    """`guest`: its id as text, may be empty. `exit`: "" while it runs, then "OK" or what went wrong."""
+    """`guest`: its id as text, may be empty. `exit`: "" while it runs, then "OK" or what went wrong. `lasts`: as
+    planned, in seconds."""
 
     upid: str
     node: str
@@ -24,6 +25,7 @@ class Task:
     cut: Callable[[], None]
     ended: float | None = None
     exit: str = ""
+    lasts: float | None = None
 
     @property
     def running(self) -> bool:
@@ -49,7 +51,7 @@ class Tasks:
         """A new task; `finish` does its work at its end and says how it went, `cut` cleans up if the node dies before.
         `lasts` None: until somebody calls `end`."""
         upid = self._upid(node, kind, str(guest), user)
-        task = self.all[upid] = Task(upid, node, kind, str(guest), user, self.core.now, finish, cut)
+        task = self.all[upid] = Task(upid, node, kind, str(guest), user, self.core.now, finish, cut, lasts=lasts)
         if lasts is not None:
             self.core.later(lasts, lambda: self.end(task))
         self.core.version += 1

@@ -15,7 +15,7 @@ from cluster.facts import Read, Topic
 from cluster.gates import all_gates
 from cluster.world import GatePhase
 from sandbox.model import Model
-from workflows import approvals, drain, judging, node, orders, putback
+from workflows import approvals, drain, judging, node, orders, putback, wheel
 from workflows.approvals import Present, Tally, tally
 from workflows.judging import Judgement
 from workflows.wheel import Wheel
@@ -40,7 +40,7 @@ def no_heal_check(patch: pytest.MonkeyPatch) -> None:
 
 
 def late_approval_counts(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(node, "tally", lambda votes, _: tally(votes, inf))
+    patch.setattr(wheel, "tally", lambda votes, _: tally(votes, inf))
 
 
 def withdrawal_is_forgotten(patch: pytest.MonkeyPatch) -> None:
@@ -56,7 +56,7 @@ def withdrawal_is_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 
 def rejection_is_forgotten(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(node, "tally", lambda votes, by: Tally(tally(votes, by).approve, ()))
+    patch.setattr(wheel, "tally", lambda votes, by: Tally(tally(votes, by).approve, ()))
     asked = approvals.seen_now
 
     def seen(site: Any, *args: Any) -> Any:

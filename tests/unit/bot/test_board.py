@@ -113,9 +113,9 @@ def test_the_reboot_that_was_sent_is_known(store: MemoryStore) -> None:
     request = asked(store)
     result(store, "pve1.ask.wait", ["saw", {"how": "approved", "by": [CAROL], "at": NOON, "overrides": []}])
     result(store, "pve1.reboot", ["later", "the node does not answer"])
-    assert not story(store).rebooted(request)
+    assert story(store).begun(request) == ""
     result(store, "pve1.reboot#2", ["did", {"value": "sent", "gates": ""}])
-    assert story(store).rebooted(request)
+    assert story(store).begun(request).startswith("the reboot was sent before you took it back")
 
 
 # ---- progress --------------------------------------------------------------------------------------------------------

@@ -40,6 +40,16 @@ def lied(evening: Evening) -> bool:
     return task_error(evening, "migrate", 101, "pve2") == "" and evening.guest(101).node == "pve1"
 
 
+def restored(evening: Evening) -> str:
+    """How a restore over guest 101 ends: "" if well."""
+    rescue = evening.cluster.rescue
+    rescue.stop(evening.guest(101))
+    evening.later(5)
+    task = rescue.restore(101, "qemu", "pve1", rescue.backups(101)[0].volid, "local", over=True)
+    evening.later(600)
+    return evening.cluster.task(task).error
+
+
 def start_fails(evening: Evening) -> bool:
     task_error(evening, "shutdown", 103, 60)
     return "start failed" in task_error(evening, "start", 103)
@@ -148,6 +158,10 @@ STORIES: dict[Kind, tuple[dict[str, Any], Shows]] = {
     Kind.REBALANCE: ({}, lambda e: volume_status(e).tasks != ()),
     Kind.VOLUME_LOCKED: ({}, lambda e: isinstance(survey(e, Topic.GLUSTER).views[0].status["vmstore"], Unread)),
     Kind.NOT_XML: ({"node": "pve1"}, lambda e: says(ClusterError, "not XML", lambda: heal_on(e, "pve1"))),
+    Kind.BACKUP_PRUNED: ({"guest": 101}, lambda e: e.cluster.rescue.backups(101) == ()),
+    Kind.ARCHIVE_BAD: ({"guest": 101}, lambda e: "vma extract" in restored(e)),
+    Kind.STORAGE_FULL: ({"text": "local", "amount": 3}, lambda e: "no space left" in restored(e)),
+    Kind.HA_ERROR: ({"guest": 104}, lambda e: (e.guest(104).ha, e.guest(104).status) == ("error", "stopped")),
     Kind.LINE: (
         {"node": "pve2", "text": "maintenance"},
         lambda e: says(Uncertain, "may have happened", lambda: e.cluster.maintenance("pve2", on=True)),

@@ -1,0 +1,275 @@
+"""The live half of cluster/rescue.py: over the PVE API where that has it, over the node helper where it has not.
+
+Reads take what every node says that answers: on the night of a restore some do not. Acts go to one place once.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from cluster import gluster
+from cluster.api import ClusterError, Refused, TaskRef, Uncertain, Unreachable
+from cluster.facts import Backup, Guest
+from cluster.helper import Copies, Helper
+from cluster.proxmox import Proxmox
+from cluster.pve import backup, understanding
+from cluster.rescue import GuestConfig, Space, Split, Trouble, entries_mark, guest_config
+from cluster.settings import ClusterSettings
+
+T = TypeVar("T")
+
+LOG_LINES = 5000
+"""More than any restore or backup writes; Proxmox VE shows 50 unless told."""
+ENTRIES_AT_MOST = 1000
+"""Names of entries that are looked through for the images of one guest."""
+POWER_S = 60.0
+"""For the command that cycles a node's power; a BMC answers within seconds or not at all."""
+
+Each = Callable[[Callable[[str], T], list[str]], Iterator[T]]
+
+
+class LiveRescue:
+    """`each` asks several nodes at the same time; `avoid()`: the node that is never the entry to the API."""
+
+    def __init__(
+        self,
+        api: Proxmox,
+        helpers: Mapping[str, Helper],
+        settings: ClusterSettings,
+        each: Callable[..., Any],
+        avoid: Callable[[], str],
+    ) -> None:
+        self._api, self._helpers, self._settings = api, helpers, settings
+        self._each, self._avoid = each, avoid
+
+    # ---- reads ---------------------------------------------------------------------------------------------------
+
+    def backups(self, guest: int) -> tuple[Backup, ...]:
+        found: dict[str, Backup] = {}
+        for node, rows in self._storages(content="backup"):
+            for row in rows:
+                if row.get("active"):
+                    for one in self._backups_on(node, row["storage"], guest):
+                        shared = str(row.get("shared", 0)) == "1"
+                        found[one.volid] = one if shared else replace(one, node=node)
+        return tuple(sorted(found.values(), key=lambda one: -one.made_at))
+
+    def _backups_on(self, node: str, storage: str, guest: int) -> list[Backup]:
+        path = f"nodes/{node}/storage/{storage}/content"
+        with understanding(path):
+            rows = self._api.get(path, self._avoid(), content="backup", vmid=guest)
+            return [backup(storage, row) for row in rows if int(row.get("vmid", 0)) == guest]
+
+    def _storages(self, **params: Any) -> list[tuple[str, Sequence[Mapping[str, Any]]]]:
+        """Of every node that answers, online ones in the order of the settings. Raises Unreachable if none does."""
+
+        def ask(node: str) -> Any:
+            try:
+                return self._api.get(f"nodes/{node}/storage", self._avoid(), **params)
+            except ClusterError as error:
+                return error
+
+        nodes = list(self._settings.nodes)
+        answers = list(zip(nodes, self._each(ask, nodes), strict=True))
+        told = [(node, rows) for node, rows in answers if not isinstance(rows, ClusterError)]
+        if not told:
+            raise Unreachable("; ".join(str(error) for _, error in answers))
+        return told
+
+    def config(self, guest: Guest) -> GuestConfig:
+        with understanding("the configuration of a guest"):
+            return guest_config(self._api.get(f"{_path(guest)}/config", self._avoid()), guest.kind)
+
+    def spaces(self) -> tuple[Space, ...]:
+        with understanding("/storage"):
+            paths = {row["storage"]: row.get("path", "") for row in self._api.get("storage", self._avoid())}
+            return tuple(
+                _space(node, row, paths.get(row["storage"], "")) for node, rows in self._storages() for row in rows
+            )
+
+    def log(self, ref: TaskRef) -> tuple[str, ...]:
+        path = f"nodes/{ref.upid.split(':')[1]}/tasks/{ref.upid}/log"
+        with understanding("a task's log"):
+            return tuple(str(row["t"]) for row in self._api.get(path, self._avoid(), limit=LOG_LINES))
+
+    def agent_answers(self, guest: Guest) -> bool:
+        """Proxmox VE says no in several ways where the agent is silent, and always names it."""
+        try:
+            self._api.send("post", f"{_path(guest)}/agent/ping", self._avoid())
+        except Refused as no:
+            if "agent" not in str(no).lower() or "lacks" in str(no):
+                raise
+            return False
+        except Uncertain:
+            return False
+        return True
+
+    def free_id(self) -> int:
+        with understanding("/cluster/nextid"):
+            return int(self._api.get("cluster/nextid", self._avoid()))
+
+    def answers(self, node: str) -> str:
+        """Raises Unreachable where nobody can tell: a node is dead only when the others say so."""
+        if self._quietly(lambda: self._helper(node).status()):
+            return "ssh"
+        if self._quietly(lambda: self._api.ask(node, "get", "version")):
+            return "its API"
+        with understanding("/cluster/status"):
+            rows = self._api.get("cluster/status", node)
+            online = [row for row in rows if row["type"] == "node" and row["name"] == node and int(row["online"])]
+        return "the cluster says online" if online else ""
+
+    # ---- acts on guests ------------------------------------------------------------------------------------------
+
+    def stop(self, guest: Guest) -> TaskRef:
+        return self._started(f"{_path(guest)}/status/stop")
+
+    def detach(self, guest: Guest, slots: Sequence[str], digest: str) -> None:
+        self._api.send("put", f"{_path(guest)}/config", self._avoid(), delete=",".join(slots), digest=digest)
+
+    def unplug(self, guest: Guest, networks: Sequence[str]) -> None:
+        self._api.send("put", f"{_path(guest)}/config", self._avoid(), delete=",".join(networks))
+
+    def restore(self, guest: int, kind: str, node: str, volid: str, storage: str, *, over: bool) -> TaskRef:
+        if kind == "lxc":
+            return self._started(
+                f"nodes/{node}/lxc", vmid=guest, ostemplate=volid, restore=True, storage=storage, unique=not over
+            )
+        how: dict[str, Any] = {"force": True} if over else {"unique": True}
+        return self._started(f"nodes/{node}/qemu", vmid=guest, archive=volid, storage=storage, **how)
+
+    def back_up(self, guest: Guest, storage: str, notes: str) -> TaskRef:
+        return self._started(
+            f"nodes/{guest.node}/vzdump",
+            vmid=str(guest.id),
+            storage=storage,
+            mode="snapshot",
+            **{"notes-template": notes},
+        )
+
+    def delete(self, guest: Guest) -> TaskRef:
+        return self._started(_path(guest), method="delete", purge=True)
+
+    def unlock(self, guest: Guest, lock: str) -> None:
+        self._helper(guest.node).unlock(guest.id, lock)
+
+    def ha_state(self, guest: Guest, state: str) -> None:
+        sid = f"{'ct' if guest.kind == 'lxc' else 'vm'}:{guest.id}"
+        self._first(lambda helper: helper.ha_state(sid, state))
+
+    def _started(self, path: str, method: str = "post", **params: Any) -> TaskRef:
+        upid = self._api.send(method, path, self._avoid(), **params)
+        if not isinstance(upid, str) or not upid.startswith("UPID:"):
+            raise Uncertain(f"Proxmox VE answered {path} without naming a task")
+        return TaskRef(upid)
+
+    # ---- Gluster -------------------------------------------------------------------------------------------------
+
+    def troubles(self) -> tuple[Trouble, ...]:
+        return self._first(self._troubles_seen_by)
+
+    def _troubles_seen_by(self, helper: Helper) -> tuple[Trouble, ...]:
+        volumes = self._settings.gluster.volumes or tuple(
+            volume.name for volume in gluster.volume_info(helper.gluster("volume-info"), helper.node) if volume.started
+        )
+        return tuple(trouble for volume in volumes for trouble in _troubles(helper, volume))
+
+    def split(self, volume: str, image: str) -> Split:
+        """Every peer tells its own copies; who has one can be told to choose."""
+        told = [(node, copies) for node, copies in self._copies(volume, image) if copies.sides]
+        gfids = {copies.gfid for _, copies in told}
+        if not told or not told[0][1].entries:
+            raise Refused(f"{image} is not in split-brain on {volume}")
+        if len(gfids) > 1:
+            raise Refused(
+                f"{image} is another file on each side ({', '.join(sorted(gfids))}): that is no choice of a side",
+                "gluster's documentation on GFID split-brain",
+            )
+        node, first = told[0]
+        sides = tuple(replace(side, node=there) for there, copies in told for side in copies.sides)
+        found = Split(volume, image, first.gfid, first.entries, sides, node)
+        if found.mark != first.mark:
+            raise Refused(f"{node}: the node helper counts what is split in another way than this bot")
+        return found
+
+    def _copies(self, volume: str, image: str) -> list[tuple[str, Copies]]:
+        """Both sides must be known before one is chosen: a peer that does not answer is an error."""
+        peers = list(self._settings.gluster.nodes or self._settings.nodes)
+        return list(zip(peers, self._each(lambda node: self._helper(node).split(volume, image), peers), strict=True))
+
+    def choose(self, split: Split, brick: str) -> None:
+        mark = entries_mark(split.gfid, split.entries)
+        self._helper(split.node).choose(split.volume, brick, mark, split.image)
+
+    # ---- hardware ------------------------------------------------------------------------------------------------
+
+    def power_cycle(self, node: str) -> None:
+        """Its words are never shown whole: a BMC's command may hold what nobody should read."""
+        command = self._settings.nodes[node].power_cycle
+        if not command:
+            raise Refused(f"the settings name no command that cycles the power of {node}", f"nodes.{node}.power_cycle")
+        try:
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=POWER_S, check=False)
+        except subprocess.TimeoutExpired:
+            raise Uncertain(f"{command[0]} did not end within {POWER_S:.0f} s; {node} may have been cycled") from None
+        except OSError as error:
+            raise Refused(f"{command[0]} cannot be run: {error.strerror}", f"nodes.{node}.power_cycle") from None
+        if done.returncode:
+            said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2][:200]
+            raise Refused(f"{command[0]} ended with {done.returncode}: {said or 'no words'}")
+
+    # ---- who is asked --------------------------------------------------------------------------------------------
+
+    def _helper(self, node: str) -> Helper:
+        if node not in self._helpers:
+            raise Refused(f"there is no node {node} in the settings of {self._settings.name}")
+        return self._helpers[node]
+
+    def _first(self, ask: Callable[[Helper], T]) -> T:
+        """Of the first node that answers."""
+        silent: list[str] = []
+        for node in self._settings.gluster.nodes or self._settings.nodes:
+            try:
+                return ask(self._helpers[node])
+            except Unreachable as error:
+                silent.append(str(error))
+        raise Unreachable("; ".join(silent))
+
+    def _quietly(self, ask: Callable[[], object]) -> bool:
+        """Did it answer? A refusal is an answer too."""
+        try:
+            ask()
+        except Refused:
+            return True
+        except ClusterError:
+            return False
+        return True
+
+
+def _troubles(helper: Helper, volume: str) -> Iterator[Trouble]:
+    listed = gluster.heal_entries(helper.gluster("heal-info", volume), helper.node, ENTRIES_AT_MOST)
+    split = gluster.heal_entries(helper.gluster("split-brain", volume), helper.node, ENTRIES_AT_MOST)
+    for brick in sorted({*listed, *split}):
+        torn = set(split.get(brick, ()))
+        for name in dict.fromkeys((*listed.get(brick, ()), *split.get(brick, ()))):
+            yield Trouble(volume, brick, name, name in torn)
+
+
+def _space(node: str, row: Mapping[str, Any], path: str) -> Space:
+    return Space(
+        node=node,
+        storage=row["storage"],
+        kind=row["type"],
+        shared=str(row.get("shared", 0)) == "1",
+        active=str(row.get("active", 0)) == "1",
+        avail=int(row.get("avail", 0)),
+        holds=tuple(str(row.get("content", "")).split(",")),
+        path=path,
+    )
+
+
+def _path(guest: Guest) -> str:
+    return f"nodes/{guest.node}/{guest.kind}/{guest.id}"

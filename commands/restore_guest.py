@@ -1,0 +1,56 @@
+"""`/restore GUEST`: bring a guest back from its backup."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from commands.api import Command, Desk, Reply, Typed, Wrong
+from commands.finding import cluster_in, did_you_mean, must_operate
+from commands.rescuing import VOLUME_LETTERS, plain_name, start
+from workflows.phases import RESTORE
+from workflows.settings import ManagedCluster
+
+USAGE = "/restore GUEST [from=BACKUP|STORAGE] [node=NODE] [storage=STORAGE]"
+ARGUMENTS = ["from=", "node=", "storage="]
+
+
+def parse(managed: ManagedCluster, words: list[str]) -> Mapping[str, str]:
+    found = {"guest": plain_name(words[0], "id or name of a guest")}
+    for word in words[1:]:
+        match word.split("=", 1):
+            case ["from", source]:
+                found["from"] = plain_name(source, "backup or storage", VOLUME_LETTERS)
+            case ["node", node]:
+                if node not in managed.nodes:
+                    raise Wrong(f'*{managed.name}* has no node "{node}"{did_you_mean(node, list(managed.nodes))}.')
+                found["node"] = node
+            case ["storage", storage]:
+                found["storage"] = plain_name(storage, "storage")
+            case _:
+                raise Wrong(f'unknown argument "{word}"{did_you_mean(word, ARGUMENTS)}. Type `{USAGE}`.')
+    return found
+
+
+def handle(desk: Desk, typed: Typed, words: list[str]) -> Reply:
+    if not words:
+        from commands import help_text  # generated from all commands, of which this is one
+
+        return Reply(help_text(typed.slash))
+    managed, rest = cluster_in(desk, typed, words)
+    must_operate(desk, typed, managed, "restore a guest")
+    if not rest:
+        raise Wrong(f"name the guest: `{USAGE}`.")
+    args = parse(managed, rest)
+    return start(desk, typed, managed, RESTORE, args, f"The restore of {args['guest']} on *{managed.name}*")
+
+
+COMMANDS = (
+    Command(
+        "/restore",
+        "",
+        USAGE,
+        "operators: bring a guest back from its backup, step by step, each with an approval; its old disks stay.",
+        handle,
+        takes_words=True,
+    ),
+)

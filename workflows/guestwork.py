@@ -1,0 +1,164 @@
+"""What restores, drills, backups and the runbook's acts share: tasks that are found again, a guest that is started and
+proven to serve, and what the world says of a guest right before it is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from cluster.api import ClusterError, Refused, TaskRef, Uncertain
+from cluster.facts import Guest
+from cluster.rescue import progress
+from engine.port import Look, Waiting
+from workflows import messages_restore as words
+from workflows.messages import host, span
+from workflows.phases import Stage
+from workflows.steward import Steward
+from workflows.wheel import GaveUp
+
+SETTLES_S = 10.0
+"""A guest without an agent counts as serving when it has run for so long."""
+
+
+def task_kind(kind: str, verb: str) -> str:
+    """PVE's name of a task: restore, destroy, start of a VM or a container."""
+    return f"{'vz' if kind == 'lxc' else 'qm'}{verb}"
+
+
+def fresh(w: Steward, guest_id: int) -> Guest:
+    """The guest as it is listed now. Raises Refused when it is gone."""
+    for guest in w.site.cluster.guests():
+        if guest.id == guest_id:
+            return guest
+    raise Refused(f"guest {guest_id} is no longer listed in the cluster")
+
+
+def must_be_stopped(w: Steward, guest_id: int) -> Guest:
+    """Invariant 5, asked of the world right before the act: never over a running guest."""
+    guest = fresh(w, guest_id)
+    if guest.status != "stopped":
+        raise Refused(f"guest {guest_id} is {guest.status} on {guest.node}: it is never restored over while it runs")
+    return guest
+
+
+# ---- tasks -----------------------------------------------------------------------------------------------------------
+
+
+def start_once(w: Steward, kinds: Sequence[str], guest: int, since: float, send: Callable[[], TaskRef]) -> str:
+    """The task that does it: one that an earlier try has started since then, or a new one. An act of unknown outcome is
+    looked up by its task."""
+    if found := _find(w, kinds, guest, since):
+        return found
+    try:
+        return send().upid
+    except Uncertain:
+        if found := _find(w, kinds, guest, since):
+            return found
+        raise
+
+
+def _find(w: Steward, kinds: Sequence[str], guest: int, since: float) -> str:
+    for kind in kinds:
+        ref = w.site.cluster.find_task(kind, guest, since)
+        if ref is not None and ref.upid not in w.over:
+            return ref.upid
+    return ""
+
+
+def follow(w: Steward, stage: Stage, upid: str, what: str, timeout: float, detail: str = "end") -> Mapping[str, Any]:
+    """To its end: {"error": "" or why, "took", "said"}; on the way its log tells how far it is."""
+
+    def probe(at: Look) -> Any:
+        ref = TaskRef(upid)
+        state = w.site.cluster.task(ref)
+        if state.running:
+            return _under_way(w, ref, at)
+        took = at.now - at.since
+        return {"error": state.error, "took": took, "said": "" if state.error else words.written(took)}
+
+    ended: Mapping[str, Any] = w.wait(
+        stage, probe, timeout, why=what, who="Proxmox VE, by ending its task", detail=detail
+    )
+    w.over.add(upid)
+    return ended
+
+
+def _under_way(w: Steward, ref: TaskRef, at: Look) -> Waiting:
+    """The log only tells how far it is: without it the task still runs."""
+    try:
+        seen = progress(w.site.cluster.rescue.log(ref))
+    except ClusterError:
+        return Waiting("it runs; its log does not answer")
+    if seen.percent is None:
+        return Waiting(f"it runs: {host(seen.last)}" if seen.last else "it runs")
+    return Waiting(f"{seen.percent} % done", {"percent": seen.percent})
+
+
+# ---- starting --------------------------------------------------------------------------------------------------------
+
+
+def start_and_serve(w: Steward, guest_id: int, name: str) -> float:
+    """Start it and wait until it serves; seconds from the one to the other. A start that fails holds; a retry tries
+    again."""
+    while True:
+        began = w.act(Stage.START, lambda *_: w.site.clock(), "began")
+        node = w.act(Stage.START, lambda *_, since=began: _start(w, guest_id, since))
+        w.say(Stage.START, "", lambda node=node: words.starting(name, guest_id, node))  # type: ignore[misc]
+        served = w.wait(
+            Stage.SERVE,
+            lambda at, since=began: _serves(w, guest_id, since, at),  # type: ignore[misc]
+            w.site.managed.limits.serving,
+            why=f"{host(name) or guest_id} to serve",
+            who="the guest, by booting and by its agent's answer",
+        )
+        if not served["error"]:
+            w.say(Stage.SERVE, "", lambda s=served: words.serving(name, guest_id, s["how"], s["took"]))  # type: ignore[misc]
+            return float(served["took"])
+        w.hold(w.key(Stage.START), f"{words.named(name, guest_id)} did not start: {host(served['error'])}")
+
+
+def _start(w: Steward, guest_id: int, began: float) -> str:
+    """The node on which it is started. One that runs already is left alone."""
+    guest = fresh(w, guest_id)
+    if guest.running:
+        return guest.node
+    kinds = (task_kind(guest.kind, "start"), "hastart")
+    start_once(w, kinds, guest_id, began, lambda: w.site.cluster.start(guest))
+    return guest.node
+
+
+def _serves(w: Steward, guest_id: int, began: float, at: Look) -> Any:
+    """{"how": ..., "took": ...}, or {"error": why} when its start ended in one, or Waiting."""
+    guest = fresh(w, guest_id)
+    took = at.now - at.since
+    if not guest.running:
+        return _not_started(w, guest, began)
+    if guest.kind == "qemu" and w.site.cluster.rescue.config(guest).agent:
+        if w.site.cluster.rescue.agent_answers(guest):
+            return {"error": "", "how": f"it runs on {guest.node} and its agent answers", "took": took}
+        return Waiting("it runs, its agent does not answer yet")
+    if took < SETTLES_S:
+        return Waiting(f"it runs for {span(took)}")
+    return {"error": "", "how": f"it runs on {guest.node}", "took": took}
+
+
+def _not_started(w: Steward, guest: Guest, began: float) -> Any:
+    ref = w.site.cluster.find_task(task_kind(guest.kind, "start"), guest.id, began)
+    if ref is not None and ref.upid not in w.over:
+        state = w.site.cluster.task(ref)
+        if not state.running and state.error:
+            return {"error": state.error, "how": "", "took": 0.0}
+    return Waiting(f"it is {guest.status}")
+
+
+# ---- after an abort --------------------------------------------------------------------------------------------------
+
+
+def let_end(w: Steward, stage: Stage, upid: str) -> None:
+    """Nothing that was begun is cut off: a task of ours ends first."""
+    if not upid or upid in w.over:
+        return
+    try:
+        follow(w, stage, upid, "what was begun to end", w.site.managed.limits.restore, "aborted")
+    except GaveUp:
+        return  # its limit passed: what is left is looked at and said anyway

@@ -1,0 +1,423 @@
+"""Every sentence the bot says while a guest is brought back. Shaped as those of messages.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from cluster.facts import Backup
+from cluster.rescue import Disk, Side
+from engine.port import Saying
+from workflows.approvals import APPROVE, REJECT
+from workflows.messages import at, bullets, host, paged, span, with_hint
+from workflows.restore_look import MOST_SHOWN, Case, is_sick, listed_images, volume_of, why_not
+from workflows.roles import mention
+from workflows.settings import ManagedCluster
+
+GIB = 1 << 30
+
+
+def gib(amount: float) -> str:
+    return f"{amount / GIB:.1f} GiB"
+
+
+def named(name: str, guest: int) -> str:
+    """ "router-a (101)"; a guest whose configuration is gone has no name any more."""
+    return f"{host(name)} ({guest})" if name else f"guest {guest}"
+
+
+def _note(text: str) -> Saying:
+    return Saying("note", text)
+
+
+# ---- any run of these workflows ------------------------------------------------------------------------------------
+
+
+def board(cluster: str, what: str, starter: str) -> Saying:
+    return Saying("board", f"🛟 {what} on *{cluster}*, asked for by <@{starter}>.")
+
+
+def refused(reason: str, hint: str = "") -> Saying:
+    return _note(with_hint(f"⛔ I will not do that: {reason}. Nothing was changed.", hint))
+
+
+def request(
+    managed: ManagedCluster,
+    subject: str,
+    question: str,
+    until: float,
+    why_again: str,
+    *,
+    act: str,
+    too_late: str,
+    terms: Mapping[str, str],
+) -> Saying:
+    people = managed.people
+    votes = f"{people.approvals_needed} of them" if people.approvals_needed > 1 else "one of them"
+    first, _, rest = question.partition("\n")
+    again = f" Asked again: {why_again}." if why_again else ""
+    text = (
+        f"🙋 *{first}*{again}\n{rest}\n"
+        f"{mention(people.approvers)}: {votes} may answer until {at(until)} with :{APPROVE}: (go) or :{REJECT}: (no). "
+        "Taking the mark back before it begins withdraws the approval."
+    )
+    detail = {"subject": subject, "act": act, "too_late": too_late, "until": until, "terms": dict(terms)}
+    return Saying("approval", text, mention=people.approvers, detail=detail)
+
+
+def granted(what: str, by: Sequence[str], until: float) -> Saying:
+    return _note(f"👍 {_first_up(what)}: approved by {mention(by)}; counts until {at(until)}, for exactly this.")
+
+
+def hold(managed: ManagedCluster, name: str, steer: str, why: str, hint: str, urgent: bool) -> Saying:
+    """`steer`: how people steer it, with a place for the word: "/restore {} 101"."""
+    then = f"`{steer.format('retry')}`, or `{steer.format('abort')}`"
+    hints = f"{hint}; then {then}" if hint else then
+    text = with_hint(f"✋ {host(name)}: I hold: {why}. Nothing more happens until an operator says so.", hints)
+    return paged(managed, text) if urgent else _note(text)
+
+
+def aborted(name: str, left: Sequence[str]) -> Saying:
+    rest = f"Left as it is:\n{bullets(left, 50)}" if left else "Nothing is left changed."
+    return _note(f"🛑 {host(name)}: aborted. {rest}")
+
+
+# ---- what was found ------------------------------------------------------------------------------------------------
+
+
+def examined(managed: ManagedCluster, case: Case, plan: Sequence[str]) -> Saying:
+    guest = case.guest
+    lock = f", locked by {host(guest.lock)}" if guest.lock else ""
+    under = f", under HA ({host(guest.ha)})" if guest.ha else ""
+    lines = [
+        f"🔎 *{named(guest.name, guest.id)}* is {host(guest.status)} on {guest.node}{under}{lock}.",
+        *(_disk(managed, case, disk) for disk in case.config.disks),
+        *(f"• unused disk {host(disk.volid)}" for disk in case.config.unused),
+        *_gluster(case, guest.id),
+        "Backups, newest first:" if case.backups else "There is no backup of it on any storage that answers.",
+        *(backup_line(backup) for backup in case.backups[:MOST_SHOWN]),
+        *([f"• and {len(case.backups) - MOST_SHOWN} older ones"] if len(case.backups) > MOST_SHOWN else []),
+        *plan,
+    ]
+    return _note("\n".join(lines))
+
+
+def _disk(managed: ManagedCluster, case: Case, disk: Disk) -> str:
+    space = next((space for space in case.spaces if space.storage == disk.storage), None)
+    where = ""
+    if space is not None and (volume := volume_of(managed, space)):
+        state = "which is *not* known to be whole" if is_sick(managed, case.sick, space) else "which is fully healed"
+        where = f", on Gluster {'volume ' + volume if volume != '?' else ''}".rstrip() + f", {state}"
+    return f"• disk {disk.slot}: {host(disk.volid)}, {gib(disk.size)}{where}"
+
+
+def _gluster(case: Case, guest: int) -> list[str]:
+    if case.sick.unknown:
+        return [f"⚠️ How Gluster stands is not known: {host(case.sick.unknown)}."]
+    mine = listed_images(case)
+    split = sorted({trouble.name for trouble in mine if trouble.split})
+    pending = sorted({trouble.name for trouble in mine} - set(split))
+    lines = [f"⚠️ Its image {host(name)} is in *split-brain*: the copies blame each other." for name in split]
+    if split:
+        lines.append(f"Instead of a restore, `/restore heal {guest}` shows both sides and takes the one you choose.")
+    return lines + [f"⏳ Its image {host(name)} waits to be healed." for name in pending]
+
+
+def backup_line(backup: Backup) -> str:
+    checked = {True: ", verified", False: ", *verification failed*", None: ""}[backup.verified]
+    kept = ", protected" if backup.protected else ""
+    bad = f" ({why_not(backup)})" if why_not(backup) and backup.verified is not False else ""
+    notes = f": {host(backup.notes)}" if backup.notes else ""
+    return f"• {at(backup.made_at)} {host(backup.volid)}, {gib(backup.size)}{checked}{kept}{bad}{notes}"
+
+
+def plan_lines(backup: Backup, age: float, node: str, storage: str, new: str, sick: bool, local: bool) -> list[str]:
+    """`new`: how the result is called; `local`: its disks would be on this node alone."""
+    lines = [f"I would restore {host(backup.volid)} ({span(age)} old) to storage {storage} of {node}, as {new}."]
+    if sick:
+        lines.append(f"⚠️ {storage} lies on a volume that is not known to be whole; you named it.")
+    if local:
+        lines.append(f"{storage} is on {node} alone: the guest cannot move before its disk is moved.")
+    return lines
+
+
+# ---- a virtual machine ---------------------------------------------------------------------------------------------
+
+
+def ask_aside(name: str, guest: int, status: str, disks: Sequence[Disk]) -> str:
+    stop = f"• it is {host(status)}: its process is stopped at once\n" if status != "stopped" else ""
+    listed = "\n".join(f"• {disk.slot} {host(disk.volid)} is detached; it stays as an unused disk" for disk in disks)
+    return (
+        f"May I set the disks of {named(name, guest)} aside?\n{stop}{listed}\n"
+        "A restore deletes what is attached, so nothing stays attached. Nothing is deleted by this."
+    )
+
+
+def set_aside(name: str, guest: int, disks: Sequence[str]) -> Saying:
+    kept = ", ".join(map(host, disks)) or "it had none"
+    return _note(f"📦 {named(name, guest)} is stopped, its disks are set aside as unused disks: {kept}.")
+
+
+def ask_move(name: str, guest: int, source: str, target: str) -> str:
+    return (
+        f"May I move {named(name, guest)} from {source} to {target}?\n"
+        "• it is stopped and moves as it is; its unused disks stay where they are, if their storage is shared"
+    )
+
+
+def moved(name: str, guest: int, target: str) -> Saying:
+    return _note(f"🚚 {named(name, guest)} belongs to {target} now.")
+
+
+def ask_restore(name: str, guest: int, backup: Backup, age: float, node: str, storage: str, size: int) -> str:
+    return (
+        f"May I restore {named(name, guest)}?\n"
+        f"• from {host(backup.volid)}, made {at(backup.made_at)} ({span(age)} ago): what came later is not in it\n"
+        f"• over the configuration of guest {guest} on {node}; new disks, about {gib(size)}, on storage {storage}\n"
+        "• nothing is attached that it could delete; then it is started"
+    )
+
+
+def restoring(name: str, guest: int, volid: str, node: str, storage: str, about: str) -> Saying:
+    text = f"💾 {named(name, guest)}: {host(volid)} is being restored to {storage} of {node}."
+    return Saying("progress", text, about=about)
+
+
+def written(took: float) -> str:
+    return f"✅ Written in {span(took)}."
+
+
+def restored(name: str, guest: int, took: float) -> Saying:
+    return _note(f"✅ {named(name, guest)}: restored in {span(took)}. Next: start.")
+
+
+def failed(why: str) -> str:
+    return f"the restore failed: {host(why)}"
+
+
+def where_old_disks_are(guest: int, kind: str, old: Mapping[str, str], unused: Sequence[str], known: bool) -> str:
+    """After a failed restore, as a hint. `old`: slot -> volume id, as they were before anything was changed."""
+    if not old:
+        return "no old disk of it was touched"
+    disks = ", ".join(f"{slot} was {volid}" for slot, volid in old.items())
+    tool = "pct" if kind == "lxc" else "qm"
+    seen = (
+        "they are still there as unused disks"
+        if known and set(old.values()) <= set(unused)
+        else (f"they are still on their storage; `{tool} rescan --vmid {guest}` lists them as unused disks")
+    )
+    return f"its old disks were not deleted ({host(disks)}); {seen}"
+
+
+# ---- a container ---------------------------------------------------------------------------------------------------
+
+
+def ask_container(name: str, guest: int, new: int, backup: Backup, age: float, node: str, storage: str) -> str:
+    return (
+        f"May I restore container {named(name, guest)} as {new}?\n"
+        f"• from {host(backup.volid)}, made {at(backup.made_at)} ({span(age)} ago)\n"
+        f"• under the new id {new} on {node}, storage {storage}; {guest} stays as it is, stopped, with its disks\n"
+        f"• onboot of {guest} is switched off, so that the two never run beside each other; then {new} is started"
+    )
+
+
+def container_restored(name: str, guest: int, new: int, took: float) -> Saying:
+    return _note(
+        f"✅ {named(name, guest)} is restored as {new} in {span(took)}. {guest} stays, stopped and with onboot off, "
+        f"until somebody deletes it. Next: start {new}."
+    )
+
+
+# ---- and back ------------------------------------------------------------------------------------------------------
+
+
+def starting(name: str, guest: int, node: str) -> Saying:
+    return _note(f"▶️ {named(name, guest)} is being started on {node}.")
+
+
+def serving(name: str, guest: int, how: str, took: float) -> Saying:
+    return _note(f"💚 {named(name, guest)} serves again: {how}, {span(took)} after its start.")
+
+
+def finished(name: str, guest: int, total: float, people: float, copying: float, old: Sequence[str]) -> Saying:
+    kept = (
+        f" Its old disks stay until somebody says otherwise: {', '.join(map(host, old))}; "
+        f"`qm set {guest} --delete unusedN` deletes one for good."
+        if old
+        else ""
+    )
+    return _note(
+        f"🏁 {named(name, guest)} is back {span(total)} after it was asked for: {span(people)} waiting for people, "
+        f"{span(copying)} writing disks, {span(max(total - people - copying, 0))} for the rest.{kept}"
+    )
+
+
+# ---- what an abort leaves ------------------------------------------------------------------------------------------
+
+
+def left_running(name: str, guest: int, status: str) -> str:
+    return f"{named(name, guest)} is {host(status)}"
+
+
+def left_without_disks(guest: int, old: Mapping[str, str]) -> str:
+    lines = " ".join(f"--{slot} {volid}" for slot, volid in old.items())
+    return f"guest {guest} has no disk attached; `qm set {guest} {host(lines)}` attaches the old ones again"
+
+
+def left_aside(guest: int) -> str:
+    return f"the disks of guest {guest} are detached; they are its unused disks"
+
+
+def left_onboot(guest: int) -> str:
+    return f"onboot of guest {guest} is off"
+
+
+def left_copy(new: int) -> str:
+    return f"the restored copy {new} is there, not started"
+
+
+# ---- the other acts of the runbook ---------------------------------------------------------------------------------
+
+
+def ask_start_on(name: str, guest: int, source: str, target: str) -> str:
+    move = f"• it moves from {source} to {target} first, stopped as it is\n" if source != target else ""
+    return f"May I start {named(name, guest)} on {target}?\n{move}• then it is started"
+
+
+def ask_unlock(name: str, guest: int, lock: str) -> str:
+    return (
+        f"May I take the lock off {named(name, guest)}?\n"
+        f"• it is locked by: {host(lock)}\n"
+        "• its node refuses that while a task of this guest runs"
+    )
+
+
+def unlocked(name: str, guest: int, lock: str) -> Saying:
+    return _note(f"🔓 {named(name, guest)}: the lock {host(lock)} is off.")
+
+
+def ask_unfreeze(name: str, guest: int, state: str) -> str:
+    return (
+        f"May I unfreeze {named(name, guest)} in HA?\n"
+        f"• HA has it as: {host(state)}\n"
+        "• its HA state is set to disabled, which is the only way out of error, and then to started"
+    )
+
+
+def unfrozen(name: str, guest: int) -> Saying:
+    return _note(f"🧊 {named(name, guest)}: HA has it as started again.")
+
+
+def ask_power_cycle(node: str, guests: Sequence[str]) -> str:
+    there = f"• guests that were on it: {host(', '.join(guests))}\n" if guests else ""
+    return (
+        f"May I switch {node} off and on at its BMC?\n"
+        "• it does not answer: not by ssh, not by its API, and the cluster has it as offline\n"
+        f"{there}• whatever still runs on it is cut off"
+    )
+
+
+def power_cycled(node: str) -> Saying:
+    return _note(f"🔌 {node}: its power was cycled. I wait until it answers.")
+
+
+def node_back(node: str, took: float) -> Saying:
+    return _note(f"✅ {node} answers again, {span(took)} after its power was cycled. Its bricks and guests follow.")
+
+
+def sides_shown(image: str, volume: str, sides: Sequence[Side], entries: Sequence[str]) -> Saying:
+    lines = [f"🪓 {host(image)} of volume {volume} is in split-brain, {len(entries)} entries with its shards:"]
+    lines += [side_line(side) for side in sides]
+    return _note("\n".join(lines))
+
+
+def side_line(side: Side) -> str:
+    blames = ", ".join(
+        f"{host(brick)} (data {data}, metadata {meta}, entry {entry})"
+        for brick, (data, meta, entry) in side.changelog.items()
+    )
+    shards = f", {side.shards} shards" if side.shards else ""
+    return (
+        f"• {host(side.brick)} on {side.node}: {gib(side.size)}{shards}, written {at(side.modified)}, changed "
+        f"{at(side.changed)}; blames {blames or 'nobody'}"
+    )
+
+
+def ask_side(name: str, guest: int, image: str, side: Side, others: Sequence[Side], entries: int) -> str:
+    lost = "\n".join(f"• given up: {side_line(other).removeprefix('• ')}" for other in others)
+    return (
+        f"May I take the copy on {side.node} as the good one for {named(name, guest)}?\n"
+        f"• image {host(image)} and its shards, {entries} entries, all from {host(side.brick)}\n"
+        f"• kept: {side_line(side).removeprefix('• ')}\n{lost}\n"
+        "• what only the other copies have is gone for good; the guest is stopped and stays so"
+    )
+
+
+def side_taken(image: str, brick: str, took: float) -> Saying:
+    return _note(
+        f"💚 {host(image)} is no longer in split-brain after {span(took)}: every copy is healed from {host(brick)}. "
+        "It is as a disk is after a power cut: let the guest check its file system."
+    )
+
+
+# ---- backups and drills --------------------------------------------------------------------------------------------
+
+
+def ask_backup(names: Sequence[str], storage: str, guests: Mapping[int, int]) -> str:
+    return (
+        f"May I back up {host(', '.join(names))}?\n"
+        f"• to storage {storage}, as a snapshot, one after the other: {gib(sum(guests.values()))} of disks to read\n"
+        "• the guests go on running; each is locked while it is saved"
+    )
+
+
+def backing_up(name: str, guest: int, storage: str, about: str) -> Saying:
+    return Saying("progress", f"💾 {named(name, guest)} is being backed up to {storage}.", about=about)
+
+
+def backed_up(name: str, guest: int, took: float, volid: str) -> Saying:
+    return _note(f"✅ {named(name, guest)}: backed up in {span(took)}: {host(volid)}.")
+
+
+def backups_done(names: Sequence[str], took: float) -> Saying:
+    return _note(f"🏁 Backed up after {span(took)}: {host(', '.join(names))}.")
+
+
+def drill_begins(name: str, guest: int, copy: int, backup: Backup, age: float, node: str, storage: str) -> Saying:
+    return _note(
+        f"🧯 Drill: {host(backup.volid)} of {named(name, guest)}, {span(age)} old, is restored as {copy} to {storage} "
+        f"of {node}, without network. {guest} itself is not touched."
+    )
+
+
+def drill_passed(name: str, guest: int, took: float, copying: float, booted: float) -> Saying:
+    return _note(
+        f"🏁 Restore drill of {named(name, guest)} passed in {span(took)}: written in {span(copying)}, booted and "
+        f"answered {span(booted)} after its start. The copy is deleted."
+    )
+
+
+def drill_failed(name: str, guest: int, why: str, left: Sequence[str]) -> Saying:
+    rest = f" Left behind: {'; '.join(left)}." if left else " The copy is deleted."
+    return _note(f"🚨 Restore drill of {named(name, guest)} *failed*: {host(why)}.{rest}")
+
+
+def drill_left(copy: int, node: str) -> str:
+    return f"the copy {copy} on {node}"
+
+
+def last_drill(name: str, age: float, took: float, passed: bool) -> str:
+    """ "last restore drill of router-a: 12 days ago, 4 min 10 s"."""
+    minutes, seconds = divmod(round(took), 60)
+    lasted = f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
+    return f"last restore drill of {host(name)}: {_ago(age)}, {lasted if passed else 'failed'}"
+
+
+def _ago(age: float) -> str:
+    for unit, size in (("day", 86400.0), ("hour", 3600.0), ("minute", 60.0)):
+        if (count := int(age // size)) >= 1:
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return "just now"
+
+
+def _first_up(text: str) -> str:
+    return text[:1].upper() + text[1:]
