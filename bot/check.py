@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -20,10 +21,13 @@ def show(path: Path, settings: Settings) -> bool:
     """Print every line as soon as it is known. True if nothing is missing."""
     from bot.check_pagers import check_pagers
     from bot.check_slack import check_slack
+    from bot.showing_rotas import check_rotas
     from cluster.checks import check_cluster
 
     good = [_section(f"Settings: {path}", check_files(settings)), _section("Slack", check_slack(settings))]
     good.append(_section("Paging", check_pagers(settings)))
+    if settings.oncall:
+        good.append(_section("Rotas", check_rotas(settings, time.time())))
     good += [_section(f"Cluster {managed.name}", check_cluster(managed)) for managed in settings.clusters]
     Console().print("Everything is there." if all(good) else "Something is missing: see the lines marked ✗.")
     return all(good)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PLACES = (Path("roundsman.yaml"), Path("/etc/roundsman/roundsman.yaml"))
 """Where the settings are looked for when nobody says."""
+LONGEST_PLAN_S = 370 * 86400.0
 
 
 class Fault(click.ClickException):
@@ -174,6 +175,44 @@ def gates(path: Path, cluster: str, nodes: tuple[str, ...], as_json: bool) -> No
     found = looking.ask(looking.site(managed), chosen)
     click.echo(looking.as_json(managed.name, found) if as_json else looking.as_text(found))
     raise SystemExit(looking.exit_code(found))
+
+
+@main.command()
+@click.argument("name", metavar="[ROTA]", default="")
+@click.option("--next", "ahead", default="14d", show_default=True, help="How far ahead: 12h, 14d.")
+@click.pass_obj
+def rota(path: Path, name: str, ahead: str) -> None:
+    """Print who is on call when.
+
+    The plan of the settings, with the overrides that people wrote and the calendars as the bot knows them; where no
+    bot has run yet, the calendars are asked now. Gaps are told, and who would be woken in them.
+    """
+    settings = _load(path)
+    if settings.oncall is None:
+        raise Fault("the settings have no section `oncall`; docs/settings.md tells what belongs into it")
+    import time
+
+    from bot.showing_rotas import Known, as_text
+
+    rotas = [found for found in settings.oncall.rotas if name in ("", found.name)]
+    if not rotas:
+        raise Fault(f'no rota "{name}"; known: {", ".join(found.name for found in settings.oncall.rotas) or "none"}')
+    length = _ahead(ahead)
+    known = Known(settings, settings.oncall, time.time)
+    click.echo(as_text(known, rotas, time.time(), length))
+    known.close()
+
+
+def _ahead(text: str) -> float:
+    from base.settings import seconds
+
+    try:
+        found = seconds(text)
+    except ValueError as error:
+        raise Fault(f"--next: {error}") from error
+    if not 0 < found <= LONGEST_PLAN_S:
+        raise Fault("--next takes more than nothing, and 370 days at most")
+    return found
 
 
 @main.command()

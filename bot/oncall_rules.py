@@ -10,6 +10,7 @@ from datetime import datetime
 from bot.credentials import own_variable
 from bot.settings_file import Place, Problem
 from bot.settings_rules import bad_zone
+from oncall.calendar import available
 from oncall.settings import Hours, Layer, OnCallSettings, Person, Policy, Rota
 from oncall.wall import minutes, wall
 
@@ -106,6 +107,8 @@ def _rota(rota: Rota, people: Sequence[str]) -> Found:
             yield Problem(("layers", n, "name"), "is the name of another layer of this rota too")
         yield from _below(("layers", n), _layer(layer, people))
     if rota.calendar:
+        if not available():
+            yield Problem(("calendar",), "needs the extra `ical`: pip install 'roundsman[ical]'")
         for said, name in rota.calendar.names.items():
             if name not in people:
                 yield Problem(("calendar", "names", said), _unknown(name, people))

@@ -16,7 +16,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from oncall.rota import Event
-from oncall.settings import Person
+from oncall.settings import Feed, Person
 from oncall.wall import instant, time_of_day
 
 LARGEST_BYTES = 5_000_000
@@ -56,17 +56,19 @@ def available() -> bool:
     return find_spec("icalendar") is not None and find_spec("recurring_ical_events") is not None
 
 
-def read(
-    text: bytes, people: Mapping[str, Person], names: Mapping[str, str], zone: ZoneInfo, start: float, end: float
-) -> Reading:
+def names_of(people: Mapping[str, Person], feed: Feed) -> dict[str, str]:
+    """What a calendar may call people -> what the settings call them."""
+    return {key: key for key in people} | {p.name: key for key, p in people.items() if p.name} | feed.names
+
+
+def read(text: bytes, names: Mapping[str, str], zone: ZoneInfo, start: float, end: float) -> Reading:
     """All that a calendar says for [start, end), with the true starts and ends of its events.
 
-    `names`: what the calendar calls people -> what the settings call them. `zone` is meant where the calendar names
-    none: whole days, and times without a zone. Raises CalendarError.
+    `zone` is meant where the calendar names none: whole days, and times without a zone. Raises CalendarError.
     """
     if len(text) > LARGEST_BYTES:
         raise CalendarError(f"it is larger than {LARGEST_BYTES // 1_000_000} MB: no rota is")
-    reader = _Reader(_Names(people, names), zone, start, end)
+    reader = _Reader(_Names(names), zone, start, end)
     for series in _series(text):
         reader.take(series)
         if len(reader.events) > MOST_EVENTS:
@@ -182,11 +184,8 @@ def _refuse_endless_work(rule: Any, start: date, end: float) -> None:
 class _Names:
     """Whom an event means: its title, if that names one person; else those who are invited."""
 
-    def __init__(self, people: Mapping[str, Person], names: Mapping[str, str]) -> None:
-        known = {key: key for key in people}
-        known |= {person.name: key for key, person in people.items() if person.name}
-        known |= names
-        self._known = {said.casefold(): key for said, key in known.items()}
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._known = {said.casefold(): key for said, key in names.items()}
         self._longest_first = sorted(self._known, key=len, reverse=True)
 
     def person(self, event: Any) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bot import check
+from bot import check, showing_rotas
 from bot.settings import EXAMPLE, Settings, load
 from cluster.checks import CheckLine
 from tests.unit.example import PAGER_SECRETS
@@ -17,7 +17,7 @@ SECRETS = {
     "ROUNDSMAN_SLACK_BOT_TOKEN": "xoxb-1",
     "ROUNDSMAN_SLACK_APP_TOKEN": "xapp-1",
     "ROUNDSMAN_PVE_TOKEN": "of-all",
-    "ROUNDSMAN_CALENDAR_BACKUP": "https://calendar.example/backup.ics?key=of-backup",
+    "ROUNDSMAN_CALENDAR_BACKUP": "http://127.0.0.1:9/backup.ics?key=of-backup",
     **PAGER_SECRETS,
 }
 GOOD = CheckLine(True, "pve1 [ssh]", "answers", "")
@@ -41,6 +41,7 @@ def show(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Callable[[Check
     def _show(line: CheckLine) -> bool:
         monkeypatch.setattr("bot.check_slack.check_slack", lambda settings: [GOOD])
         monkeypatch.setattr("bot.check_pagers.check_pagers", lambda settings: [GOOD])
+        monkeypatch.setattr("bot.showing_rotas.check_rotas", lambda settings, now: [GOOD])
         monkeypatch.setattr("cluster.checks.check_cluster", lambda managed: [GOOD, line])
         monkeypatch.setattr(check, "check_files", lambda settings: [GOOD])
         return check.show(Path("roundsman.yaml"), settings)
@@ -79,3 +80,26 @@ def test_a_remedy_stands_on_one_line_to_be_copied(
     lines = capsys.readouterr().out.splitlines()
     assert "  ✗ pve2 [api]             403 (/nodes, Sys.Modify)" in lines
     assert f"    → {BAD.remedy}" in lines
+
+
+def test_a_gap_in_a_rota_is_told_and_is_no_fault(settings: Settings) -> None:
+    """Somebody is woken in it all the same; a calendar that does not answer is one."""
+    assert settings.oncall is not None
+    lines = list(showing_rotas.check_rotas(settings, 1767225600.0))  # January 2026: before the first hand-off
+    assert [(line.ok, line.subject) for line in lines] == [
+        (True, "primary"),
+        (True, "backup"),
+        (False, "backup: calendar"),
+    ]
+    assert lines[0].text == (
+        "nobody is on call now; one gap in the next 30 days: Thu 01 Jan 01:00 - Sat 31 Jan 01:00; "
+        "carol, alice woken then"
+    )
+
+
+def test_a_calendar_without_its_extra_is_told_with_what_installs_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(showing_rotas, "available", lambda: False)
+    [line] = showing_rotas.check_rotas(settings, 0.0)
+    assert (line.ok, line.remedy) == (False, "pip install 'roundsman[ical]'")

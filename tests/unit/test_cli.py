@@ -15,7 +15,7 @@ from bot.cli_doc import pages
 from bot.settings import EXAMPLE
 from cluster.api import Unreachable
 from cluster.world import Blocked, Opinion, Passed, Unknown, Verdict
-from store.api import Entry, RunRow
+from store.api import Entry, RunRow, ShiftOverrideRow
 from store.opening import open_store
 from tests.unit.example import PAGER_SECRETS
 
@@ -186,3 +186,54 @@ def test_a_database_that_is_not_there_is_a_sentence(settings_with_store: Path, t
 def test_every_shell_command_has_its_page() -> None:
     missing = [name for name in main.commands if f"### roundsman {name}\n" not in pages()]
     assert missing == []
+
+
+# ---- rota ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """The example with a database in a folder of its own, and no calendar to ask."""
+    text = (ROOT / EXAMPLE).read_text().replace("/var/lib/roundsman/roundsman.sqlite3", str(tmp_path / "db.sqlite3"))
+    path = tmp_path / "roundsman.yaml"
+    path.write_text(text.replace("        refresh: 15m\n", ""))
+    return path
+
+
+def test_rota_prints_the_plan_and_what_the_bot_knows_of_it(own: Path) -> None:
+    store = open_store(own.parent / "db.sqlite3")
+    store.override_shift([ShiftOverrideRow(0, "primary", "replace", "carol", "", 0.0, 4e9, "U0BOB00001", 1.0, "t1")])
+    store.close()
+    result = shell("rota", "primary", "--next", "2d", settings=own)
+    lines = result.output.splitlines()
+    assert (result.exit_code, lines[0], len(lines)) == (0, "primary (times in Europe/Berlin)", 2)
+    assert lines[1].endswith("  carol  override")
+    assert "The calendar of backup was not read yet." in shell("rota", settings=own).output
+
+
+def test_rota_tells_gaps_and_who_is_woken_in_them(own: Path) -> None:
+    open_store(own.parent / "db.sqlite3").close()
+    own.write_text(own.read_text().replace("start: 2026-03-02T09:00 ", "start: 2199-03-02T09:00 "))
+    result = shell("rota", "primary", "--next", "7d", settings=own)
+    assert result.exit_code == 0
+    assert "nobody" in result.output
+    assert "gaps: carol, alice would be woken then (last_resort)." in result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["primry"], 'Error: no rota "primry"; known: primary, backup'),
+        (["--next", "14"], "is not a duration; write a number with its unit"),
+        (["--next", "0d"], "--next takes more than nothing, and 370 days at most"),
+    ],
+)
+def test_rota_says_what_was_typed_wrong(own: Path, words: list[str], told: str) -> None:
+    result = shell("rota", *words, settings=own)
+    assert result.exit_code == 2
+    assert told in result.output
+
+
+def test_rota_without_people_on_call_says_so(own: Path) -> None:
+    own.write_text(own.read_text().partition("\noncall:")[0])
+    assert "the settings have no section `oncall`" in shell("rota", settings=own).output

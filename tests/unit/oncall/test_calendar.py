@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from oncall.calendar import LARGEST_BYTES, MOST_EVENTS, CalendarError, Reading, read
-from oncall.settings import Person
+from oncall.calendar import LARGEST_BYTES, MOST_EVENTS, CalendarError, Reading, names_of, read
+from oncall.settings import Feed, Person
 from tests.unit.oncall.people import BERLIN, told, when
 
 PEOPLE = {
@@ -15,7 +15,7 @@ PEOPLE = {
     "ali": Person(slack="U2"),
     "bob": Person(slack="U3"),
 }
-NAMES = {"robert@example.org": "bob", "Second line": "ali"}
+NAMES = names_of(PEOPLE, Feed(names={"robert@example.org": "bob", "Second line": "ali"}))
 START, END = "2026-03-01T00:00", "2026-04-05T00:00"
 
 
@@ -38,7 +38,7 @@ def calendar(*events: str, head: str = "") -> bytes:
 
 
 def reading(*events: str, head: str = "") -> Reading:
-    return read(calendar(*events, head=head), PEOPLE, NAMES, ZoneInfo(BERLIN), when(START), when(END))
+    return read(calendar(*events, head=head), NAMES, ZoneInfo(BERLIN), when(START), when(END))
 
 
 def lines(found: Reading) -> list[str]:
@@ -178,12 +178,12 @@ def test_many_doubts_are_counted() -> None:
 @pytest.mark.parametrize("text", [b"", b"<html>Please log in</html>", b"\xff\xfe\x00", b"BEGIN:VCALENDAR\r\n"])
 def test_what_is_no_calendar_is_refused(text: bytes) -> None:
     with pytest.raises(CalendarError, match="it is not a calendar"):
-        read(text, PEOPLE, NAMES, ZoneInfo(BERLIN), when(START), when(END))
+        read(text, NAMES, ZoneInfo(BERLIN), when(START), when(END))
 
 
 def test_a_calendar_that_is_too_large_is_refused_unread() -> None:
     with pytest.raises(CalendarError, match="it is larger than 5 MB"):
-        read(b"x" * (LARGEST_BYTES + 1), PEOPLE, NAMES, ZoneInfo(BERLIN), when(START), when(END))
+        read(b"x" * (LARGEST_BYTES + 1), NAMES, ZoneInfo(BERLIN), when(START), when(END))
 
 
 def test_more_shifts_than_any_rota_has_are_refused() -> None:
