@@ -1,0 +1,50 @@
+"""Gluster's own gates, as a probe: peers, bricks and heal daemons, nothing left to heal, no split-brain."""
+
+from __future__ import annotations
+
+from cluster.api import Cluster
+from cluster.facts import Machines, Read, Topic
+from cluster.gates import all_gates, ask
+from cluster.probes import _common as c
+from cluster.settings import ClusterSettings
+from cluster.world import Blocked, Gate, GatePhase, OwnChanges, World
+from cluster.world import Unknown as UnknownVerdict
+
+GATES = ("gluster-peers", "gluster-processes", "heal", "split-brain")
+
+
+def read(probe: c.Probe, cluster: Cluster) -> c.Result:
+    """The worst that any gate says: one that is shut before one that cannot tell."""
+    machines = cluster.survey(frozenset({Topic.GLUSTER}), None)
+    if not isinstance(machines.gluster, Read):
+        return c.Unknown(f"Gluster does not tell: {machines.gluster.why}")
+    verdicts = [(gate.name, _verdict(gate, cluster, machines, machines.gluster.at)) for gate in _gates()]
+    shut = [f"{name}: {verdict.reason}" for name, verdict in verdicts if isinstance(verdict, Blocked)]
+    untold = [f"{name}: {verdict.reason}" for name, verdict in verdicts if isinstance(verdict, UnknownVerdict)]
+    if shut:
+        return c.Failed("; ".join(shut))
+    return c.Unknown("; ".join(untold)) if untold else c.Ok()
+
+
+def _gates() -> list[Gate]:
+    return [gate for gate in all_gates() if gate.name in GATES]
+
+
+def _verdict(gate: Gate, cluster: Cluster, machines: Machines, at: float) -> object:
+    world = World(cluster.settings, machines, OwnChanges())
+    return ask(gate, world, next(iter(cluster.settings.nodes)), GatePhase.WATCH, at)
+
+
+def trouble(probe: c.Probe, settings: ClusterSettings) -> str:
+    if not settings.gluster.enabled:
+        return "has no Gluster to look at: gluster.enabled is false"
+    return "takes no target: it is about the whole pool" if probe.target else ""
+
+
+KIND = c.Kind(
+    name="gluster",
+    doc="Do Gluster's gates (peers, processes, heal, split-brain) stand open?",
+    target="none",
+    trouble=trouble,
+    read=read,
+)
