@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from bot.credentials import pve_variable
 from bot.settings_file import Place, Problem
 from cluster.settings import GuestGroup, NodeSettings, Window
+from cluster.watchlist import troubles
 from workflows.settings import ManagedCluster
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -23,7 +24,7 @@ def broken_rules(clusters: Sequence[tuple[int, ManagedCluster]]) -> Iterator[Pro
     yield from _alike(clusters, "name", lambda cluster: pve_variable(cluster.name))
     yield from _alike(clusters, "channel", lambda cluster: cluster.channel)
     for index, cluster in clusters:
-        for rule in (_channel, _people, _limits, _nodes, _gluster, _groups, _windows):
+        for rule in (_channel, _people, _limits, _nodes, _gluster, _groups, _windows, _probes):
             yield from (Problem(("clusters", index, *found.place), found.text) for found in rule(cluster))
 
 
@@ -131,6 +132,13 @@ def _window(window: Window) -> Iterator[Problem]:
     if window.start == window.end:
         yield Problem(("end",), "is the same as start: a window of no time")
     yield from bad_zone(("zone",), window.zone)
+
+
+def _probes(cluster: ManagedCluster) -> Iterator[Problem]:
+    if cluster.probing.fails > cluster.probing.of:
+        yield Problem(("probing", "of"), f"is less than fails: {cluster.probing.fails} looks of {cluster.probing.of}")
+    for place, key, text in troubles(cluster):
+        yield Problem(("probes", place, key), text)
 
 
 def bad_zone(place: Place, name: str) -> Iterator[Problem]:

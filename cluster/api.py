@@ -90,6 +90,10 @@ class Cluster(Protocol):
 
     def move_options(self, guest: Guest) -> Move: ...
 
+    def ask_api(self, node: str) -> None:
+        """Ask this very node's API for its version. Raises ClusterError when it does not answer."""
+        ...
+
     # acts on guests
     def migrate(self, guest: Guest, target: str) -> TaskRef: ...
 

@@ -120,6 +120,10 @@ class LiveCluster:
     def move_options(self, guest: Guest) -> Move:
         return self._pve.move_options(guest, self._knife)
 
+    def ask_api(self, node: str) -> None:
+        self._helper(node)
+        self._api.ask(node, "get", "version")
+
     # ---- acts on guests ------------------------------------------------------------------------------------------
 
     def migrate(self, guest: Guest, target: str) -> TaskRef:

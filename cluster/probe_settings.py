@@ -1,4 +1,4 @@
-"""What a person writes about watching a cluster from outside: what is looked at, how often, and when it is an outage."""
+"""What a person writes about watching a cluster from outside: what is looked at, how often, what is an outage."""
 
 from __future__ import annotations
 

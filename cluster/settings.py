@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, SecretStr
 
 from base.settings import Duration, Section
+from cluster.probe_settings import ProbeSettings, ProbingSettings
 
 
 class NodeSettings(Section):
@@ -100,3 +101,5 @@ class ClusterSettings(Section):
         ("proxmox-ve", "pve-manager", "pve-qemu-kvm", "qemu-server", "glusterfs-server"),
         description="an upgrade that would remove one of them is refused",
     )
+    probing: ProbingSettings = ProbingSettings()
+    probes: tuple[ProbeSettings, ...] = Field((), description="what is looked at besides the default probes")

@@ -134,6 +134,10 @@ class SimCluster:
         with self._api() as now:
             return self._model.move(now, guest.id)
 
+    def ask_api(self, node: str) -> None:
+        with _told():
+            self._model.need_api(self._clock(), node)
+
     def find_task(self, kind: str, guest: int, since: float) -> TaskRef | None:
         with self._api() as now:
             found = self._model.newest_task(now, kind, guest, since)

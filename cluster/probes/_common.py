@@ -38,7 +38,8 @@ Result = Ok | Failed | Unknown
 @dataclass(frozen=True, slots=True)
 class Probe:
     """One thing that is looked at, as its settings say. `parents`: names of probes of the same cluster. `node` and
-    `guest` ("" and 0 for none): what it goes down with. `subject`: what people call the thing it is about."""
+    `guest` ("" and 0 for none): what it goes down with; `storage`: it is about the storage, which heals after every
+    reboot. `subject`: what people call the thing it is about."""
 
     name: str
     kind: str
@@ -50,6 +51,7 @@ class Probe:
     parents: tuple[str, ...] = ()
     node: str = ""
     guest: int = 0
+    storage: bool = False
 
 
 Look = Callable[[Probe], Awaitable[Result]]

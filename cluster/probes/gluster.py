@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cluster.api import Cluster
-from cluster.facts import Machines, Read, Topic
+from cluster.facts import Gluster, Machines, Read, Topic
 from cluster.gates import all_gates, ask
 from cluster.probes import _common as c
 from cluster.settings import ClusterSettings
@@ -18,12 +18,22 @@ def read(probe: c.Probe, cluster: Cluster) -> c.Result:
     machines = cluster.survey(frozenset({Topic.GLUSTER}), None)
     if not isinstance(machines.gluster, Read):
         return c.Unknown(f"Gluster does not tell: {machines.gluster.why}")
-    verdicts = [(gate.name, _verdict(gate, cluster, machines, machines.gluster.at)) for gate in _gates()]
+    verdicts = [(gate.name, _verdict(gate, cluster, machines, _newest(machines.gluster))) for gate in _gates()]
     shut = [f"{name}: {verdict.reason}" for name, verdict in verdicts if isinstance(verdict, Blocked)]
     untold = [f"{name}: {verdict.reason}" for name, verdict in verdicts if isinstance(verdict, UnknownVerdict)]
     if shut:
         return c.Failed("; ".join(shut))
     return c.Unknown("; ".join(untold)) if untold else c.Ok()
+
+
+def _newest(answer: Read[Gluster]) -> float:
+    """When the last of these answers was read: the gates take it for now."""
+    stamps = [answer.at]
+    for view in answer.value.views:
+        stamps += [view.pool.at, view.volumes.at]
+        stamps += [reading.at for answers in view.heal.values() for reading in answers]
+        stamps += [status.at for status in view.status.values()]
+    return max(stamps)
 
 
 def _gates() -> list[Gate]:

@@ -1,5 +1,5 @@
-"""A page over HTTP or HTTPS: any status below 400 is well; with `expect`, the page must contain that text. Redirects are
-not followed: where they lead is another probe's business."""
+"""A page over HTTP or HTTPS: any status below 400 is well; with `expect`, the page must contain that text. Redirects
+are not followed: where they lead is another probe's business."""
 
 from __future__ import annotations
 

@@ -15,6 +15,8 @@ from cluster.settings import ClusterSettings
 
 KNOCK = 443
 """Routers and servers seldom drop this one without a word."""
+SHARE = 0.9
+"""Of the time limit, so that what is said is said by this file."""
 NOT_ALLOWED = "ICMP is not allowed to this process"
 
 
@@ -25,7 +27,7 @@ async def look(probe: Probe) -> Result:
         return Unknown(f"the name {probe.target} has no address: {error.strerror}")
     for privileged in (False, True):
         try:
-            answer = await async_ping(where[0], count=1, timeout=probe.pace.timeout, privileged=privileged)
+            answer = await async_ping(where[0], count=1, timeout=SHARE * probe.pace.timeout, privileged=privileged)
         except SocketPermissionError:
             continue
         except (ICMPLibError, OSError) as error:
@@ -46,7 +48,7 @@ async def _knock(probe: Probe, family: int, where: tuple[object, ...]) -> Result
     with socket.socket(family, socket.SOCK_STREAM) as line:
         line.setblocking(False)
         try:
-            async with asyncio.timeout(probe.pace.timeout):
+            async with asyncio.timeout(SHARE * probe.pace.timeout):
                 await asyncio.get_running_loop().sock_connect(line, where)
         except TimeoutError:
             return Failed(f"{probe.target} does not answer on TCP port {KNOCK}; {NOT_ALLOWED}")

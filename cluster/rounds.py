@@ -1,0 +1,60 @@
+"""When each probe is looked at: spread over its interval, always at the same places of it, never twice at a time.
+
+Pure: time is given, in seconds of any clock that does not jump.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Sequence
+from math import ceil, inf
+
+from cluster.probes._common import Probe
+
+
+class Rounds:
+    """A probe that is out on a look is not sent again; what it missed meanwhile is left out, not made up for."""
+
+    def __init__(self, probes: Sequence[Probe], now: float) -> None:
+        self._probes = {probe.name: probe for probe in probes}
+        count = max(len(probes), 1)
+        self._due = [(now + probe.pace.every * place / count, probe.name) for place, probe in enumerate(probes)]
+        heapq.heapify(self._due)
+        self._out: set[str] = set()
+        self._again: set[str] = set()
+        self._urgent: dict[str, None] = {}
+
+    def due(self, now: float) -> list[Probe]:
+        """Those to look at now; each counts as out until `back`."""
+        chosen = [name for name in self._urgent if name not in self._out]
+        self._urgent.clear()
+        while self._due and self._due[0][0] <= now:
+            planned, name = heapq.heappop(self._due)
+            every = self._probes[name].pace.every
+            missed = ceil((now - planned) / every) if now - planned > every else 0
+            heapq.heappush(self._due, (planned + every * max(missed, 1), name))
+            if name not in self._out:
+                chosen.append(name)
+        names = dict.fromkeys(chosen)
+        self._out |= names.keys()
+        return [self._probes[name] for name in names]
+
+    def back(self, name: str) -> None:
+        self._out.discard(name)
+        if name in self._again:
+            self._again.discard(name)
+            self._urgent[name] = None
+
+    def at_once(self, names: Iterable[str]) -> None:
+        """Look at these without waiting for their turn; at those that are out as soon as they are back."""
+        for name in names:
+            if name in self._out:
+                self._again.add(name)
+            else:
+                self._urgent[name] = None
+
+    def next_at(self) -> float:
+        """When `due` has something again; -inf for at once."""
+        if self._urgent:
+            return -inf
+        return self._due[0][0] if self._due else inf

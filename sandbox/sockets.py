@@ -1,0 +1,33 @@
+"""Ports of this machine that behave badly: one that refuses, one that never says a word."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from sandbox.door import HOST
+
+FILLED = 2
+"""Connections that fill a queue for one: Linux drops whatever comes after them without a word."""
+
+
+@contextmanager
+def refused_port() -> Iterator[int]:
+    """Bound and never listening: no other process can take it meanwhile."""
+    with socket.socket() as keeper:
+        keeper.bind((HOST, 0))
+        yield keeper.getsockname()[1]
+
+
+@contextmanager
+def silent_port() -> Iterator[int]:
+    with ExitStack() as held:
+        server = held.enter_context(socket.socket())
+        server.bind((HOST, 0))
+        server.listen(0)
+        for _ in range(FILLED):
+            line = held.enter_context(socket.socket())
+            line.setblocking(False)
+            line.connect_ex(server.getsockname())
+        yield server.getsockname()[1]

@@ -1,0 +1,206 @@
+"""Probes, journal and outages together, over the store in memory, in virtual time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cluster.probes._common import Failed
+from sandbox.night import Night
+from sandbox.outside import Outside
+from sandbox.scenario import START, Scenario, load
+from sandbox.spec import default_spec
+from store.api import AlertRow
+from workflows.alerts import OUTAGE, Alert, raise_alerts
+from workflows.night_watch import NightWatch, fingerprint
+from workflows.own_work import own_work
+
+SCENARIOS = Path(__file__).parent.parent.parent / "scenarios"
+
+
+class Watched:
+    """A scenario whose cluster is looked at from outside meanwhile; outages are only written down."""
+
+    def __init__(self, name: str = "") -> None:
+        scenario = load(SCENARIOS / name) if name else Scenario("quiet", "", default_spec(), (), (), lasts=3600.0)
+        self.night = Night(scenario, transcript=False)
+        self.outside = Outside(self.night.model, self.night.cluster, self.night.clock)  # type: ignore[arg-type]
+        self.begin()
+
+    def begin(self) -> None:
+        """As a bot that was just started."""
+        night = self.night
+        self.watch = NightWatch(night.store, night.managed, night.clock(), night.clock())
+
+    def passes(self, seconds: float) -> Watched:
+        clock = self.night.clock
+        end = clock() + seconds
+        while (upcoming := self.watch.next_at(clock())) <= end:
+            clock.advance_to(max(upcoming, clock()))
+            self.watch.step(clock(), self.outside)
+        clock.advance_to(end)
+        return self
+
+    def lives(self) -> Watched:
+        """The whole scenario, as long as a run goes on."""
+        self.night.clock.at(START, self._tick)
+        self.night.live()
+        return self
+
+    def _tick(self) -> None:
+        clock, store = self.night.clock, self.night.store
+        self.watch.step(clock(), self.outside)
+        if clock() < START + 60 or store.runs(state="active", workflow="rolling_upgrade"):
+            clock.at(max(self.watch.next_at(clock()), clock() + 0.1), self._tick)
+
+    @property
+    def alerts(self) -> list[AlertRow]:
+        store = self.night.store
+        return [row for run in reversed(store.runs(workflow=OUTAGE)) for row in store.alerts(run.id)]
+
+    def firing(self) -> list[str]:
+        return [row.fingerprint for row in self.night.store.firing()]
+
+    def cut(self, node: str) -> None:
+        model = self.night.model
+        model.machines.cut(model.node(node), comes_back=False)
+
+
+def test_a_quiet_cluster_raises_nothing() -> None:
+    watched = Watched().passes(1800.0)
+    assert watched.alerts == []
+    assert {result for _, result in watched.watch.looks} == {"ok"}
+
+
+def test_a_node_that_loses_power_is_one_outage_with_its_api_hidden() -> None:
+    watched = Watched().passes(60.0)
+    watched.cut("pve3")
+    watched.passes(60.0)
+    (row,) = watched.alerts
+    assert (row.subject, row.source, row.severity) == ("pve3", "probe", "critical")
+    assert "127.0.0.1:22 does not answer; 1 probe is reached only through it" in row.summary
+    assert row.detail["hides"] == ["pve3 api"]
+    assert START + 60.0 <= row.began_at <= START + 70.0
+    assert row.at - row.began_at == pytest.approx(20.0)
+
+
+def test_both_routers_of_2017_are_one_outage() -> None:
+    watched = Watched().passes(60.0)
+    for guest in (101, 102):
+        watched.night.model.guests.stops(watched.night.model.guests.get(guest), "somebody")
+    watched.passes(60.0)
+    assert sorted(watched.firing()) == ["probe:guest 101", "probe:guest 102"]
+    assert len(watched.night.store.runs(workflow=OUTAGE)) == 1
+
+
+def test_a_cluster_that_cannot_be_reached_at_all_tells_of_its_nodes_and_not_of_its_guests() -> None:
+    watched = Watched().passes(60.0)
+    watched.outside.way = False
+    watched.passes(120.0)
+    assert sorted(watched.firing()) == ["probe:pve1 ssh", "probe:pve2 ssh", "probe:pve3 ssh"]
+    watched.outside.way = True
+    assert watched.passes(120.0).firing() == []
+
+
+def test_a_restart_with_an_open_outage_makes_no_second_one_and_clears_it_when_it_is_over() -> None:
+    watched = Watched().passes(60.0)
+    watched.outside.broken["pve2 api"] = Failed("refuses connections")
+    watched.passes(60.0)
+    watched.begin()
+    watched.passes(120.0)
+    assert len(watched.alerts) == 1
+    assert watched.alerts[0].count == 1
+    watched.outside.broken.clear()
+    assert watched.passes(60.0).firing() == []
+    assert len(watched.night.store.runs(workflow=OUTAGE)) == 1
+
+
+def test_what_is_no_longer_looked_at_is_cleared_at_the_start_and_others_alerts_are_left_alone() -> None:
+    watched, now = Watched(), START
+    gone = Alert(fingerprint("old probe"), "probe", "old", "refuses", "critical", now - 60)
+    foreign = Alert("webhook:zabbix:1", "webhook", "disk", "is full", "warning", now - 60)
+    raise_alerts(watched.night.store, watched.night.managed, [gone, foreign], now)
+    watched.begin()
+    assert watched.firing() == ["webhook:zabbix:1"]
+
+
+def test_an_outage_that_somebody_resolved_too_early_fires_again() -> None:
+    watched = Watched().passes(60.0)
+    watched.outside.broken["pve2 api"] = Failed("refuses connections")
+    watched.passes(60.0)
+    watched.night.store.clear("lab", watched.firing(), watched.night.clock())
+    assert watched.passes(900.0).firing() == []
+    assert watched.passes(1200.0).firing() == ["probe:pve2 api"]
+
+
+def test_a_look_that_came_back_long_after_its_time_does_not_count(caplog: pytest.LogCaptureFixture) -> None:
+    watched = Watched()
+    for turn in range(3):
+        for probe in watched.watch.due(START + 10.0 * (turn + 1)):
+            watched.watch.saw(probe, Failed("does not answer"), START, START + 600.0)
+    assert not watched.watch.judge(START + 700.0)
+    assert "does not count" in caplog.text
+
+
+def test_the_clock_on_the_wall_may_jump_between_a_look_and_its_outage() -> None:
+    """Probes are timed by the other clock; only what is written down is of this one."""
+    night = Watched().night
+    watch = NightWatch(night.store, night.managed, 100.0, START)
+    for turn in range(3):
+        now = 110.0 + 10.0 * turn
+        for probe in watch.due(now):
+            watch.saw(probe, Failed("no"), now, now)
+    findings = watch.judge(130.0)
+    watch.hand_over(findings, 130.0, START - 3600.0)
+    rows = [row for run in night.store.runs(workflow=OUTAGE) for row in night.store.alerts(run.id)]
+    assert {round(row.began_at - (START - 3600.0)) for row in rows} == {-20}
+
+
+# ---- what our own runs do ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["good-night", "guest-that-cannot-move", "guest-ignores-its-shutdown", "slow-heal"])
+def test_our_own_run_is_no_outage(name: str) -> None:
+    watched = Watched(name).lives()
+    assert [row.summary for row in watched.alerts] == []
+    assert watched.watch.looks["tcp", "failed"] > 0  # it did go down
+
+
+def test_a_node_that_does_not_come_back_from_our_reboot_is_an_outage_once_the_run_holds() -> None:
+    watched = Watched("node-does-not-come-back").lives()
+    row = watched.alerts[0]
+    assert row.subject == "pve3"
+    held = next(
+        entry.at
+        for run in watched.night.store.runs()
+        for entry in watched.night.store.entries(run.id)
+        if ".hold" in entry.key
+    )
+    assert 0.0 <= row.began_at - held <= 60.0
+
+
+def test_another_node_that_dies_during_our_reboot_is_an_outage_at_once() -> None:
+    watched = Watched("other-node-dies").lives()
+    assert watched.alerts[0].fingerprint == "probe:pve2 ssh"
+
+
+def test_what_we_do_is_read_off_the_journal_alone() -> None:
+    night = Night(load(SCENARIOS / "good-night"), transcript=False)
+    seen: list[str] = []
+
+    def look() -> None:
+        doing = own_work(night.store, "lab")
+        if doing.nodes or doing.guests:
+            told = f"{','.join(sorted(doing.nodes)) or '-'} {','.join(map(str, sorted(doing.guests))) or '-'}"
+            seen.extend([told] if not seen or seen[-1] != told else [])
+        night.clock.at(night.clock() + 5.0, look)
+
+    night.clock.at(START, look)
+    night.scenario = night.scenario  # the same night
+    night.live()
+    assert seen == [
+        *("- 104", "- 103", "pve3 -", "- 104", "- 103"),
+        *("- 102", "pve2 -", "- 102"),
+        *("- 101", "pve1 -", "- 101"),
+    ]
