@@ -32,6 +32,8 @@ FAR_S = 3600.0  # nobody rests for so long; until later than that, the clock was
 REFUSED_REST_S = 60.0  # after a no that a person has to mend: no invitation, no such channel
 LOOKS = 5
 """A message whose look-up is refused so often is posted without; a page at once. Rather twice than never."""
+URGENT = ("page", "direct")
+"""They wait for nothing: neither for their thread, nor for a second of the channel, nor behind another one."""
 SAY_PLAIN = ("invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long")
 
 log = logging.getLogger(__name__)
@@ -45,6 +47,8 @@ class Poster(Protocol):
     def find(self, channel: str, thread: str, run_id: str, key: str, since: float) -> str: ...
 
     def whisper(self, channel: str, thread: str, user: str, text: str) -> None: ...
+
+    def open_direct(self, user: str) -> str: ...
 
     def react(self, channel: str, ts: str, emoji: str) -> None: ...
 
@@ -82,7 +86,7 @@ def in_turn(due: Iterable[OutboxRow]) -> list[OutboxRow]:
     """Pages, then threads in which an approval is asked, then the rest; each thread in its order."""
     rows = list(due)
     asking = asking_runs(rows)
-    return sorted(rows, key=lambda row: (kind(row) != "page", row.run_id not in asking, row.id))
+    return sorted(rows, key=lambda row: (kind(row) not in URGENT, row.run_id not in asking, row.id))
 
 
 def asking_runs(rows: Iterable[OutboxRow]) -> set[str]:
@@ -118,8 +122,8 @@ class Delivery:
         due = self._store.undelivered(now, FAR_S)
         asking, stopped = asking_runs(due), set[str]()
         for row in in_turn(due):
-            urgent = row.run_id in asking or kind(row) == "page"
-            if (row.run_id in stopped and kind(row) != "page") or not (urgent or self._has_room(row)):
+            urgent = row.run_id in asking or kind(row) in URGENT
+            if (row.run_id in stopped and kind(row) not in URGENT) or not (urgent or self._has_room(row)):
                 continue
             if not self._try(row, urgent=urgent):
                 stopped.add(row.run_id)
@@ -138,7 +142,7 @@ class Delivery:
         except UNREADABLE as fault:
             log.exception("delivery: message '%s' of run '%s' cannot be shown", row.key, row.run_id)
             self._store.not_delivered(row.id, f"cannot be shown: {fault!r}", self._clock() + REFUSED_REST_S)
-        return kind(row) == "private"
+        return kind(row) in ("private", "direct")
 
     def _deliver(self, row: OutboxRow, urgent: bool) -> bool:
         story = Story.read(self._store, row.run_id)
@@ -150,7 +154,9 @@ class Delivery:
         place = self._place(story, row)
         if place is None or (_behind(row, story.rows) and not urgent):
             return False
-        bucket = self._bucket_of[row.run_id] = self._buckets.setdefault(place.channel, Bucket(BURST, 1.0))
+        bucket = self._buckets.setdefault(place.channel, Bucket(BURST, 1.0))
+        if kind(row) != "direct":
+            self._bucket_of[row.run_id] = bucket
         if not bucket.take(self._clock()) and not urgent:
             return False
         self._send(story, row, place)
@@ -169,7 +175,7 @@ class Delivery:
             place_emoji(self._chat, place.channel, ts)
 
     def _view(self, story: Story, row: OutboxRow, saying: Saying) -> View:
-        if saying.kind != "page":
+        if saying.kind not in URGENT:
             return story.view(row)
         board = _board(story.rows)
         return views.page(saying, self._chat.link(board.channel, board.ts) if board and board.ts else "")
@@ -189,7 +195,7 @@ class Delivery:
     def _looked_enough(self, row: OutboxRow, no: Refused) -> bool:
         """A look-up that is refused (a scope that is missing, too many messages) is so again; the message must go."""
         self._refused_looks[row.id] += 1
-        enough, looks = 1 if kind(row) == "page" else LOOKS, self._refused_looks[row.id]
+        enough, looks = 1 if kind(row) in URGENT else LOOKS, self._refused_looks[row.id]
         if looks == enough:
             log.error("delivery: message '%s' of run '%s' is posted, perhaps twice: %s", row.key, row.run_id, no)
         return looks >= enough
@@ -217,7 +223,10 @@ class Delivery:
     # where, and when again --------------------------------------------------------------------------------------
 
     def _place(self, story: Story, row: OutboxRow) -> Place | None:
-        """None while its thread has not begun. A run stays in the channel where its board stands."""
+        """None while its thread has not begun. A run stays in the channel where its board stands; a direct message has
+        a channel of its own."""
+        if kind(row) == "direct":
+            return Place(self._chat.open_direct(Saying.of(row.message).to), "")
         board = _board(story.rows)
         if board is not None and board.ts:
             return Place(board.channel, "" if kind(row) in ("board", "page") else board.ts)
@@ -265,7 +274,7 @@ def _board(rows: Sequence[OutboxRow]) -> OutboxRow | None:
 
 def _behind(row: OutboxRow, rows: Sequence[OutboxRow]) -> bool:
     """An earlier message of its thread is still to come."""
-    alone = ("page", "private")
+    alone = (*URGENT, "private")
     if kind(row) in alone:
         return False
     return any(r.id < row.id and r.delivered_at is None and kind(r) not in alone for r in rows)

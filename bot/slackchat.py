@@ -119,6 +119,7 @@ class SlackChat:
         self._bot_user = ""
         self._groups: dict[str, tuple[float, frozenset[str]]] = {}
         self._links: dict[tuple[str, str], str] = {}
+        self._directs: dict[str, str] = {}
 
     # reads ----------------------------------------------------------------------------------------------------
 
@@ -200,6 +201,13 @@ class SlackChat:
         """Only `user` sees it, and only until the next reload."""
         ask: dict[str, Any] = {"thread_ts": thread} if thread else {}
         self._act("chat.postEphemeral", channel=channel, user=user, text=text, **ask)
+
+    def open_direct(self, user: str) -> str:
+        """The channel in which this user and the bot are alone. Asking for it twice gives the same one."""
+        if user not in self._directs:
+            found = _call(self._reads, "conversations.open", json={"users": user})
+            self._directs[user] = str(found["channel"]["id"])
+        return self._directs[user]
 
     def reply(self, response_url: str, channel: str, user: str, text: str, public: bool) -> None:
         """Answer a slash command at its own address (good for 5 answers in 30 minutes), else as a message."""

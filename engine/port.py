@@ -42,7 +42,8 @@ class Saying:
 
     `kind` tells the deliverer what it is: "note" (in the thread), "progress" (in the thread; kept up to date while the
     wait of key `about` lasts), "approval" (in the thread, with emoji to click), "board" (top level, the run's own
-    message), "page" (top level, mentions `mention`), "private" (only `to` sees it).
+    message), "page" (top level, mentions `mention`), "direct" (a message of its own to `to` alone), "private" (only
+    `to` sees it, and only until the next reload).
     """
 
     kind: str

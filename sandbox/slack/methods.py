@@ -39,13 +39,15 @@ class Methods:
         address: Callable[[], str],
         ticket: Callable[[], str],
         reacted: Callable[[str, str, Message, str], None],
+        scopes: Sequence[str],
     ) -> None:
         self._workspace = workspace
         self._files = files
         self._address = address
         self._ticket = ticket
         self._reacted = reacted
-        history = ("channels:history", "groups:history")
+        self._scopes = scopes
+        history = ("channels:history", "groups:history", "im:history")
         rooms = ("channels:read", "groups:read")
         self.table: Mapping[str, Method] = {
             "auth.test": Method(self._auth_test, json=True),
@@ -61,6 +63,7 @@ class Methods:
             "conversations.history": Method(self._history, history),
             "conversations.replies": Method(self._replies, history),
             "conversations.info": Method(self._channel, rooms),
+            "conversations.open": Method(self._open_direct, ("im:write",), json=True),
             "conversations.members": Method(self._members, rooms),
             "conversations.list": Method(self._channels, rooms),
             "users.info": Method(self._user, ("users:read",)),
@@ -186,6 +189,8 @@ class Methods:
         channel = self._workspace.channel_for(BOT, ask.text("channel"))
         if BOT not in channel.members:
             raise Refusal("not_in_channel")
+        if channel.is_im and "im:history" not in self._scopes:
+            raise Refusal("missing_scope", needed="im:history", provided=",".join(self._scopes))
         return channel
 
     def _pages(self, found: Sequence[Message], ask: Ask) -> Plain:
@@ -209,12 +214,19 @@ class Methods:
             plain |= {"reply_users": who, "reply_users_count": len(who)}
         return plain
 
+    def _open_direct(self, ask: Ask) -> Plain:
+        """One user; groups are not made here."""
+        if not ask.text("users"):
+            raise Refusal("users_list_not_supplied")
+        return {"channel": {"id": self._workspace.direct(ask.text("users")).id}}
+
     def _channel(self, ask: Ask) -> Plain:
         ask.need("channel")
         return {"channel": _channel(self._workspace.channel_for(BOT, ask.text("channel")))}
 
     def _channels(self, ask: Ask) -> Plain:
-        visible = [c for c in self._workspace.channels.values() if not c.is_private or BOT in c.members]
+        rooms = [c for c in self._workspace.channels.values() if not c.is_im]
+        visible = [c for c in rooms if not c.is_private or BOT in c.members]
         return {"channels": [_channel(channel) for channel in visible], "response_metadata": {"next_cursor": ""}}
 
     def _members(self, ask: Ask) -> Plain:
@@ -294,7 +306,8 @@ def permalink(address: str, message: Message) -> str:
 
 
 def _channel(channel: Channel) -> Plain:
-    kinds = {"is_channel": not channel.is_private, "is_group": channel.is_private, "is_private": channel.is_private}
+    kinds = {"is_channel": not channel.is_private, "is_group": channel.is_private and not channel.is_im}
+    kinds |= {"is_private": channel.is_private, "is_im": channel.is_im}
     state = {"is_archived": channel.is_archived, "is_member": BOT in channel.members}
     return {"id": channel.id, "name": channel.name, **kinds, **state, "topic": {"value": channel.topic}}
 

@@ -116,7 +116,10 @@ class Page:
         }
 
     def _changed(self, change: Change) -> None:
-        frame = json.dumps({"kind": change.kind, "message": asdict(change.message)})
+        """A direct channel may be new to the page, so its messages bring it along."""
+        room = self._people.workspace.channels[change.message.channel]
+        more = {"channel": asdict(room)} if room.is_im else {}
+        frame = json.dumps({"kind": change.kind, "message": asdict(change.message), **more})
         for ws in list(self._open):
             self._run(self._send(ws, frame))
 

@@ -56,7 +56,9 @@ class LocalSlack:
         self.sockets = SocketMode(pace or Pace(), self.faults)
         self.people = People(self.workspace, self.sockets, self.manifest, lambda: self.url)
         self.files = Files()
-        methods = Methods(self.workspace, self.files, lambda: self.url, self.sockets.ticket, self.people.reacted)
+        methods = Methods(
+            self.workspace, self.files, lambda: self.url, self.sockets.ticket, self.people.reacted, self.manifest.scopes
+        )
         self.web = WebApi(methods, self.manifest, tokens or Tokens(), Limits(limits or {}), self.faults)
         self.page = Page(self.people, self.faults, self.plant, cluster)
         self._away = ""

@@ -53,11 +53,14 @@ class User:
 
 @dataclass(slots=True)
 class Channel:
+    """`is_im`: a direct message; its other member is a person."""
+
     id: str
     name: str
     members: list[str]
     is_private: bool = False
     is_archived: bool = False
+    is_im: bool = False
     topic: str = ""
 
 
@@ -106,6 +109,8 @@ class Manifest:
         "users:read",
         "usergroups:read",
         "dnd:read",
+        "im:history",
+        "im:write",
         "files:write",
         "app_mentions:read",
     )
@@ -191,6 +196,15 @@ class Workspace:
         if found.is_archived:
             raise Refusal("is_archived")
         return found
+
+    def direct(self, user: str) -> Channel:
+        """Where the app and this user are alone; made when it is first asked for."""
+        if self.user(user).deleted:
+            raise Refusal("user_disabled")
+        if self.user(user).is_bot:
+            raise Refusal("cannot_dm_bot")
+        made = Channel(f"D{user.removeprefix('U')}", f"dm-{self.user(user).name}", [BOT, user], True, is_im=True)
+        return self.channels.setdefault(made.id, made)
 
     def message(self, channel: str, ts: str) -> Message:
         """A message that everybody sees."""

@@ -33,6 +33,7 @@ TIERS: Mapping[str, int] = {
     "reactions.get": 50,
     "reactions.remove": 20,
     "conversations.history": 50,
+    "conversations.open": 50,
     "conversations.replies": 50,
     "conversations.list": 20,
     "users.info": 100,

@@ -267,6 +267,19 @@ def test_a_page_is_top_level_mentions_people_and_links_to_the_thread(office: Off
     assert "|The run and its thread>" in page.text
 
 
+def test_a_direct_message_is_delivered_once_although_its_answer_was_cut_off(
+    office: Office, slack: SlackInThread
+) -> None:
+    office.begin_run()
+    slack.wait_for(lambda message: "rolling upgrade of lab" in message.text)
+    slack.plant(Fault(Kind.CUT, "chat.postMessage"))
+    office.say("direct", Saying("direct", "🔥 *lab* is down in part.", to=ALICE))
+    told = slack.wait_for(lambda message: message.channel.startswith("D"))
+    eventually(lambda: bool((row := office.store.outbox_row(RUN, "direct")) and row.delivered_at))
+    assert f"{slack.url}/archives/{CHANNEL}/p" in told.text
+    assert [message.ts for message in slack.messages() if "is down in part" in message.text] == [told.ts]
+
+
 def test_a_board_is_edited_only_when_what_it_shows_has_changed(office: Office, slack: SlackInThread) -> None:
     office.begin_run()
     board = slack.wait_for(lambda message: "rolling upgrade of lab" in message.text)

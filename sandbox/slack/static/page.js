@@ -50,11 +50,16 @@ const panes = [
   { list: $("thread"), shows: (message) => Boolean(state.thread) && inThread(message) },
 ];
 
+// A direct message is shown to its own person alone.
+const mayEnter = (room) => Boolean(room) && (!room.is_im || room.members.includes(state.me));
+const roomName = (room) => (room.is_im ? `@ ${realName(state.bot)}` : `# ${room.name}`);
+
 function draw() {
+  if (!mayEnter(state.channels.get(state.channel))) Object.assign(state, { channel: [...state.channels.keys()][0] ?? "", thread: "" });
   const room = state.channels.get(state.channel);
-  $("room").textContent = room ? `# ${room.name}` : "";
+  $("room").textContent = room ? roomName(room) : "";
   $("topic").textContent = room?.topic ?? "";
-  $("where").textContent = room ? `# ${room.name}` : "";
+  $("where").textContent = room ? roomName(room) : "";
   $("side").hidden = !state.thread;
   document.body.classList.toggle("split", Boolean(state.thread));
   drawRail();
@@ -65,8 +70,8 @@ function draw() {
 }
 
 function drawRail() {
-  $("channels").replaceChildren(...[...state.channels.values()].map((channel) =>
-    button(channel.id === state.channel ? "channel here" : "channel", `# ${channel.name}`, () => go({ channel: channel.id, thread: "" }))));
+  $("channels").replaceChildren(...[...state.channels.values()].filter(mayEnter).map((channel) =>
+    button(channel.id === state.channel ? "channel here" : "channel", roomName(channel), () => go({ channel: channel.id, thread: "" }))));
   $("people").replaceChildren(...people().map((user) => {
     const here = user.id === state.me;
     const node = button(here ? "person here" : "person", "", () => become(user.id));
@@ -201,8 +206,12 @@ function everything(all) {
   if (all.cluster) watchCluster();
 }
 
-function changed({ message }) {
+function changed({ message, channel }) {
   state.messages.set(message.ts, message);
+  if (channel && !state.channels.has(channel.id)) {
+    state.channels.set(channel.id, channel);
+    drawRail();
+  }
   for (const { list, shows } of panes) if (shows(message)) place(list, message);
   const parent = message.thread_ts && state.messages.get(message.thread_ts);
   if (parent && topLevel(parent)) place($("messages"), parent);

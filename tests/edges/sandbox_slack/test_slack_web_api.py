@@ -20,6 +20,7 @@ from sandbox.slack import (
     Channel,
     LocalSlack,
     Manifest,
+    Refusal,
     SlackInThread,
     UserGroup,
     run_in_thread,
@@ -265,6 +266,38 @@ def test_people_have_a_time_zone_and_no_do_not_disturb(office: WebClient) -> Non
 
 
 # ---- files -----------------------------------------------------------------------------------------------------------
+
+
+# ---- direct messages -------------------------------------------------------------------------------------------------
+
+
+def test_a_direct_message_has_a_channel_of_its_own(slack: SlackInThread, client: WebClient) -> None:
+    room = client.conversations_open(users=BOB)["channel"]["id"]
+    assert client.conversations_open(users=[BOB])["channel"]["id"] == room
+    ts = client.chat_postMessage(channel=room, text="wake up", metadata=KEY)["ts"]
+    assert client.conversations_info(channel=room)["channel"]["is_im"]
+    [found] = client.conversations_history(channel=room, include_all_metadata=True)["messages"]
+    assert (found["ts"], found["metadata"]) == (ts, KEY)
+    assert CHANNEL in [row["id"] for row in client.conversations_list()["channels"]]
+    assert room not in [row["id"] for row in client.conversations_list()["channels"]]
+    slack.react(BOB, str(ts), "eyes")
+    with pytest.raises(Refusal, match="channel_not_found"):
+        slack.react(CAROL, str(ts), "eyes")
+
+
+@pytest.mark.parametrize(
+    ("users", "word"), [("", "users_list_not_supplied"), ("U0NOBODY", "user_not_found"), (BOT, "cannot_dm_bot")]
+)
+def test_whom_no_direct_message_reaches(client: WebClient, users: str, word: str) -> None:
+    assert refusal(lambda: client.conversations_open(users=users)) == word
+
+
+def test_reading_a_direct_message_needs_a_scope_of_its_own() -> None:
+    manifest = Manifest(scopes=("chat:write", "channels:history", "im:write"))
+    with run_in_thread(LocalSlack(manifest=manifest)) as slack:
+        client = WebClient("xoxb-local", base_url=slack.api_url)
+        room = client.conversations_open(users=BOB)["channel"]["id"]
+        assert refusal(lambda: client.conversations_history(channel=room)) == "missing_scope"
 
 
 def test_a_picture_is_uploaded_into_a_thread(slack: SlackInThread, client: WebClient) -> None:

@@ -46,6 +46,8 @@ class FakeSlack:
         self.given: dict[str, tuple[Reaction, ...]] = {}
         self.groups: dict[str, frozenset[str]] = {}
         self.tries = 0
+        self.closed: ChatDown | None = None
+        """What whoever asks for a direct channel meets."""
         self.found: list[str] = []
 
     @property
@@ -77,6 +79,11 @@ class FakeSlack:
         if self.troubles:
             raise self.troubles.pop(0)
         self.whispers.append((user, text))
+
+    def open_direct(self, user: str) -> str:
+        if self.closed:
+            raise self.closed
+        return f"D{user}"
 
     def react(self, channel: str, ts: str, emoji: str) -> None:
         self.posts[ts].emoji.append(emoji)

@@ -7,7 +7,7 @@ import pytest
 from bot.delivery import LOOKS, Bucket, Delivery, in_turn
 from bot.slackchat import Refused, Unsure
 from engine.port import Saying
-from sandbox.cast import ALICE, MALLORY
+from sandbox.cast import ALICE, BOB, MALLORY
 from store.api import OutboxRow
 from store.memory import MemoryStore
 from tests.unit.bot.deskwork import (
@@ -125,6 +125,60 @@ def test_what_only_one_person_may_see_is_whispered(post: Post) -> None:
     post.step()
     assert post.slack.whispers == [(MALLORY, "ℹ️ does not count")]
     assert post.told() == ["board"]
+
+
+def direct(post: Post) -> OutboxRow:
+    return say(post.store, "bob.direct", Saying("direct", "🔥 *lab* is down in part.", to=BOB))
+
+
+def test_a_direct_message_goes_to_its_person_before_all_else_and_links_to_the_thread(post: Post) -> None:
+    post.step()
+    note(post.store, "a")
+    direct(post)
+    post.step()
+    assert post.told() == ["board", "bob.direct", "a"]
+    sent = post.slack.posts["2.0"]
+    assert (sent.channel, sent.thread) == (f"D{BOB}", "")
+    assert sent.text == "🔥 *lab* is down in part.\n<https://slack.example/C0LAB/1.0|The run and its thread>"
+    assert (row(post.store, "bob.direct").channel, row(post.store, "bob.direct").ts) == (f"D{BOB}", "2.0")
+
+
+def test_a_direct_message_waits_for_no_board(post: Post) -> None:
+    post.slack.troubles = [Refused("not_in_channel", "not_in_channel")]
+    post.step()
+    direct(post)
+    post.step()
+    assert post.told() == ["bob.direct"]
+
+
+def test_a_direct_message_that_a_crash_cut_off_is_looked_up_where_it_would_stand(post: Post) -> None:
+    post.step()
+    direct(post)
+    post.slack.troubles = [DoneAllTheSame("the line broke")]
+    post.step()
+    post.restart()
+    post.step(after=3)
+    assert post.told() == ["board", "bob.direct"]
+    assert post.slack.found == ["bob.direct"]
+
+
+def test_somebody_to_whom_nobody_can_write_holds_nothing_up(post: Post, caplog: pytest.LogCaptureFixture) -> None:
+    post.slack.closed = Refused("Slack refused conversations.open: user_disabled", "user_disabled")
+    direct(post)
+    note(post.store, "a")
+    post.step()
+    assert post.told() == ["board", "a"]
+    assert row(post.store, "bob.direct").error == "Slack refused conversations.open: user_disabled"
+    assert caplog.text.count("user_disabled") == 1
+
+
+def test_many_direct_messages_leave_the_channel_its_room(post: Post) -> None:
+    post.step()
+    for number in range(8):
+        say(post.store, f"d{number}", Saying("direct", "🔥", to=BOB))
+    note(post.store, "a")
+    post.step()
+    assert set(post.told()) == {"board", "a", *(f"d{number}" for number in range(8))}
 
 
 def test_a_whisper_that_is_refused_is_given_up(post: Post) -> None:
