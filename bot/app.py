@@ -29,17 +29,22 @@ from commands.api import Desk, Reply
 from engine.journal import Pace, Rules, plain_page
 from engine.port import Saying
 from engine.runner import Runner
+from oncall.duty import Duty
+from oncall.pagers import all_pagers
 from store.api import CommandRow, RunRow, SecondProcess, StoreError
 from store.opening import open_store
 from workflows import catalogue, messages
+from workflows.alerts import OUTAGE, Alert, adopt, raise_alerts
 from workflows.roles import mention
 from workflows.settings import ManagedCluster
-from workflows.site import ChatDown, Site
+from workflows.site import ChatDown, Site, Watchers
 
 FAULTED = 70
 """Exit code after a store error or a fault (EX_SOFTWARE): systemd starts the bot again."""
 READ_S = 45.0
 """Reactions are read this often while a request is open, for what no event told."""
+ADOPT_S = 10.0
+"""So soon an alert that came while its outage was closed becomes an outage again."""
 ALIVE_S = 60.0
 """auth.test: cures sockets that look alive and carry nothing."""
 TIDY_S, KEEP_S = 3600.0, 86400.0
@@ -100,8 +105,9 @@ class Roundsman:
         self._store = open_store(Path(settings.store.path))
         bot_token, app_token = settings.slack.bot_token.get_secret_value(), settings.slack.app_token.get_secret_value()
         self._chat = SlackChat(bot_token, settings.slack.api_url, self._clock)
+        self._watchers = self._make_watchers()
         self._runner = self._make_runner(cluster)
-        self._votes = Votes(self._store, self._chat, self._managed, self._clock, self._runner.wake)
+        self._votes = Votes(self._store, self._chat, self._managed, self._clock, self._runner.wake, self._watchers)
         self._inbox = Inbox(self._store, self._answer, self._reply, self._clock, self._landed)
         delivery = Delivery(self._store, self._chat, self._channel_of, self._clock)
         self._posting = Worker("delivery", delivery.step, self._fatal)
@@ -110,10 +116,17 @@ class Roundsman:
         self._edge = SlackEdge(bot_token, app_token, settings.slack.api_url, self, self._clock, self._fatal)
         self._wall = self._make_wall()
 
+    def _make_watchers(self) -> Watchers | None:
+        oncall = self._settings.oncall
+        if oncall is None:
+            return None
+        duty = lambda: Duty(oncall, self._store.shift_overrides(self._clock() - KEEP_S))  # noqa: E731
+        return Watchers(oncall, duty, all_pagers(oncall.pagers, "", self._clock))
+
     def _make_runner(self, cluster: Callable[[ManagedCluster], Cluster]) -> Runner:
         checksum, pace = helper_checksum(), self._settings.pace
         sites = {
-            name: Site(managed, cluster(managed), self._chat, self._store, self._clock, checksum)
+            name: Site(managed, cluster(managed), self._chat, self._store, self._clock, checksum, self._watchers)
             for name, managed in self._managed.items()
         }
         rules = Rules(Pace(pace.divisor, pace.least, pace.most), page=self._fault)
@@ -129,6 +142,10 @@ class Roundsman:
     def _fault(self, row: RunRow, sentence: str) -> Saying:
         """A cluster that is no longer in the settings has nobody to mention; its run stands still all the same."""
         managed = self._managed.get(row.cluster)
+        if managed and self._watchers and row.workflow != OUTAGE:
+            what = f"stands still, a fault of the bot itself: {sentence}"
+            alert = Alert(f"fault/{row.id}", "fault", f"run {row.id}", what, "critical", self._clock())
+            raise_alerts(self._store, managed, [alert], self._clock())
         return messages.fault(managed, row.id, sentence) if managed else plain_page(row, sentence)
 
     def _make_wall(self) -> WallClock:
@@ -136,6 +153,7 @@ class Roundsman:
         wall.every("board", EVERY_S, board.refresh)
         wall.every("reactions", READ_S, self._read_again)
         wall.every("alive", ALIVE_S, self._keep_alive)
+        wall.every("adopt", ADOPT_S, lambda: adopt(self._store, self._managed, self._clock()))
         wall.every("tidy", TIDY_S, lambda: self._store.tidy(self._clock() - KEEP_S), at_once=True)
         if beat := systemd.watchdog_s(self._environ):
             wall.every("watchdog", beat, lambda: systemd.notify(self._environ, "WATCHDOG=1"))
@@ -206,7 +224,9 @@ class Roundsman:
         self._commands.wake()
 
     def _answer(self, row: CommandRow) -> Reply:
-        reply = answer(Desk(self._managed, self._store, self._chat, self._clock(), self._chat.link), row)
+        reply = answer(
+            Desk(self._managed, self._store, self._chat, self._clock(), self._chat.link, self._watchers), row
+        )
         self._runner.wake()
         self._posting.wake()
         return reply

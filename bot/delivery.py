@@ -173,6 +173,8 @@ class Delivery:
         self._store.rendered(row.id, view.digest())
         if saying.kind == "approval":
             place_emoji(self._chat, place.channel, ts)
+        if saying.kind == "board" and (link := self._chat.link(place.channel, ts)):
+            self._store.keep(f"link/{row.run_id}", link, self._clock())  # for what rings: it cannot wait for Slack
 
     def _view(self, story: Story, row: OutboxRow, saying: Saying) -> View:
         if saying.kind not in URGENT:
