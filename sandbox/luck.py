@@ -155,7 +155,7 @@ def _fragile(name: str) -> Callable[..., Any]:
     return wrapped
 
 
-for _name in ("write", "park", "unpoke", "finish", "again", "audit"):
+for _name in ("write", "park", "unpoke", "finish", "again", "audit", "alert", "clear", "page", "keep"):
     setattr(FragileStore, _name, _fragile(_name))
 
 

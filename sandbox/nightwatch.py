@@ -14,10 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 from commands import answer
 from commands.api import Desk
-from engine.journal import Rules, advance
+from engine.journal import Rules, Waits, advance
 from oncall.duty import Duty
 from oncall.pagers import Checked, Delivery, Page, Pager, PagerError, State
 from oncall.settings import OnCallSettings, Person
@@ -27,7 +28,7 @@ from sandbox.direct import SimCluster
 from sandbox.model.model import Model
 from sandbox.simchat import SimChat
 from sandbox.spec import ClusterSpec, default_spec, managed_settings
-from store.api import CommandRow, OutboxRow, RunRow
+from store.api import CommandRow, OutboxRow, RunRow, ShiftOverrideRow
 from store.memory import MemoryStore
 from workflows import acknowledging, catalogue
 from workflows.alerts import OUTAGE, Alert, adopt, clear_alerts, raise_alerts
@@ -129,31 +130,41 @@ class NightWatch:
         rules: Rules = STRICT,
         store: MemoryStore | None = None,
         clock: VirtualClock | None = None,
+        machines: Any = None,
     ) -> None:
         self.clock = clock or VirtualClock(start)
         self.rules = rules
         self.spec = spec or default_spec()
         self.managed = managed_settings(self.spec)
-        self.model = Model(self.spec, 1, start, ())
         self.chat = SimChat()
         self.store = store or MemoryStore(check_plain=True)
         self.woken: list[Woken] = []
         self.said: list[tuple[float, str]] = []
         self.answers: dict[tuple[str, str], tuple[float, Callable[[str], None]]] = {}
-        self.pagers = {how: SimPager(how, self.clock, self._rang) for how in ("pushover", "voice")}
-        self.pagers["apprise"] = SimPager("apprise", self.clock, self._rang, acknowledges=False, lookup=False)
+        self.pagers = {how: self._make_pager(how) for how in ("pushover", "voice", "apprise")}
+        self.pagers["apprise"].acknowledges = self.pagers["apprise"].lookup = False
         self.bot_down, self.slack_down = False, False
+        self.waits: Waits = {}
+        self._on_duty: Duty | None = None
+        self._overrides: list[ShiftOverrideRow] = []
         settings = None if oncall is None else OnCallSettings.model_validate(oncall)
         self.watchers = Watchers(settings, partial(self._duty, settings), self._pagers()) if settings else None
-        cluster = SimCluster(self.model, self.managed, self.clock)
+        cluster = machines or SimCluster(Model(self.spec, 1, start, ()), self.managed, self.clock)
         self.site = Site(
             self.managed, cluster, self.chat, self.store, self.clock, self.spec.helper_checksum, self.watchers
         )
         self.workflows = catalogue({self.managed.name: self.site})
         self._typed = 0
 
+    def _make_pager(self, how: str) -> SimPager:
+        return SimPager(how, self.clock, self._rang)
+
     def _duty(self, settings: OnCallSettings) -> Duty:
-        return Duty(settings, self.store.shift_overrides(self.clock.now - DAY))
+        """Worked out anew only when an override was written: a ladder asks at every rung."""
+        overrides = self.store.shift_overrides(self.clock.now - DAY)
+        if self._on_duty is None or overrides != self._overrides:
+            self._on_duty, self._overrides = Duty(settings, overrides), overrides
+        return self._on_duty
 
     def _pagers(self) -> Mapping[str, Pager]:
         return {**self.pagers}
@@ -248,7 +259,7 @@ class NightWatch:
     def advance(self, run_id: str) -> None:
         row = self.store.run(run_id)
         if row and not self.bot_down:
-            advance(self.store, run_id, self.workflows[row.workflow], self.clock, self.rules)
+            advance(self.store, run_id, self.workflows[row.workflow], self.clock, self.rules, self.waits)
 
     def _next_wake(self) -> float | None:
         return None if self.bot_down else self.store.next_wake()
@@ -267,9 +278,14 @@ class NightWatch:
         text = readable(row.message["text"])
         self.said.append((self.clock.now, text))
         if row.message["kind"] == "page":
-            self.woken += [Woken(self.clock.now, NAMES[user], "mention", text) for user in row.message["mention"]]
+            for user in row.message["mention"]:
+                self._posted(NAMES[user], Woken(self.clock.now, NAMES[user], "mention", text))
         elif row.message["kind"] == "direct":
-            self.woken.append(Woken(self.clock.now, NAMES[row.message["to"]], "direct", text))
+            name = NAMES[row.message["to"]]
+            self._posted(name, Woken(self.clock.now, name, "direct", text))
+
+    def _posted(self, who: str, page: Woken) -> None:
+        self.woken.append(page)
 
     # phones -------------------------------------------------------------------------------------------------------
 

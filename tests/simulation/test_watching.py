@@ -1,0 +1,101 @@
+"""Ten thousand nights in which something dies: the real ladder over the real journal code, rotas and policies from a
+seed, people who sleep and forget, services that fail, a bot that dies around its writes and its rings. After every step
+somebody must know, or be paged; a wait has its deadline; nothing that fires is without an outage.
+
+A night that fails is named by its seed: `LuckyWatch(SEED).live()`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from engine.port import Waiting
+from sandbox import nightwatch
+from sandbox.watchluck import watch_of
+from workflows import outage
+
+QUICK, ALL, BATCH = 1_000, 10_000, 500
+SLOW = [pytest.param(first, marks=pytest.mark.slow) for first in range(QUICK, ALL, 2 * BATCH)]
+FEW = 400
+"""Nights in which a planted fault is to be found."""
+
+
+@pytest.fixture(autouse=True)
+def _no_log() -> Iterator[None]:
+    """Nights are full of services that fail; writing each into a log takes longer than living the night."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+def troubled(seeds: range) -> dict[int, list[str]]:
+    """Seed -> what was wrong with its night."""
+    return {seed: lived.wrong[:3] for seed in seeds if (lived := watch_of(seed)).wrong}
+
+
+@pytest.mark.parametrize("first", range(0, QUICK, BATCH))
+def test_whatever_the_luck_somebody_knows_or_is_paged(first: int) -> None:
+    assert troubled(range(first, first + BATCH)) == {}
+
+
+@pytest.mark.parametrize("first", SLOW)
+@pytest.mark.timeout(300)
+def test_nor_does_anybody_sleep_through_many_more_nights(first: int) -> None:
+    assert troubled(range(first, first + 2 * BATCH)) == {}
+
+
+def test_nights_are_full_of_crashes_and_rings() -> None:
+    lived = [watch_of(seed) for seed in range(50)]
+    assert sum(night.crashes for night in lived) > 100
+    assert sum(night.rings for night in lived) > 200
+
+
+# ---- planted faults: each must be found ------------------------------------------------------------------------------
+
+
+def first_word(seeds: range) -> str:
+    return next((lived.wrong[0] for seed in seeds if (lived := watch_of(seed)).wrong), "nothing was found")
+
+
+def test_an_acknowledgement_that_never_goes_stale_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def asleep(o: outage.Outage, held: Any) -> Any:
+        return o.run.until(o.key("asleep"), lambda at: Waiting(""), 86400.0, why="", who="")
+
+    monkeypatch.setattr(outage, "_lapsed", asleep)
+    assert "nobody has it, and nobody was paged" in first_word(range(FEW))
+
+
+def test_a_ladder_that_is_climbed_only_once_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wait_for_ever(o: outage.Outage, least: float) -> Any:
+        return o.run.until(o.key("rest"), lambda at: Waiting(""), 86400.0, why="", who="") or o.turn.next(
+            o.args, "ring"
+        )
+
+    monkeypatch.setattr(outage, "_rest", wait_for_ever)
+    assert "nobody has it, and nobody was paged" in first_word(range(FEW))
+
+
+def test_rings_that_are_decided_long_before_they_are_sent_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has acknowledged while the bot was down must not be rung when it comes back."""
+    look, sent = outage.Outage.mode, outage.Rung._sent
+
+    def decided_before(rung: outage.Rung, *args: Any) -> Any:
+        monkeypatch.setattr(outage.Outage, "mode", lambda *_: "ring")
+        try:
+            return sent(rung, *args)
+        finally:
+            monkeypatch.setattr(outage.Outage, "mode", look)
+
+    monkeypatch.setattr(outage.Rung, "_sent", decided_before)
+    assert "although somebody had it" in first_word(range(FEW))
+
+
+def test_an_alert_that_comes_while_its_outage_is_closed_would_be_lost_and_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(nightwatch, "adopt", lambda *_: [])
+    assert "fires without an outage" in first_word(range(FEW))
