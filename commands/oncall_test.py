@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import re
 
 from commands.api import Command, Desk, Reply, Typed, Wrong
-from commands.finding import cluster_in, did_you_mean, must_operate
+from commands.finding import cluster_in, must_operate
+from commands.shifts import person_called, watchers_of
 from store.api import AuditRow, RunRow
 from workflows.pager_test import PAGER_TEST
 from workflows.site import Watchers
@@ -16,10 +16,9 @@ USAGE = "/oncall test [@user]"
 
 def handle(desk: Desk, typed: Typed, words: list[str]) -> Reply:
     managed, rest = cluster_in(desk, typed, words)
-    if desk.watchers is None:
-        raise Wrong("the settings have no section `oncall`, so nobody is on call.")
-    name = _person(desk.watchers, typed, rest)
-    if desk.watchers.settings.people[name].slack != typed.by:
+    watchers = watchers_of(desk)
+    name = _person(watchers, typed, rest)
+    if watchers.settings.people[name].slack != typed.by:
         must_operate(desk, typed, managed, "ring somebody else for a test")
     mark = hashlib.sha256(f"test {typed.source}".encode()).hexdigest()[:8]
     args = {"cluster": managed.name, "person": name}
@@ -36,11 +35,7 @@ def _person(watchers: Watchers, typed: Typed, words: list[str]) -> str:
         if name := watchers.name_of(typed.by):
             return name
         raise Wrong(f"you are not among the people of the settings; name one: {', '.join(known)}.")
-    user = re.fullmatch(r"<@(\w+)(?:\|[^>]*)?>", words[0])
-    name = watchers.name_of(user[1]) if user else words[0].lstrip("@")
-    if name not in watchers.settings.people:
-        raise Wrong(f'nobody is called "{words[0]}"{did_you_mean(words[0], known)}. Type `{USAGE}`.')
-    return name
+    return person_called(watchers, words[0], USAGE)
 
 
 COMMANDS = (
