@@ -47,6 +47,14 @@ class Copies:
     sides: tuple[Side, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A helper's word on its node. `votes`: None if corosync tells none."""
+
+    status: NodeStatus
+    votes: Votes | None
+
+
 class Helper:
     """The helper on one node. Raises what SshNode raises, and Refused where the helper says no."""
 
@@ -61,13 +69,15 @@ class Helper:
     # ---- reads ---------------------------------------------------------------------------------------------------
 
     def status(self) -> NodeStatus:
-        return self._understood(_status, self._order("status"))
+        return self.word().status
 
     def votes(self) -> Votes:
+        return votes_in(self.word())
+
+    def word(self) -> Word:
         answer = self._order("status")
-        if answer.get("votes") is None:
-            raise Refused(f"{self.node}: corosync tells no votes", f"`pvecm status` on {self.node}")
-        return self._understood(_votes, answer)
+        votes = None if answer.get("votes") is None else self._understood(_votes, answer)
+        return Word(self._understood(_status, answer), votes)
 
     def packages(self) -> PackagePlan:
         """What dist-upgrade would do, from package lists that are not too old."""
@@ -151,6 +161,14 @@ class Helper:
             raise Refused(
                 f"{self.node}: the node helper answers in another version's words ({error!r})", self._install
             ) from error
+
+
+def votes_in(word: Word) -> Votes:
+    """Raises Refused where there are none: no votes are not zero votes."""
+    if word.votes is None:
+        node = word.status.node
+        raise Refused(f"{node}: corosync tells no votes", f"`pvecm status` on {node}")
+    return word.votes
 
 
 def _parsed(out: bytes) -> dict[str, Any] | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from cluster.api import ClusterError, Refused, TaskRef, TaskState, UnitState, Unreachable
-from cluster.facts import Guest, HealProgress, Machines, Move, NodeStatus, Reading, Topic
-from cluster.helper import Helper, Votes
+from cluster.facts import Guest, HealProgress, Machines, Move, NodeStatus, Topic
+from cluster.helper import Helper
 from cluster.peers import Peers
 from cluster.proxmox import Proxmox
 from cluster.pve import Pve
@@ -16,6 +18,7 @@ from cluster.reading import reading
 from cluster.restores import LiveRescue
 from cluster.settings import ClusterSettings
 from cluster.ssh import SshNode
+from cluster.words import Words
 
 T = TypeVar("T")
 
@@ -23,7 +26,9 @@ TOPIC_WORKERS = len(Topic)
 NODE_WORKERS = 32
 
 AGES_FAST = frozenset({Topic.MEMBERSHIP, Topic.GUESTS, Topic.HA, Topic.TASKS, Topic.NODES, Topic.GLUSTER})
-"""Read after the others, which may take minutes (apt-get update): what gates want to be young is read last."""
+YOUNG_S = 5.0
+"""What gates want to be young is read again if the other topics took longer than this: `apt-get update` takes minutes
+on a slow mirror."""
 
 OF_THE_NODE = frozenset({Topic.PACKAGES, Topic.MOVES})
 
@@ -68,19 +73,30 @@ class LiveCluster:
         if node:
             self._knife = node
         asked = topics if node else topics - OF_THE_NODE
-        found: dict[str, Any] = {}
-        for wave in (asked - AGES_FAST, asked & AGES_FAST):
-            answers = {topic: self._topics.submit(self._reading, topic, node or "") for topic in sorted(wave)}
-            found |= {topic.value: answer.result() for topic, answer in answers.items()}
+        found, slowest = self._read(asked, node or "")
+        if slowest > YOUNG_S:
+            found |= self._read(asked & AGES_FAST, node or "")[0]
         return Machines(**found)
 
-    def _reading(self, topic: Topic, node: str) -> Any:
+    def _read(self, topics: frozenset[Topic], node: str) -> tuple[dict[str, Any], float]:
+        """All at the same time; and how many seconds went by until the last of the slow ones was there."""
+        began, words = self._clock(), Words(self._helpers, self._clock, self._workers)
+        answers = {topic: self._topics.submit(self._reading, topic, node, words) for topic in sorted(topics)}
+        found = {topic: answers[topic].result() for topic in topics - AGES_FAST}
+        slowest = self._clock() - began
+        found |= {topic: answers[topic].result() for topic in topics & AGES_FAST}
+        return {topic.value: answer for topic, answer in found.items()}, slowest
+
+    def _reading(self, topic: Topic, node: str, words: Words) -> Any:
         """A topic's Reading; of NODES one for each node."""
-        if topic is Topic.NODES:
-            return self._statuses()
         pve, avoid = self._pve, self._knife
+        if topic is Topic.NODES:
+            return {name: words.status(name) for name in words.ask(self._helpers)}
+        if topic is Topic.MEMBERSHIP:
+            entries = sorted(self._helpers, key=lambda name: name == self._knife)
+            told = reading(self._clock, lambda: pve.membership(words.votes(entries), avoid))
+            return replace(told, at=min(told.at, words.began))
         questions: dict[Topic, Callable[[], Any]] = {
-            Topic.MEMBERSHIP: lambda: pve.membership(self._votes(), avoid),
             Topic.GUESTS: lambda: pve.guests(avoid),
             Topic.HA: lambda: pve.ha(avoid),
             Topic.CAPACITY: lambda: pve.capacity(avoid),
@@ -92,17 +108,6 @@ class LiveCluster:
             Topic.GLUSTER: self._peers.survey,
         }
         return reading(self._clock, questions[topic])
-
-    def _statuses(self) -> dict[str, Reading[NodeStatus]]:
-        names = list(self._helpers)
-        answers = self._workers.map(lambda name: reading(self._clock, self._helpers[name].status), names)
-        return dict(zip(names, answers, strict=True))
-
-    def _votes(self) -> Votes:
-        """As the first node sees them that answers; not the one under the knife, unless there is no other."""
-        return self._first_of(
-            sorted(self._helpers, key=lambda name: name == self._knife), lambda helper: helper.votes()
-        )
 
     def _moves(self, node: str) -> tuple[Move, ...]:
         there = [guest for guest in self._pve.guests(self._knife) if guest.node == node and not guest.template]
@@ -157,14 +162,25 @@ class LiveCluster:
 
     def upgrade(self, node: str, unit: str, plan_checksum: str, not_after_uptime: float) -> None:
         self._knife = node
-        self._helper(node).upgrade(unit, plan_checksum, not_after_uptime)
+        with self._touching_storage():
+            self._helper(node).upgrade(unit, plan_checksum, not_after_uptime)
 
     def unit(self, node: str, unit: str) -> UnitState:
         return self._helper(node).unit(unit)
 
     def reboot(self, node: str, boot_id: str, not_after_uptime: float) -> None:
         self._knife = node
-        self._helper(node).reboot(boot_id, not_after_uptime)
+        with self._touching_storage():
+            self._helper(node).reboot(boot_id, not_after_uptime)
+
+    @contextmanager
+    def _touching_storage(self) -> Iterator[None]:
+        """Whatever was read of the storage before, or while it happens, proves nothing afterwards."""
+        self._peers.forget()
+        try:
+            yield
+        finally:
+            self._peers.forget()
 
     # ---- who is asked --------------------------------------------------------------------------------------------
 

@@ -28,21 +28,19 @@ from cluster.facts import (
 from cluster.gluster import AskAgain
 from cluster.helper import Helper
 from cluster.reading import reading
+from cluster.series import KEPT_S, Answer, Going, Round, Series, Statuses
 from cluster.settings import ClusterSettings
 from cluster.ssh import Done
 
 STATUS_TRIES = 5
 STATUS_PAUSE_S = 2.0
+VOLUMES_S = 60.0
 NAMED_AT_MOST = 20  # entries named per brick
 WORTH_NAMING = 1000  # with more entries nobody reads names, and listing them slows the heal (1 ms an entry)
 NOT_YET = "volume status takes the cluster's lock; it is not asked while anything is still to be healed"
 
 T = TypeVar("T")
 Volumes = Reading[tuple[Volume, ...]]
-Answers = list[Reading[tuple[BrickHeal, ...]]]
-Heals = dict[str, Answers]
-"""Volume -> one peer's answers, oldest first."""
-Statuses = dict[str, Reading[VolumeStatus]]
 
 
 class _Seen(NamedTuple):
@@ -50,6 +48,10 @@ class _Seen(NamedTuple):
 
     pool: Reading[tuple[Peer, ...]]
     volumes: Volumes
+
+    @property
+    def at(self) -> float:
+        return min(self.pool.at, self.volumes.at)
 
 
 class Peers:
@@ -67,29 +69,43 @@ class Peers:
         self._turn = {node: Lock() for node in self._helpers}
         self._settings = settings.gluster
         self._clock, self._pause, self._workers = clock, pause, workers
+        self._series = Series(self._settings.reads, self._settings.gap)
+        self._looked: Mapping[str, _Seen] = {}
+        self._volumes: dict[str, Read[tuple[Volume, ...]]] = {}
+        """As each peer told them last: which ones to ask for, never evidence."""
 
     # ---- the whole question --------------------------------------------------------------------------------------
 
     def survey(self) -> Gluster:
-        """Consecutive heal reads; then, if all is healed, volume status, and pool and volumes once more, so that what
-        ages is young; else the names of what is to be healed."""
-        seen = self._of_each(self._look)
-        heals = self._heals(seen)
-        if all(_all_healed(seen[node].volumes, heals[node]) for node in seen):
-            status = self._statuses(seen)
-            return self._gluster(self._of_each(self._look), heals, status, {})
-        nothing = {node: self._not_yet(volumes) for node, volumes in heals.items()}
-        return self._gluster(seen, heals, nothing, self._entries(heals))
+        """Consecutive heal reads, together with those that are still young; then, if all is healed, volume status; else
+        the names of what is to be healed. Pool and volumes are read while the next round is waited for."""
+        going = self._series.resume(self._clock())
+        seen = self._kept() or ({} if self._volumes.keys() == self._helpers.keys() else self._of_each(self._look))
+        while (rest := going.rest(self._clock())) is not None:
+            until = self._clock() + rest
+            seen = seen or (self._of_each(self._look) if rest else {})
+            self._pause_until(until)
+            going.add(self._clock(), *self._round(seen))
+        seen = self._young(seen)
+        if going.healed and all(isinstance(look.volumes, Read) for look in seen.values()):
+            status = going.status or self._statuses(seen)
+            seen = self._young(seen)
+            self._series.keep(going, status)
+            return self._gluster(seen, going, status, {})
+        self.forget()
+        nothing = {node: self._not_yet(look) for node, look in seen.items()}
+        return self._gluster(seen, going, nothing, self._entries(going))
+
+    def forget(self) -> None:
+        """Something was done to the storage: nothing that was read before counts any more."""
+        self._series.forget()
+        self._looked = {}
 
     def _gluster(
-        self,
-        seen: Mapping[str, _Seen],
-        heals: Mapping[str, Heals],
-        status: Mapping[str, Statuses],
-        entries: Mapping[str, tuple[str, ...]],
+        self, seen: Mapping[str, _Seen], going: Going, status: Statuses, entries: Mapping[str, tuple[str, ...]]
     ) -> Gluster:
         views = (
-            PeerView(node, _own_uuid(look.pool), look.pool, look.volumes, _kept(heals[node]), status[node])
+            PeerView(node, _own_uuid(look.pool), look.pool, look.volumes, going.heals(node), status[node])
             for node, look in seen.items()
         )
         return Gluster(tuple(views), self._settings.reads, self._settings.gap, entries)
@@ -97,34 +113,46 @@ class Peers:
     def _of_each(self, ask: Callable[[str], T]) -> dict[str, T]:
         return dict(zip(self._helpers, self._workers.map(ask, self._helpers), strict=True))
 
+    def _kept(self) -> Mapping[str, _Seen]:
+        """What each peer's glusterd knows, if all of it was read within the last seconds; else nothing."""
+        whole = all(isinstance(look.volumes, Read) for look in self._looked.values())
+        return self._looked if whole and self._is_young(self._looked) else {}
+
+    def _young(self, seen: Mapping[str, _Seen]) -> Mapping[str, _Seen]:
+        return self._remembered(seen if seen and self._is_young(seen) else self._of_each(self._look))
+
+    def _is_young(self, seen: Mapping[str, _Seen]) -> bool:
+        now = self._clock()
+        return all(0.0 <= now - look.at <= KEPT_S for look in seen.values())
+
+    def _remembered(self, seen: Mapping[str, _Seen]) -> Mapping[str, _Seen]:
+        self._looked = seen
+        return seen
+
     def _look(self, node: str) -> _Seen:
         """A peer that does not tell its pool is not asked for its volumes: silence takes seconds each time."""
         pool = reading(self._clock, self._pool, node)
         return _Seen(pool, pool if isinstance(pool, Unread) else reading(self._clock, self._volume_info, node))
 
-    def _heals(self, seen: Mapping[str, _Seen]) -> dict[str, Heals]:
-        """Consecutive reads, `gap` seconds apart, of all peers in step. The first round in which anything is not healed
-        is the last: asking slows the heal down."""
-        heals: dict[str, Heals] = {
-            node: {volume.name: [] for volume in self._wanted(look.volumes) if can_heal(volume)}
-            for node, look in seen.items()
-        }
-        for number in range(self._settings.reads):
-            if number:
-                self._pause(self._settings.gap)
-            list(self._workers.map(self._read_heal, heals, heals.values()))
-            if not all(_all_healed(seen[node].volumes, heals[node]) for node in heals):
-                break
-        return heals
+    def _pause_until(self, moment: float) -> None:
+        if (left := moment - self._clock()) > 0.0:
+            self._pause(left)
 
-    def _read_heal(self, node: str, heals: Heals) -> None:
-        for volume, answers in heals.items():
-            answers.append(reading(self._clock, self._summary, node, volume))
+    def _round(self, seen: Mapping[str, _Seen]) -> tuple[Round, bool]:
+        """One read of all peers in step, and whether every one of them said healed. Where what a peer knows was not
+        read yet, it is asked for the volumes that it knew before."""
+        volumes = {node: seen[node].volumes if seen else self._volumes[node] for node in self._helpers}
+        answers = self._of_each(lambda node: self._read_heal(node, volumes[node]))
+        return answers, all(_all_healed(volumes[node], answers[node]) for node in volumes)
 
-    def _statuses(self, seen: Mapping[str, _Seen]) -> dict[str, Statuses]:
+    def _read_heal(self, node: str, volumes: Volumes) -> dict[str, Answer]:
+        wanted = [volume.name for volume in self._wanted(volumes) if can_heal(volume)]
+        return {volume: reading(self._clock, self._summary, node, volume) for volume in wanted}
+
+    def _statuses(self, seen: Mapping[str, _Seen]) -> Statuses:
         """One node after the other. After the first that gives no answer the others are not asked: a `volume status`
         that hangs locks the whole pool out for minutes."""
-        found: dict[str, Statuses] = {node: {} for node in seen}
+        found: dict[str, dict[str, Reading[VolumeStatus]]] = {node: {} for node in seen}
         stopped: Unread | None = None
         for node, look in seen.items():
             for volume in self._wanted(look.volumes):
@@ -143,16 +171,16 @@ class Peers:
                 self._pause(STATUS_PAUSE_S)
         return gluster.volume_status(self._ask(node, "volume-status", volume), node)
 
-    def _not_yet(self, heals: Heals) -> Statuses:
-        return {volume: Unread(NOT_YET, self._clock()) for volume in heals}
+    def _not_yet(self, seen: _Seen) -> dict[str, Reading[VolumeStatus]]:
+        return {volume.name: Unread(NOT_YET, self._clock()) for volume in self._wanted(seen.volumes)}
 
-    def _entries(self, heals: Mapping[str, Heals]) -> dict[str, tuple[str, ...]]:
+    def _entries(self, going: Going) -> dict[str, tuple[str, ...]]:
         """Names of a few entries of each brick; of a volume from the first peer that counts some, but not too many, and
         sees every brick (else it takes 10 s). They are for people: without them the counts block all the same."""
         asked: dict[str, str] = {}
-        for node, peer in heals.items():
-            for volume, answers in peer.items():
-                if 0 < _entries_in(answers) <= WORTH_NAMING:
+        for node, peer in going.rounds[-1][1].items():
+            for volume, answer in peer.items():
+                if 0 < _entries_in(answer) <= WORTH_NAMING:
                     asked.setdefault(volume, node)
         named = (reading(self._clock, self._named, node, volume) for volume, node in asked.items())
         return {brick: names for answer in named if isinstance(answer, Read) for brick, names in answer.value.items()}
@@ -169,13 +197,15 @@ class Peers:
             if node != avoid:
                 answer = reading(self._clock, self._progress, node)
                 if isinstance(answer, Read):
+                    if not answer.value.healed:
+                        self.forget()
                     return answer.value
                 silent.append(answer.why)
         raise Unreachable(f"nobody says how far the heal is: {'; '.join(silent) or f'{avoid} is the only peer'}")
 
     def _progress(self, node: str) -> HealProgress:
         """Every brick of volume info must be listed as connected; of one that is not, nothing is known."""
-        volumes = [volume for volume in self._wanted(Read(self._volume_info(node), 0.0)) if can_heal(volume)]
+        volumes = [volume for volume in self._wanted(self._volumes_of(node)) if can_heal(volume)]
         bricks = [brick.name for volume in volumes for brick in volume.bricks]
         rows = [row for volume in volumes for row in self._summary(node, volume.name)]
         totals = {row.brick: row.total for row in rows if row.status == "Connected"}
@@ -185,6 +215,13 @@ class Peers:
             split_brain=max((row.split_brain or 0 for row in rows), default=0),
             down=tuple(brick for brick in bricks if brick not in totals),
         )
+
+    def _volumes_of(self, node: str) -> Volumes:
+        """Only a person changes them, so the waiting loop asks for them once a minute."""
+        known = self._volumes.get(node)
+        if known and 0.0 <= self._clock() - known.at <= VOLUMES_S:
+            return known
+        return Read(self._volume_info(node), self._clock())
 
     # ---- one question --------------------------------------------------------------------------------------------
 
@@ -196,7 +233,10 @@ class Peers:
         return gluster.pool_list(self._ask(node, "pool-list"), node)
 
     def _volume_info(self, node: str) -> tuple[Volume, ...]:
-        return gluster.volume_info(self._ask(node, "volume-info"), node)
+        at = self._clock()
+        found = gluster.volume_info(self._ask(node, "volume-info"), node)
+        self._volumes[node] = Read(found, at)
+        return found
 
     def _summary(self, node: str, volume: str) -> tuple[BrickHeal, ...]:
         return gluster.heal_summary(self._ask(node, "heal-summary", volume), node)
@@ -213,25 +253,19 @@ def can_heal(volume: Volume) -> bool:
     return volume.replica > 1 or volume.disperse > 0
 
 
-def _all_healed(volumes: Volumes, heals: Heals) -> bool:
-    """By the last answers of one peer. A peer whose volumes are not known is not healed."""
-    last = [answers[-1] for answers in heals.values() if answers]
-    return isinstance(volumes, Read) and all(_healed(answer) for answer in last)
+def _all_healed(volumes: Volumes, answers: Mapping[str, Answer]) -> bool:
+    """One peer's answers of one round. A peer whose volumes are not known is not healed."""
+    return isinstance(volumes, Read) and all(map(_healed, answers.values()))
 
 
-def _healed(answer: Reading[tuple[BrickHeal, ...]]) -> bool:
+def _healed(answer: Answer) -> bool:
     return isinstance(answer, Read) and bool(answer.value) and all(row.healed for row in answer.value)
 
 
-def _entries_in(answers: Answers) -> int:
-    """As counted last; 0 if a brick is away or did not count."""
-    last = answers[-1] if answers else None
-    totals = [row.total for row in last.value] if isinstance(last, Read) else []
+def _entries_in(answer: Answer) -> int:
+    """0 if a brick is away or did not count."""
+    totals = [row.total for row in answer.value] if isinstance(answer, Read) else []
     return 0 if None in totals else sum(total or 0 for total in totals)
-
-
-def _kept(heals: Heals) -> dict[str, tuple[Reading[tuple[BrickHeal, ...]], ...]]:
-    return {volume: tuple(answers) for volume, answers in heals.items()}
 
 
 def _own_uuid(pool: Reading[tuple[Peer, ...]]) -> str:

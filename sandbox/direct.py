@@ -29,6 +29,7 @@ from cluster.facts import (
     VolumeStatus,
 )
 from cluster.peers import NAMED_AT_MOST, WORTH_NAMING
+from cluster.series import Answer, Round, Series
 from cluster.settings import ClusterSettings
 from sandbox.faults import Fault, How
 from sandbox.lines import Act, Moment
@@ -43,9 +44,6 @@ HANGING = (595, 596)
 NOT_ASKED_YET = "volume status takes the cluster's lock; it is not asked while anything is still to be healed"
 _Stamp = tuple[int, tuple[int, ...]]
 _NEVER: tuple[_Stamp | None, Reading[Any]] = (None, Unread("never asked", 0.0))
-_Heal = dict[str, list[Reading[tuple[BrickHeal, ...]]]]
-_Heals = dict[str, _Heal]
-"""Peer -> volume -> its answers, oldest first."""
 TOPICS_OF_A_NODE = frozenset({Topic.MOVES, Topic.PACKAGES})
 
 
@@ -75,6 +73,7 @@ class SimCluster:
         self._model, self._settings, self._clock = model, settings, clock
         self._guard, self._on_act, self._line = guard, on_act, line or model.trouble.line
         self._rescue = SimRescue(model, settings, _Lines(self))
+        self._series = Series(settings.gluster.reads, settings.gluster.gap)
         self._stamp: _Stamp = (-1, ())
         self._kept: dict[tuple[object, ...], tuple[_Stamp | None, Reading[Any]]] = {}
         self._readers: Mapping[Topic, Callable[[float, str], Any]] = {
@@ -118,7 +117,10 @@ class SimCluster:
         for asked in (name for name in self._peers() if name != avoid):
             rows = self._heal(now, asked)
             if isinstance(rows, Read):
-                return _progress(asked, rows.value)
+                progress = _progress(asked, rows.value)
+                if not progress.healed:
+                    self._series.forget()
+                return progress
             why = rows.why
         raise Unreachable(f"No node answers how far the heal is: {why}")
 
@@ -183,13 +185,21 @@ class SimCluster:
         def ask(now: float) -> None:
             self._model.upgrade(now, node, unit, plan_checksum, not_after_uptime, guard=self._guard)
 
-        self._act("upgrade", node, ask)
+        self._touch_storage("upgrade", node, ask)
 
     def reboot(self, node: str, boot_id: str, not_after_uptime: float) -> None:
         def ask(now: float) -> None:
             self._model.reboot(now, node, boot_id, not_after_uptime, guard=self._guard)
 
-        self._act("reboot", node, ask)
+        self._touch_storage("reboot", node, ask)
+
+    def _touch_storage(self, verb: str, node: str, ask: Callable[[float], None]) -> None:
+        """As the live one: what was read of the storage before, or while it happens, proves nothing afterwards."""
+        self._series.forget()
+        try:
+            self._act(verb, node, ask)
+        finally:
+            self._series.forget()
 
     # ---- the line --------------------------------------------------------------------------------------------------
     def _act(self, verb: str, about: str, act: Callable[[float], T]) -> T:
@@ -299,39 +309,46 @@ class SimCluster:
         return self._settings.gluster.volumes or tuple(volume.name for volume in self._model.spec.volumes)
 
     def _gluster(self) -> Read[Gluster]:
-        """Asked as the live one asks: rounds of heal reads until one finds anything not healed; then volume status of
-        each node, or names of entries."""
+        """Asked as the live one asks: rounds of heal reads, together with those that are still young, until one finds
+        anything not healed; then volume status of each node, or names of entries."""
         settings, began = self._settings.gluster, self._look()
         known = {peer: self._fresh("volumes", began, self._model.volumes, peer) for peer in self._peers()}
-        heal: _Heals = {peer: {volume: [] for volume in self._wanted(volumes)} for peer, volumes in known.items()}
-        for turn in range(settings.reads):
-            self._clock.sleep(settings.gap if turn else 0.0)
-            self._read_heal(heal)
-            healed = all(isinstance(volumes, Read) for volumes in known.values()) and _all_healed(heal)
-            if not healed:
-                break
-        status = self._statuses(heal, healed)
-        views = tuple(self._view(peer, heal[peer], status[peer]) for peer in known)
+        going = self._series.resume(began)
+        while (rest := going.rest(self._clock())) is not None:
+            self._clock.sleep(rest)
+            answers = self._read_heal({peer: self._wanted(volumes) for peer, volumes in known.items()})
+            everybody = all(isinstance(volumes, Read) for volumes in known.values())
+            going.add(self._clock(), answers, everybody and _all_healed(answers))
+        heal, healed = going.rounds[-1][1], going.healed
+        status = (going.status if healed else {}) or self._statuses(heal, healed)
+        if healed:
+            self._series.keep(going, status)
+        else:
+            self._series.forget()
+        views = tuple(self._view(peer, going.heals(peer), status[peer]) for peer in known)
         return Read(Gluster(views, settings.reads, settings.gap, {} if healed else self._entries(heal)), began)
 
     def _wanted(self, volumes: Reading[tuple[Volume, ...]]) -> tuple[str, ...]:
         known = volumes.value if isinstance(volumes, Read) else ()
         return tuple(volume.name for volume in known if volume.name in self._volumes())
 
-    def _read_heal(self, heal: _Heals) -> None:
+    def _read_heal(self, wanted: Mapping[str, tuple[str, ...]]) -> Round:
         now = self._look()
-        for peer, volumes in heal.items():
-            for volume, answers in volumes.items():
-                answers.append(self._fresh("heal", now, self._model.heal, peer, volume))
+        return {
+            peer: {volume: self._fresh("heal", now, self._model.heal, peer, volume) for volume in volumes}
+            for peer, volumes in wanted.items()
+        }
 
-    def _view(self, peer: str, heal: _Heal, status: dict[str, Reading[VolumeStatus]]) -> PeerView:
+    def _view(
+        self, peer: str, heal: Mapping[str, tuple[Answer, ...]], status: Mapping[str, Reading[VolumeStatus]]
+    ) -> PeerView:
         now, model = self._clock(), self._model
         pool = self._fresh("pool", now, model.pool, peer)
         uuid = next((one.uuid for one in pool.value if one.host == SELF), "") if isinstance(pool, Read) else ""
         volumes = self._fresh("volumes", now, model.volumes, peer)
-        return PeerView(peer, uuid, pool, volumes, {v: tuple(answers) for v, answers in heal.items()}, status)
+        return PeerView(peer, uuid, pool, volumes, heal, status)
 
-    def _statuses(self, heal: _Heals, healed: bool) -> dict[str, dict[str, Reading[VolumeStatus]]]:
+    def _statuses(self, heal: Round, healed: bool) -> dict[str, dict[str, Reading[VolumeStatus]]]:
         """After the first node that gives none the others are not asked."""
         now = self._clock()
         found: dict[str, dict[str, Reading[VolumeStatus]]] = {peer: {} for peer in heal}
@@ -344,12 +361,11 @@ class SimCluster:
                     stopped = Unread(f"not asked, because {peer} gave no volume status", now)
         return found
 
-    def _entries(self, heal: _Heals) -> dict[str, tuple[str, ...]]:
+    def _entries(self, heal: Round) -> dict[str, tuple[str, ...]]:
         """Of each volume, from the first peer that counts some, but not too many, on every brick."""
         asked: dict[str, str] = {}
         for peer, volumes in heal.items():
-            for volume, answers in volumes.items():
-                last = answers[-1]
+            for volume, last in volumes.items():
                 totals = [row.total for row in last.value] if isinstance(last, Read) else []
                 total = 0 if None in totals else sum(count or 0 for count in totals)
                 if 0 < total <= WORTH_NAMING:
@@ -390,9 +406,8 @@ class _Lines:
         return self._cluster._helpers()
 
 
-def _all_healed(heal: _Heals) -> bool:
-    """By the last answer of each peer."""
-    last = [answers[-1] for volumes in heal.values() for answers in volumes.values()]
+def _all_healed(heal: Round) -> bool:
+    last = [answer for volumes in heal.values() for answer in volumes.values()]
     return all(isinstance(answer, Read) and all(row.healed for row in answer.value) for answer in last)
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadGroupScheduling
 
 HEAVY = {
     "lab": "need root and Debian's GlusterFS",
@@ -16,7 +21,7 @@ HEAVY = {
 }
 """Markers of the tests that only a full run takes, and why."""
 
-ALONE = ("lab", "chaos", "browser")
+ALONE = ("lab", "chaos", "browser", "timing")
 """Those that measure or kill: one after the other, in one worker, never beside each other."""
 
 _left_out: Counter[str] = Counter()
@@ -29,12 +34,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="run the heavy tests too: " + ", ".join(HEAVY))
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave the heavy tests out, unless they are asked for with --full or by name with -m."""
-    for item in items:
-        if any(item.get_closest_marker(name) for name in ALONE):
-            item.add_marker(pytest.mark.xdist_group("alone"))
     if config.option.full or config.option.markexpr:
         return
     heavy = [item for item in items if _why_heavy(item)]
@@ -42,6 +43,38 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         _left_out.update(_why_heavy(item) for item in heavy)
         config.hook.pytest_deselected(items=heavy)
         items[:] = [item for item in items if not _why_heavy(item)]
+
+
+class OneByOne(LoadGroupScheduling):  # type: ignore[misc]  # xdist has no types
+    """xdist 3.8 hands a group on as a suffix of the test's id, which it writes where pytest 9.2 does not keep ids any
+    more: so no group arrives, and `xdist_group` has no effect. Here the marks are read off the tests' own source."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, test = nodeid.partition("::")
+        alone = tests_alone(self.config.rootpath / file)
+        return "alone" if alone & {"*", test.partition("[")[0]} else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneByOne | None:
+    return OneByOne(config, log) if config.getoption("dist") == "loadgroup" else None
+
+
+@cache
+def tests_alone(file: Path) -> frozenset[str]:
+    """The functions of a test file that are marked as one of ALONE; "*" if the file as a whole is."""
+    found: set[str] = set()
+    for part in ast.parse(file.read_text()).body:
+        if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef) and any(map(_marks_alone, part.decorator_list)):
+            found.add(part.name)
+        elif isinstance(part, ast.Assign) and ast.unparse(part.targets[0]) == "pytestmark" and _marks_alone(part.value):
+            found.add("*")
+    return frozenset(found)
+
+
+def _marks_alone(code: ast.expr) -> bool:
+    marks = {ast.unparse(node) for node in ast.walk(code) if isinstance(node, ast.Attribute)}
+    return not marks.isdisjoint(f"pytest.mark.{name}" for name in ALONE)
 
 
 def _why_heavy(item: pytest.Item) -> str:

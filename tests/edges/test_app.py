@@ -83,6 +83,7 @@ def eventually(true: Callable[[], bool], within: float = 8.0) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.timing
 def test_the_first_command_after_a_start_is_acknowledged_within_three_seconds(house: House) -> None:
     began = time.monotonic()
     house.running()

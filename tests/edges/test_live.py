@@ -211,6 +211,7 @@ def test_a_reboot_compares_the_boot_id(night: Night, live: LiveCluster) -> None:
     assert live.node_status("pve2").boot_id != before.boot_id
 
 
+@pytest.mark.timing
 def test_the_node_that_reboots_is_not_the_entry_any_more(night: Night, live: LiveCluster) -> None:
     before = live.node_status("pve1")
     live.reboot("pve1", before.boot_id, before.uptime + 10)

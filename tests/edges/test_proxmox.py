@@ -317,6 +317,7 @@ def test_nothing_is_no_answer_to_a_read_but_it_is_to_an_act(nodes: Nodes) -> Non
         nodes.api().ask("pve1", "get", "version")
 
 
+@pytest.mark.timing
 def test_a_read_goes_on_to_the_next_entry_when_one_is_silent(nodes: Nodes) -> None:
     nodes["pve1"].respond = silence
     began = time.monotonic()

@@ -371,6 +371,7 @@ def test_a_read_is_tried_again_after_a_server_error(slack: SlackInThread) -> Non
 # ---- how fast ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.timing
 def test_acknowledgements_stay_far_below_slacks_three_seconds(office: Office, slack: SlackInThread) -> None:
     numbers = count()
     for _ in range(40):

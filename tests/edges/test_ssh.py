@@ -218,6 +218,7 @@ def test_threads_share_one_connection(pve1: SshNode, door: Door) -> None:
     assert (len(door.connections), door.seen) == (1, ["both"] * 5)
 
 
+@pytest.mark.timing
 def test_a_command_that_never_ends_is_left_at_the_deadline(pve1: SshNode) -> None:
     began = time.monotonic()
     with pytest.raises(Uncertain, match=r"`hang` on pve1 did not end within 0\.5 s"):
@@ -231,6 +232,7 @@ def test_a_hanging_command_does_not_keep_the_next_one_from_running(pve1: SshNode
     assert pve1.run(["both"], 5).rc == 7
 
 
+@pytest.mark.timing
 def test_a_server_that_never_answers_the_request_is_left_at_the_deadline(door: Door) -> None:
     host_key, silent = paramiko.Ed25519Key.from_private_key_file(str(door.key_file)), _Silent()
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -257,6 +259,7 @@ def _serve_silently(listener: socket.socket, host_key: paramiko.PKey, silent: _S
         silent.thaw.wait(5)
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("flood", ["flood", "flood-errors"])
 def test_a_hundred_megabytes_are_cut_at_once_and_said(pve1: SshNode, flood: str) -> None:
     began = time.monotonic()
@@ -327,6 +330,7 @@ def test_nobody_listening_means_nothing_was_sent(door: Door) -> None:
             SshNode("pve1", place, SshSettings(key_file=str(door.key_file))).run(["both"], 5)
 
 
+@pytest.mark.timing
 def test_a_port_that_accepts_and_says_nothing_is_left_at_the_deadline(door: Door) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         place = NodeSettings(address="127.0.0.1", ssh_port=mute.getsockname()[1], host_key=door.public_host_key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from workflows import catalogue
 from workflows.approvals import note_vote
 from workflows.site import Site
 
-PACE = Pace(divisor=20, least=1.0, most=5.0)
+PACE = Pace(divisor=20, least=0.5, most=5.0)
 """The lab's own pace: it heals in seconds what a data centre heals in hours."""
 
 
@@ -38,6 +39,7 @@ class LabBot:
         self.thread: list[str] = []
         self.died: list[BaseException] = []
         self._stopping = threading.Event()
+        self._woken: Callable[[], None] = lambda: None
         self._poster = threading.Thread(target=self._post, name="posting", daemon=True)
 
     def run(self, workflow: Workflow | None = None, *, timeout: float = 900.0) -> RunRow:
@@ -54,6 +56,7 @@ class LabBot:
             "by": ALICE,
         }
         now = time.time()
+        self._woken = runner.wake
         self._poster.start()
         runner.begin()
         runner.start(RunRow("lab-run", "rolling_upgrade", "lab", args, "active", now, ALICE, now))
@@ -87,6 +90,7 @@ class LabBot:
                     self.chat.react(ts, CAROL, "white_check_mark")
                     marked = (row.run_id, row.key, CAROL, "white_check_mark", True, time.time())
                     note_vote(self.store, self.chat, self.managed, *marked)
+                    self._woken()
 
 
 class OldScript:

@@ -73,7 +73,7 @@ def test_every_peer_is_asked_three_times_and_then_for_its_volume_status(pool: Po
 def test_each_read_is_stamped_with_its_own_time(pool: Pool) -> None:
     view = pool.survey().views[0]
     assert [answer.at for answer in view.heal["vmstore"]] == [1000.0, 1005.0, 1010.0]
-    assert (view.pool.at, view.volumes.at, view.status["vmstore"].at) == (1010.0, 1010.0, 1010.0)
+    assert (view.pool.at, view.volumes.at, view.status["vmstore"].at) == (1000.0, 1000.0, 1010.0)
 
 
 def test_every_peer_is_known_by_its_own_uuid(pool: Pool) -> None:
@@ -218,6 +218,66 @@ def test_a_peer_has_one_query_at_a_time(pool: Pool) -> None:
     for thread in threads:
         thread.join()
     assert most == [1]
+
+
+# ---- one survey after the other ------------------------------------------------------------------------------------
+
+
+def test_the_next_survey_asks_each_peer_once_more_and_nobody_takes_the_lock_again(pool: Pool) -> None:
+    pool.survey()
+    pool.clock.now += 6.0
+    found = pool.survey()
+    assert [len(view.heal["vmstore"]) for view in found.views] == [3, 3, 3]
+    assert [pool.asked(node, SUMMARY) for node in NODES] == [4, 4, 4]
+    assert [pool.asked(node, STATUS) for node in NODES] == [1, 1, 1]
+    assert pool.clock.pauses == [5.0, 5.0]
+
+
+def test_what_the_next_survey_sees_pending_counts_at_once(pool: Pool) -> None:
+    pool.survey()
+    pool.clock.now += 6.0
+    pool.ssh["pve2"].answers[SUMMARY] = pending(3)
+    pool.ssh["pve2"].answers["gluster heal-info vmstore"] = xml("heal_info_node_off.xml")
+    last = pool.survey().views[1]
+    assert [row.total for row in _read(last.heal["vmstore"][-1])] == [3, 3, 3]
+    assert last.status == {"vmstore": Unread(NOT_YET, 1016.0)}
+
+
+def test_after_an_act_on_the_storage_all_rounds_are_read_anew_and_the_pool_while_they_wait(pool: Pool) -> None:
+    pool.survey()
+    pool.peers.forget()
+    pool.clock.now += 1.0
+    for node in pool.ssh.values():
+        node.asked.clear()
+    view = pool.survey().views[0]
+    assert [answer.at for answer in view.heal["vmstore"]] == [1011.0, 1016.0, 1021.0]
+    assert pool.ssh["pve1"].asked[:3] == [SUMMARY, "gluster pool-list", "gluster volume-info"]
+    assert pool.asked("pve1", STATUS) == 1
+
+
+def test_a_heal_that_is_seen_in_the_waiting_loop_breaks_the_series(pool: Pool) -> None:
+    pool.survey()
+    pool.ssh["pve1"].answers[SUMMARY] = [xml("summary_node_off.xml"), xml("summary_healthy.xml")]
+    assert not pool.peers.progress(avoid="pve3").healed
+    pool.clock.now += 1.0
+    assert [answer.at for answer in pool.survey().views[0].heal["vmstore"]] == [1011.0, 1016.0, 1021.0]
+
+
+def test_a_volume_that_was_made_meanwhile_was_asked_too_seldom_to_count(pool: Pool) -> None:
+    pool.survey()
+    pool.peers.forget()
+    for node in pool.ssh.values():
+        node.answers["gluster volume-info"] = xml("volume_info_distributed.xml")
+        for question in ("heal-summary", "volume-status"):
+            node.answers[f"gluster {question} dist"] = node.answers[f"gluster {question} vmstore"]
+    view = pool.survey().views[0]
+    assert [volume.name for volume in _read(view.volumes)] == ["dist", "vmstore"]
+    assert (len(view.heal["dist"]), len(view.heal["vmstore"])) == (2, 3)
+
+
+def _read(answer: Any) -> Any:
+    assert isinstance(answer, Read)
+    return answer.value
 
 
 # ---- the cheap question ------------------------------------------------------------------------------------------

@@ -684,6 +684,7 @@ def test_a_reboot_that_systemd_will_not_do_is_said(pve2: Any) -> None:
 # ---- the real machine under it -------------------------------------------------------------------------------------
 
 
+@pytest.mark.timing
 def test_a_program_that_hangs_is_killed_with_its_children(helper: Any) -> None:
     """A child that lived on would keep the pipe open, and the helper waiting for it."""
     began = time.monotonic()
