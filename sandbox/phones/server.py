@@ -199,6 +199,14 @@ class PhonesInThread:
             self.do(agenda.settle(clock.now))
         clock.advance_to(end)
 
+    # for the page ------------------------------------------------------------------------------------------------
+
+    def card(self) -> dict[str, Any]:
+        return self.ask(self.phones.panel.card)
+
+    def act(self, what: str, which: str) -> bool:
+        return self.do(self.phones.panel.act(what, which))
+
     def plant(self, fault: Fault) -> None:
         self.ask(lambda: self.phones.faults.plant(fault))
 

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, Protocol, TypedDict
 
 from aiohttp import WSMsgType, web
 
@@ -43,6 +43,16 @@ class ClusterCard(TypedDict):
     nodes: list[NodeCard]
 
 
+class Phones(Protocol):
+    """What rings beside Slack (sandbox/phones), as the page sees it. Both may block for as long as a bot takes."""
+
+    def card(self) -> Plain: ...
+
+    def act(self, what: str, which: str) -> bool:
+        """ "answer", "press", "leave" a call, "acknowledge" a push; False if that cannot be done any more."""
+        ...
+
+
 log = logging.getLogger(__name__)
 
 
@@ -55,11 +65,13 @@ class Page:
         faults: Faults,
         plant: Callable[[Fault], Coroutine[Any, Any, None]],
         cluster: Callable[[], ClusterCard] | None,
+        phones: Phones | None,
     ) -> None:
         self._people = people
         self._planted = faults
         self._plant_one = plant
         self._cluster = cluster
+        self._phones = phones
         self._open: set[web.WebSocketResponse] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         people.workspace.listeners.append(self._changed)
@@ -71,6 +83,8 @@ class Page:
         router.add_get("/sandbox/live", self._live)
         router.add_get("/sandbox/messages", self._messages)
         router.add_get("/sandbox/cluster", self._cluster_now)
+        router.add_get("/sandbox/phones", self._ringing)
+        router.add_post("/sandbox/phones", self._pick_up)
         router.add_get("/sandbox/faults", self._faults)
         router.add_post("/sandbox/faults", self._plant)
         router.add_delete("/sandbox/faults", self._clear)
@@ -113,6 +127,7 @@ class Page:
             "commands": list(self._people.manifest.commands),
             "messages": [asdict(message) for message in workspace.messages],
             "cluster": self._cluster is not None,
+            "phones": self._phones is not None,
         }
 
     def _changed(self, change: Change) -> None:
@@ -183,6 +198,19 @@ class Page:
         if self._cluster is None:
             return web.Response(status=NOT_FOUND, text="no cluster is simulated here")
         return web.json_response(self._cluster())
+
+    async def _ringing(self, request: web.Request) -> web.Response:
+        if self._phones is None:
+            return web.Response(status=NOT_FOUND, text="there are no telephones here")
+        return web.json_response(await asyncio.to_thread(self._phones.card))
+
+    async def _pick_up(self, request: web.Request) -> web.Response:
+        """POST {"act", "id"}."""
+        if self._phones is None:
+            return web.Response(status=NOT_FOUND, text="there are no telephones here")
+        ask = await request.json()
+        done = await asyncio.to_thread(self._phones.act, str(ask.get("act")), str(ask.get("id")))
+        return web.json_response({"ok": done}, status=200 if done else 409)
 
     async def _faults(self, request: web.Request) -> web.Response:
         return web.json_response(list(self._planted))

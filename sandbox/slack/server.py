@@ -20,7 +20,7 @@ from sandbox.slack.faults import AT_ONCE, Fault, Faults, Kind
 from sandbox.slack.files import Files
 from sandbox.slack.lines import cut
 from sandbox.slack.methods import Methods
-from sandbox.slack.page import ClusterCard, Page
+from sandbox.slack.page import ClusterCard, Page, Phones
 from sandbox.slack.people import Answer, People
 from sandbox.slack.socketmode import Pace, SocketMode
 from sandbox.slack.state import CAST, Change, Channel, Manifest, Message, Refusal, User, UserGroup, Workspace
@@ -33,7 +33,8 @@ WAIT_S = 10.0
 
 class LocalSlack:
     """`port` 0 takes a free one. `limits`: calls a minute for each method (`web.TIERS` are Slack's), none by default.
-    `cluster`: gives the simulated cluster's state for the head of the page. `clock`: seconds since the epoch."""
+    `cluster`: gives the simulated cluster's state for the head of the page; `phones`: what rings beside it. `clock`:
+    seconds since the epoch."""
 
     def __init__(
         self,
@@ -47,6 +48,7 @@ class LocalSlack:
         pace: Pace | None = None,
         limits: Mapping[str, int] | None = None,
         cluster: Callable[[], ClusterCard] | None = None,
+        phones: Phones | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.port = port
@@ -60,7 +62,7 @@ class LocalSlack:
             self.workspace, self.files, lambda: self.url, self.sockets.ticket, self.people.reacted, self.manifest.scopes
         )
         self.web = WebApi(methods, self.manifest, tokens or Tokens(), Limits(limits or {}), self.faults)
-        self.page = Page(self.people, self.faults, self.plant, cluster)
+        self.page = Page(self.people, self.faults, self.plant, cluster, phones)
         self._away = ""
         self._away_task: asyncio.Task[None] | None = None
         self._waiting: list[tuple[Predicate, asyncio.Future[Message]]] = []

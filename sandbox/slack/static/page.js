@@ -7,6 +7,7 @@ const QUICK = ["white_check_mark", "x", "eyes", "raised_hand"];
 const COLOURS = ["#2f7d6b", "#7a4fa3", "#b0602a", "#3a6ea8", "#9a3b52", "#5c7a2f"];
 const RUN_S = 300;
 const CLUSTER_MS = 1000;
+const PHONES_MS = 500;
 const AGAIN_MS = 1000;
 
 const $ = (id) => document.getElementById(id);
@@ -204,6 +205,7 @@ function everything(all) {
   fromAddress();
   draw();
   if (all.cluster) watchCluster();
+  if (all.phones) watchPhones();
 }
 
 function changed({ message, channel }) {
@@ -363,6 +365,74 @@ function nodeCard(node) {
     make("div", "guests", (node.guests ?? []).map((guest) => make("span", "guest", guest))),
   );
   return card;
+}
+
+// ---- what rings -------------------------------------------------------------------------------------------------------
+
+let listening = false;
+
+async function watchPhones() {
+  if (listening) return;
+  listening = true;
+  for (;;) {
+    await lookAtPhones();
+    await new Promise((resolve) => setTimeout(resolve, PHONES_MS));
+  }
+}
+
+async function lookAtPhones() {
+  const ringing = await fetch("/sandbox/phones").then((answer) => answer.json()).catch(() => null);
+  $("phones").classList.toggle("stale", !ringing);
+  if (ringing) drawPhones(ringing);
+}
+
+function drawPhones({ calls, pushes }) {
+  const cards = [...calls.map(callCard), ...pushes.map(pushCard)];
+  const drawn = JSON.stringify([calls, pushes]);
+  $("phones").hidden = !cards.length;
+  if ($("phones").drawn === drawn) return; // a button that is pressed right now stays where it is
+  $("phones").drawn = drawn;
+  $("phones").replaceChildren(...cards);
+}
+
+const CALLS = {
+  "queued": ["phone is dialled", "busy"], "ringing": ["phone rings", "bad"], "in-progress": ["on the phone", "busy"], "completed": ["call ended", ""],
+  "busy": ["line is busy", ""], "no-answer": ["did not answer", ""], "failed": ["cannot be reached", "bad"], "canceled": ["call cancelled", ""],
+};
+
+function callCard(call) {
+  const [state, tone] = CALLS[call.status] ?? [call.status, ""];
+  const said = make("div", "said", call.said.map((line, index) => make("p", index === call.said.length - 1 ? "now" : "", line)));
+  const buttons = [];
+  if (call.status === "ringing" && !call.left) {
+    buttons.push(ringButton("Answer", "answer", call.id), ringButton("Let it ring", "leave", call.id));
+  }
+  if (call.listens) buttons.push(ringButton("Press 1", "press", call.id));
+  return ringCard("phone", tone, call.person, call.left && call.status === "ringing" ? "rings on" : state, call.number, said, buttons);
+}
+
+function pushCard(push) {
+  const ringing = push.state === "ringing";
+  const times = push.rings === 1 ? "once" : `${push.rings} times`;
+  const said = make("div", "said", make("p", "now", `${push.title}: ${push.text}`));
+  const state = ringing ? `push, rang ${times}` : push.state === "acknowledged" ? "push acknowledged" : "push stopped";
+  const buttons = ringing ? [ringButton("Acknowledge", "acknowledge", push.id)] : [];
+  return ringCard("push", ringing ? "bad" : "", push.person, state, "Pushover", said, buttons);
+}
+
+function ringCard(kind, tone, person, word, by, said, buttons) {
+  const name = people().find((user) => user.name === person)?.real_name ?? person;
+  const title = make("div", "title", make("span", "lamp"), make("b", "", name), make("span", "", word), make("span", "state", by));
+  const card = make("div", `ring ${kind} ${tone}`, title, said, make("div", "acts", buttons));
+  card.classList.toggle("over", !buttons.length && tone === "");
+  return card;
+}
+
+function ringButton(text, act, id) {
+  return button(act === "leave" ? "quiet" : "act", text, async () => {
+    await fetch("/sandbox/phones", { method: "POST", body: JSON.stringify({ act, id }), headers: { "Content-Type": "application/json" } });
+    await lookAtPhones();
+  });
 }
 
 // ---- the line -----------------------------------------------------------------------------------------------------------
