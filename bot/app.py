@@ -171,6 +171,7 @@ class Roundsman:
         for worker in (self._commands, self._posting):
             worker.start()
         self._edge.start()
+        self._warn_of_pagers()
         self._first_reading()
         self._marks.start()
         self._runner.begin()
@@ -201,6 +202,11 @@ class Roundsman:
             worker.stop()
         self._inbox.stop()
         self._store.close()
+
+    def _warn_of_pagers(self) -> None:
+        for pager in self._watchers.pagers.values() if self._watchers else ():
+            if pager.warning:
+                log.warning("bot: %s", pager.warning)
 
     def _first_reading(self) -> None:
         for _ in range(int(FIRST_READING_S / RETRY_S)):
