@@ -55,10 +55,12 @@ def _word(kind: Any) -> str:
         many = _word(get_args(kind)[0])
         return f"list of {many}" if " or " in many else f"list of {many}s"
     if origin is dict:
-        return "names"
+        return f"by {_word(get_args(kind)[0])}: {_word(get_args(kind)[1])}"
     if origin in (Union, UnionType):
         return " or ".join(_word(part) for part in get_args(kind))
-    return {str: "text", int: "number", float: "number", bool: "yes/no", SecretStr: "secret"}[kind]
+    return {type(None): "not set", str: "text", int: "number", float: "number", bool: "yes/no", SecretStr: "secret"}[
+        kind
+    ]
 
 
 def _default(field: FieldInfo) -> str:
@@ -67,7 +69,7 @@ def _default(field: FieldInfo) -> str:
     value = field.default
     if _is_duration(field):
         return f"`{duration(value)}`"
-    if isinstance(value, SecretStr) or value in ("", ()) or field.default_factory:
+    if field.default_factory is not None or isinstance(value, SecretStr) or value in ("", (), None):
         return "none"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"

@@ -11,7 +11,9 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from bot.credentials import pve_variable
 from bot.settings_file import Place, Problem
-from cluster.settings import GuestGroup, NodeSettings, Window
+from cluster.guest_settings import GuestGroup
+from cluster.serving import trouble as health_trouble
+from cluster.settings import NodeSettings, Window
 from cluster.watchlist import troubles
 from workflows.settings import ManagedCluster
 
@@ -107,6 +109,9 @@ def _groups(cluster: ManagedCluster) -> Iterator[Problem]:
         if group.name in names[:place]:
             yield Problem(("groups", place, "name"), "is the name of another group too")
         yield from (Problem(("groups", place, *found.place), found.text) for found in _group(group))
+        for guest, health in group.health.items():
+            if trouble := health_trouble(health, cluster):
+                yield Problem(("groups", place, "health", guest, "tcp" if health.tcp else "ping"), trouble)
 
 
 def _group(group: GuestGroup) -> Iterator[Problem]:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from cluster.facts import Guest, HealProgress, Machines, Move, NodeStatus, Topic
+from cluster.facts import Guest, HealProgress, Machines, Move, NodeStatus, ReplicationJob, Topic
 from cluster.rescue import Rescue
 from cluster.settings import ClusterSettings
 
@@ -110,6 +110,20 @@ class Cluster(Protocol):
     def onboot(self, guest: Guest) -> bool: ...
 
     def set_onboot(self, guest: Guest, on: bool) -> None: ...
+
+    def ha_request(self, guest: Guest) -> str:
+        """What the HA manager was asked to make of it: started, stopped ...; "" for a guest that is not under HA.
+        Shutting a guest down asks for stopped, starting it for started."""
+        ...
+
+    # acts on other storages
+    def replicate(self, job: ReplicationJob) -> None:
+        """Ask for this job of ZFS replication to run next. Twice is harmless."""
+        ...
+
+    def ceph_flag(self, flag: str, on: bool) -> None:
+        """Set or unset a flag of Ceph's OSD map, such as noout. Twice is harmless."""
+        ...
 
     # acts on nodes, through the node helper
     def maintenance(self, node: str, on: bool) -> None:

@@ -45,6 +45,10 @@ class Topic(StrEnum):
     NODES = "nodes"  # the helper's word on every node
     PACKAGES = "packages"  # what dist-upgrade would do on the node
     GLUSTER = "gluster"  # every peer's view, read several times
+    SERVING = "serving"  # health probes of the members of guest groups
+    RULES = "rules"  # the HA manager's rules: which guests it keeps apart, which nodes it may choose
+    CEPH = "ceph"  # health checks, placement groups, OSDs and monitors, where there is a Ceph
+    REPLICATION = "replication"  # ZFS replication: every job of every node
 
 
 # ---- Proxmox VE --------------------------------------------------------------------------------------------------
@@ -86,6 +90,16 @@ class Guest:
     @property
     def running(self) -> bool:
         return self.status == "running"
+
+    @property
+    def under_ha(self) -> bool:
+        """The HA manager moves, stops and starts it; one that it is told to ignore it does not touch."""
+        return self.ha not in ("", "ignored")
+
+    @property
+    def sid(self) -> str:
+        """HA's name for it."""
+        return f"{'ct' if self.kind == 'lxc' else 'vm'}:{self.id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +168,59 @@ class Move:
     why_not: Mapping[str, str]
     local_disks: tuple[str, ...] = ()
     local_devices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """One health probe's answer. `serves` None: it could not be asked, which is not serving. `said`: in words."""
+
+    guest: int
+    serves: bool | None
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class HaRule:
+    """One rule that is switched on. `kind`: "resource-affinity" (`apart` True: keep these apart) or "node-affinity"
+    (`nodes`, and no others if `strict`). `resources`: HA's names, such as "vm:101"."""
+
+    name: str
+    kind: str
+    resources: frozenset[str]
+    apart: bool = False
+    nodes: frozenset[str] = frozenset()
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ceph:
+    """`checks`: name of a health check -> its summary; muted ones too, for nobody said that they are harmless.
+    `pgs`: state of placement groups -> how many. `monitors`: all of them; `quorum`: those that take part.
+    `flags`: those of the OSD map that are set, such as "noout"."""
+
+    checks: Mapping[str, str]
+    pgs: Mapping[str, int]
+    osds: int
+    osds_up: int
+    osds_in: int
+    monitors: frozenset[str]
+    quorum: frozenset[str]
+    flags: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicationJob:
+    """One job of ZFS replication. Times in seconds since the epoch; 0: never. `error`: its last one, or ""."""
+
+    id: str
+    guest: int
+    source: str
+    target: str
+    fail_count: int
+    error: str
+    last_sync: float
+    last_try: float
+    running: bool = False
 
 
 # ---- the node helper's word ------------------------------------------------------------------------------------
@@ -332,3 +399,8 @@ class Machines:
     nodes: Mapping[str, Reading[NodeStatus]] = field(default_factory=dict)
     packages: Reading[PackagePlan] = NOT_ASKED
     gluster: Reading[Gluster] = NOT_ASKED
+    serving: Reading[tuple[Serving, ...]] = NOT_ASKED
+    rules: Reading[tuple[HaRule, ...]] = NOT_ASKED
+    ceph: Reading[Ceph | None] = NOT_ASKED
+    """None: no node has Ceph."""
+    replication: Reading[tuple[ReplicationJob, ...]] = NOT_ASKED

@@ -9,15 +9,20 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from cluster.api import ClusterError, Refused, TaskRef, TaskState, UnitState, Unreachable
-from cluster.facts import Guest, HealProgress, Machines, Move, NodeStatus, Topic
+from cluster.ceph import CephApi
+from cluster.facts import Guest, HealProgress, Machines, Move, NodeStatus, ReplicationJob, Serving, Topic
+from cluster.harules import HaApi
 from cluster.helper import Helper
 from cluster.peers import Peers
 from cluster.proxmox import Proxmox
 from cluster.pve import Pve
 from cluster.reading import reading
+from cluster.replication import ReplicationApi
 from cluster.restores import LiveRescue
+from cluster.serving import Health
 from cluster.settings import ClusterSettings
 from cluster.ssh import SshNode
+from cluster.ways import narrowed
 from cluster.words import Words
 
 T = TypeVar("T")
@@ -25,7 +30,12 @@ T = TypeVar("T")
 TOPIC_WORKERS = len(Topic)
 NODE_WORKERS = 32
 
-AGES_FAST = frozenset({Topic.MEMBERSHIP, Topic.GUESTS, Topic.HA, Topic.TASKS, Topic.NODES, Topic.GLUSTER})
+AGES_FAST = frozenset({Topic.MEMBERSHIP, Topic.GUESTS, Topic.HA, Topic.TASKS, Topic.NODES, Topic.GLUSTER}) | {
+    Topic.SERVING,
+    Topic.RULES,
+    Topic.CEPH,
+    Topic.REPLICATION,
+}
 YOUNG_S = 5.0
 """What gates want to be young is read again if the other topics took longer than this: `apt-get update` takes minutes
 on a slow mirror."""
@@ -47,6 +57,10 @@ class LiveCluster:
         self._helpers = {name: Helper(ssh, settings) for name, ssh in self._ssh.items()}
         self._api = Proxmox(settings)
         self._pve = Pve(self._api, settings, self._workers.map)
+        self._ha = HaApi(self._api)
+        self._ceph = CephApi(self._api, settings, self._workers.map)
+        self._replication = ReplicationApi(self._api, settings, self._workers.map)
+        self._health = Health(self._api, settings, self._workers.map)
         self._peers = Peers(self._helpers, settings, clock, pause, self._workers)
         self._knife = ""
         self._rescue = LiveRescue(self._api, self._helpers, settings, self._workers.map, lambda: self._knife)
@@ -106,12 +120,21 @@ class LiveCluster:
             Topic.MOVES: lambda: self._moves(node),
             Topic.PACKAGES: lambda: self._helper(node).packages(),
             Topic.GLUSTER: self._peers.survey,
+            Topic.SERVING: self._serving,
+            Topic.RULES: lambda: self._ha.rules(avoid) if self._settings.groups else (),
+            Topic.CEPH: lambda: self._ceph.read(avoid),
+            Topic.REPLICATION: lambda: self._replication.read(avoid),
         }
         return reading(self._clock, questions[topic])
 
     def _moves(self, node: str) -> tuple[Move, ...]:
         there = [guest for guest in self._pve.guests(self._knife) if guest.node == node and not guest.template]
-        return tuple(self._workers.map(self.move_options, there))
+        jobs = self._replication.read(self._knife)
+        return tuple(narrowed(move, jobs) for move in self._workers.map(self.move_options, there))
+
+    def _serving(self) -> tuple[Serving, ...]:
+        listing = self._pve.guests(self._knife) if self._health.probes_agents else ()
+        return self._health.read(listing, self._knife)
 
     def heal_progress(self, avoid: str) -> HealProgress:
         return self._peers.progress(avoid)
@@ -151,6 +174,15 @@ class LiveCluster:
 
     def set_onboot(self, guest: Guest, on: bool) -> None:
         self._pve.set_onboot(guest, on, self._knife)
+
+    def ha_request(self, guest: Guest) -> str:
+        return self._ha.request(guest, self._knife)
+
+    def replicate(self, job: ReplicationJob) -> None:
+        self._replication.run_now(job, self._knife)
+
+    def ceph_flag(self, flag: str, on: bool) -> None:
+        self._ceph.set_flag(flag, on, self._knife)
 
     # ---- acts on nodes -------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, SecretStr
 
 from base.settings import Duration, Section
+from cluster.guest_settings import CannotMove, CannotMoveSetting, GuestGroup
 from cluster.probe_settings import ProbeSettings, ProbingSettings
 
 
@@ -49,12 +50,6 @@ class GlusterSettings(Section):
     mount_prefix: str = Field("/mnt/pve", description="where the volumes are mounted as storages")
 
 
-class GuestGroup(Section):
-    name: str = Field(description='how people call them, such as "routers"')
-    guests: tuple[int, ...] = Field(min_length=1, description="ids of the guests that stand in for each other")
-    keep_running: int = Field(1, ge=1, description="how many members must run at any time")
-
-
 class BackupSettings(Section):
     critical: tuple[int, ...] = Field(
         (), description="guests that need a fresh backup before a run; groups' members always"
@@ -91,10 +86,9 @@ class ClusterSettings(Section):
     memory_reserve_mib: int = Field(
         2048, ge=0, description="left free on every node that takes guests, for the host itself"
     )
-    cannot_move: str = Field(
-        "refuse",
-        pattern="^(refuse|shutdown)$",
-        description="guests that cannot migrate: refuse the node, or shut them down for the reboot",
+    cannot_move: CannotMoveSetting = CannotMove()
+    replication_max_age: Duration = Field(
+        93600.0, description="ZFS replication: an older last sync does not count; a nightly job is at most a day behind"
     )
     shutdown_timeout: Duration = Field(180.0, description="for a guest to shut down")
     vital_packages: tuple[str, ...] = Field(

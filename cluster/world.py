@@ -58,6 +58,7 @@ class OwnChanges:
     stopped: frozenset[int] = frozenset()  # guests
     down: frozenset[str] = frozenset()  # nodes that we are rebooting right now
     tasks: frozenset[str] = frozenset()  # UPIDs
+    flags: frozenset[str] = frozenset()  # of Ceph
     packages_installed: bool = False  # on the node under the knife, so "nothing to upgrade" is what is expected
 
 

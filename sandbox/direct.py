@@ -14,6 +14,7 @@ from cluster.api import Refused, TaskRef, TaskState, Uncertain, UnitState, Unrea
 from cluster.facts import (
     Backup,
     BrickHeal,
+    Ceph,
     Gluster,
     Guest,
     HealProgress,
@@ -23,6 +24,8 @@ from cluster.facts import (
     PeerView,
     Read,
     Reading,
+    ReplicationJob,
+    Serving,
     Topic,
     Unread,
     Volume,
@@ -31,6 +34,7 @@ from cluster.facts import (
 from cluster.peers import NAMED_AT_MOST, WORTH_NAMING
 from cluster.series import Answer, Round, Series
 from cluster.settings import ClusterSettings
+from cluster.ways import narrowed
 from sandbox.faults import Fault, How
 from sandbox.lines import Act, Moment
 from sandbox.model import Away, Denied, Model
@@ -84,7 +88,11 @@ class SimCluster:
             Topic.STORAGES: lambda now, _: self._of_every_node(now, model.storages),
             Topic.TASKS: lambda now, _: self._of_every_node(now, model.running_tasks),
             Topic.BACKUPS: self._backups,
-            Topic.MOVES: lambda now, node: model.moves(now, node),
+            Topic.MOVES: self._moves,
+            Topic.SERVING: self._serving,
+            Topic.RULES: lambda now, _: model.rules(now),
+            Topic.CEPH: self._ceph,
+            Topic.REPLICATION: self._replication,
         }
 
     @property
@@ -134,7 +142,7 @@ class SimCluster:
 
     def move_options(self, guest: Guest) -> Move:
         with self._api() as now:
-            return self._model.move(now, guest.id)
+            return narrowed(self._model.move(now, guest.id), self._model.replication(now))
 
     def ask_api(self, node: str) -> None:
         with _told():
@@ -156,6 +164,10 @@ class SimCluster:
         with self._api() as now:
             return self._model.guest(now, guest.id).onboot
 
+    def ha_request(self, guest: Guest) -> str:
+        with self._api() as now:
+            return self._model.guest(now, guest.id).wanted
+
     def unit(self, node: str, unit: str) -> UnitState:
         with _told():
             return self._model.unit(self._clock(), node, unit)
@@ -172,6 +184,12 @@ class SimCluster:
 
     def set_onboot(self, guest: Guest, on: bool) -> None:
         self._act("set_onboot", str(guest.id), lambda now: self._model.set_onboot(now, guest.id, on))
+
+    def replicate(self, job: ReplicationJob) -> None:
+        self._act("replicate", job.id, lambda now: self._model.replicate(now, job.id))
+
+    def ceph_flag(self, flag: str, on: bool) -> None:
+        self._act("ceph_flag", flag, lambda now: self._model.ceph_flag(now, flag, on))
 
     def maintenance(self, node: str, on: bool) -> None:
         def ask(now: float) -> None:
@@ -234,7 +252,7 @@ class SimCluster:
             self._model.lost_word(str(nobody))  # there is nobody left to answer; the record keeps it
 
     def _needs_api(self, verb: str, now: float) -> None:
-        if verb in ("migrate", "shutdown", "start", "set_onboot"):
+        if verb in ("migrate", "shutdown", "start", "set_onboot", "replicate", "ceph_flag"):
             self._entry(now)
 
     def _entry(self, now: float) -> None:
@@ -262,7 +280,7 @@ class SimCluster:
         may have passed."""
         now = self._clock()
         self._model.advance(now)
-        self._stamp = (self._model.version, self._model.gluster.counts())
+        self._stamp = (self._model.version, (*self._model.gluster.counts(), *self._model.ceph.counts()))
         return now
 
     def _topic(self, topic: Topic, node: str, now: float) -> Reading[Any]:
@@ -293,6 +311,37 @@ class SimCluster:
             if name != avoid:
                 self._model.need_api(now, name)
         return self._model.backups(now)
+
+    def _moves(self, now: float, node: str) -> tuple[Move, ...]:
+        jobs = self._model.replication(now)
+        return tuple(narrowed(move, jobs) for move in self._model.moves(now, node))
+
+    def _serving(self, now: float, _: str) -> tuple[Serving, ...]:
+        return tuple(
+            self._model.serving(now, member) for group in self._settings.groups for member in sorted(group.health)
+        )
+
+    def _ceph(self, now: float, avoid: str) -> Ceph | None:
+        """From the first node that has it; a silent one may have it."""
+        silent: Away | None = None
+        for name in self._settings.nodes:
+            if name != avoid:
+                try:
+                    return self._model.ceph_status(now, name)
+                except Denied:
+                    continue
+                except Away as away:
+                    silent = silent or away
+        if silent:
+            raise silent
+        return None
+
+    def _replication(self, now: float, _: str) -> tuple[ReplicationJob, ...]:
+        """Every node is asked, if there is any job."""
+        jobs = self._model.replication(now)
+        for name in self._settings.nodes if jobs else ():
+            self._model.need_api(now, name)
+        return jobs
 
     def _of_every_node(self, now: float, ask: Callable[[float, str], tuple[T, ...]]) -> tuple[T, ...]:
         rows: list[T] = []

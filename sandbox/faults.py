@@ -29,6 +29,9 @@ class Kind(StrEnum):
     GUEST_STOPS = "guest-stops"  # once: `guest` stops by itself
     BACKUP_RUNNING = "backup-running"  # a vzdump of `guest`, which is locked meanwhile
     BACKUPS_GONE = "backups-gone"  # once: there is no backup of `guest` (0: of any) any more
+    NOT_SERVING = "not-serving"  # `guest` runs on, and its health probe fails
+    PROBE_SILENT = "probe-silent"  # the health probe of `guest` cannot be asked
+    REPLICATION_FAILS = "replication-fails"  # no job of `guest` comes to an end: `text`
     # nodes
     STAYS_DOWN = "stays-down"  # `node` does not come back from a reboot before this ends
     OLD_KERNEL = "old-kernel"  # `node` comes back with the kernel it had
@@ -69,6 +72,10 @@ class Kind(StrEnum):
     ARCHIVE_BAD = "archive-bad"  # a restore from a backup of `guest` breaks off half way, `times` times
     STORAGE_FULL = "storage-full"  # storage `text` has `amount` GiB left
     HA_ERROR = "ha-error"  # once: the HA manager gave `guest` up: it is stopped, and every request is ignored
+    # Ceph
+    CEPH_STUCK = "ceph-stuck"  # no placement group recovers
+    CEPH_WARNS = "ceph-warns"  # it reports the health check `text` ("MON_CLOCK_SKEW")
+    CEPH_FLAGGED = "ceph-flagged"  # somebody sets the flag `text` ("noscrub"); the end of this unsets it
     # the line between bot and node
     LINE = "line"  # the `times`-th call of the verb `text` on `node` or `guest` goes wrong: see `how`
 

@@ -273,6 +273,9 @@ class Invariants:
         for node, mode in self.night.model.ha_manager.modes.items():
             if mode.asked and mode.by == US and not _says(said, node, "maintenance mode"):
                 yield f"left behind without a word: {node} is in maintenance mode"
+        for flag, by in self.night.model.ceph.by.items():
+            if by == US and not _says(said, flag, "set"):
+                yield f"left behind without a word: {flag} is set on Ceph"
         for guest in sorted({act.args[0].id for act in self.night.sent if act.verb in ("shutdown", "set_onboot")}):
             vm = self.night.model.guests.all[guest]
             if not vm.running and vm.stopped_by == US and not _says(said, str(guest), "shut down"):

@@ -112,7 +112,18 @@ def _fault(rng: Random) -> Fault:
     )
 
 
-KINDS = [kind for kind in Kind if kind not in RESCUE]
+ELSEWHERE = frozenset(
+    {
+        Kind.NOT_SERVING,
+        Kind.PROBE_SILENT,
+        Kind.REPLICATION_FAILS,
+        Kind.CEPH_STUCK,
+        Kind.CEPH_WARNS,
+        Kind.CEPH_FLAGGED,
+    }
+)
+"""Faults of what these clusters do not have: health probes, Ceph, ZFS replication."""
+KINDS = [kind for kind in Kind if kind not in ELSEWHERE | RESCUE]
 OF_GUESTS = frozenset(list(Kind)[: list(Kind).index(Kind.STAYS_DOWN)])
 MOMENTS = ("maintenance-on", "maintenance-reached", "upgrade", "upgraded", "reboot", "dark", "booted", "bricks-up")
 

@@ -267,7 +267,7 @@ def _stamp(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%a %H:%M:%S")
 
 
-ACTS = ("migrate", "shutdown", "start", "set_onboot", "maintenance", "upgrade", "reboot")
+ACTS = ("migrate", "shutdown", "start", "set_onboot", "maintenance", "upgrade", "reboot", "replicate", "ceph_flag")
 RESCUE_ACTS = (
     *("stop", "detach", "unplug", "restore", "back_up"),
     *("delete", "unlock", "ha_state", "choose", "power_cycle"),

@@ -55,6 +55,10 @@ class Faces:
         self.directory = directory
         self.faults = Faults()
         self.acl = Acl()
+        if model.spec.ceph:
+            self.acl.give("/", "Sys.Modify")
+        if model.spec.replicas:
+            self.acl.give("/vms", "VM.Replicate")
         self.names = tuple(model.machines.all)
         self._clock = clock
         self._authority = Authority(directory, time.time())

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sandbox.answers import backups, cluster, guests, ha, nodes, storage, tasks
+from sandbox.answers import backups, ceph, cluster, guests, ha, nodes, replication, storage, tasks
 from sandbox.answers.ask import Ask
 from sandbox.lines import Acts, Gone
 from sandbox.model import Away, Denied, Model
@@ -18,10 +18,12 @@ from sandbox.pve_contract import Acl, Method, PveError
 
 ANSWERS: Mapping[str, Callable[[Ask], Any]] = {
     **backups.ANSWERS,
+    **ceph.ANSWERS,
     **cluster.ANSWERS,
     **guests.ANSWERS,
     **ha.ANSWERS,
     **nodes.ANSWERS,
+    **replication.ANSWERS,
     **storage.ANSWERS,
     **tasks.ANSWERS,
 }
@@ -68,6 +70,10 @@ class Answers:
 def _named(method: Method, values: Mapping[str, Any]) -> tuple[str, str]:
     """An act's verb as `cluster.api` has it, and the guest or node that it is about."""
     word = method.path.rsplit("/", 1)[1]
+    if "flag" in values:
+        return "ceph_flag", str(values["flag"])
+    if word == "schedule_now":
+        return "replicate", str(values["id"])
     gone = str(values.get("delete", ""))
     if word == "config" and gone not in ("", "onboot"):
         verb = "unplug" if gone.startswith("net") else "detach"

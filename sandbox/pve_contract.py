@@ -215,6 +215,10 @@ class Acl:
             path = path.rsplit("/", 1)[0] or "/"
         return self.entries[path]
 
+    def give(self, path: str, privilege: str) -> None:
+        """There, besides what it has; an entry that lies deeper keeps what it has."""
+        self.entries = {**self.entries, path: self.at(path) | {privilege}}
+
     def take(self, privilege: str) -> None:
         """Nowhere any more."""
         self.entries = {path: held - {privilege} for path, held in self.entries.items()}

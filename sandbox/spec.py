@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 from base.settings import seconds
-from cluster.settings import GuestGroup
+from cluster.guest_settings import GuestGroup
 from workflows.settings import ManagedCluster
 
 GIB = 1 << 30
@@ -90,6 +90,37 @@ class StorageSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class CephSpec:
+    """`nodes`: those with a monitor and OSDs; () = every node. Every placement group has a copy on each of them."""
+
+    nodes: tuple[str, ...] = ()
+    osds: int = 2  # of each node
+    pgs: int = 128
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSpec:
+    """A job of ZFS replication. `age`: how long ago it ran when the night begins; `every`: its schedule."""
+
+    guest: int
+    target: str
+    age: float = 300.0
+    every: float = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSpec:
+    """A rule of the HA manager: `apart` keeps its resources ("vm:101") on different nodes; else `nodes` alone may have
+    them, where it is `strict`."""
+
+    name: str
+    resources: tuple[str, ...]
+    apart: bool = True
+    nodes: tuple[str, ...] = ()
+    strict: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class BackupSpec:
     """`age`: how old it is when the night begins."""
 
@@ -134,6 +165,11 @@ class Timings:
     heal_climb: float = 0.0  # part of the heal (0..1) in which the count still climbs
     entries_s: float = 0.2  # entries that a brick misses for each second away, beside one for each image in use
     spread: float = 0.0  # every duration varies by up to this part of itself (0.25: a quarter), from the seed
+    copy_gib: float = 8.0  # a local disk that moves along, for each GiB of the guest's memory: disks have no size here
+    serve: float = 0.0  # from a guest's start until its health probe passes
+    replicate: float = 20.0  # one run of a replication job
+    osd_out: float = 600.0  # an OSD that is down so long is marked out, unless noout is set
+    recover: float = 60.0  # until the placement groups are clean again, after their OSDs are back
     eio_kills: float = 3.0  # from the first failed write to the guest's end (2017: hours)
 
 
@@ -149,6 +185,9 @@ class ClusterSpec:
     groups: tuple[GuestGroup, ...] = ()
     backups: tuple[BackupSpec, ...] = ()
     storages: tuple[StorageSpec, ...] = ()
+    ceph: CephSpec | None = None
+    replicas: tuple[ReplicaSpec, ...] = ()
+    rules: tuple[RuleSpec, ...] = ()
     qdevice_votes: int = 0
     helper_checksum: str = "sandbox-helper"
     timings: Timings = Timings()
@@ -205,7 +244,7 @@ def settings_section(spec: ClusterSpec) -> dict[str, Any]:
         "name": spec.name,
         "channel": "C0LAB",
         "gluster": {"volumes": [volume.name for volume in spec.volumes], "enabled": bool(spec.volumes)},
-        "groups": [group.model_dump() for group in spec.groups],
+        "groups": [group.model_dump(exclude_defaults=True) for group in spec.groups],
         "people": {"operators": ["U0ALICE", "U0BOB"], "approvers": ["U0CAROL"]},
     }
     return {**section, **spec.settings}
@@ -272,5 +311,8 @@ _PARTS: Mapping[str, Callable[[Any], Any]] = {
     "groups": lambda rows: tuple(GuestGroup(**row) for row in rows),
     "backups": _rows(BackupSpec),
     "storages": _rows(StorageSpec),
+    "ceph": lambda row: _one(CephSpec, row or {}),
+    "replicas": _rows(ReplicaSpec),
+    "rules": _rows(RuleSpec),
     "timings": lambda row: Timings(**{k: in_seconds(v) for k, v in _known(Timings, row, "timings").items()}),
 }

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from cluster.facts import Machines, Read, Reading, Unread
+from cluster.guest_settings import CannotMove
+from cluster.ways import way_out
 from cluster.world import ApprovalSeen
 from store.api import Store, VoteRow
 from workflows.roles import why_not_approve
@@ -121,6 +123,7 @@ def bound_now(
     installed: bool,
     stopped: Iterable[int],
     overrides: Iterable[str],
+    policy: CannotMove,
 ) -> Present:
     """The approval's contents as they are now. Packages are compared until they are installed; a guest that this run
     has stopped already counts as one that is to be stopped."""
@@ -135,16 +138,17 @@ def bound_now(
         packages = "" if machines.packages.value.empty else machines.packages.value.checksum
     if not target:
         return Present(None, f"{node} does not tell which kernel would boot next")
-    stops = tuple(sorted({*stopped, *(stops_on(machines, node) if not installed else approved.stops)}))
+    stops = tuple(sorted({*stopped, *(stops_on(machines, node, policy) if not installed else approved.stops)}))
     return Present(Bound(status.value.boot_id, target, packages, stops, tuple(sorted(overrides))))
 
 
-def stops_on(machines: Machines, node: str) -> tuple[int, ...]:
-    """Running guests of the node that have nowhere to go."""
+def stops_on(machines: Machines, node: str, policy: CannotMove) -> tuple[int, ...]:
+    """Running guests of the node that have nowhere to go, or are to be shut down by the settings."""
     if not isinstance(machines.guests, Read) or not isinstance(machines.moves, Read):
         return ()
-    running = {g.id for g in machines.guests.value if g.node == node and g.running and not g.template}
-    return tuple(sorted(m.guest for m in machines.moves.value if m.guest in running and not m.allowed))
+    running = {g.id: g for g in machines.guests.value if g.node == node and g.running and not g.template}
+    moves = [move for move in machines.moves.value if move.guest in running]
+    return tuple(sorted(m.guest for m in moves if not way_out(policy, running[m.guest], m).moves))
 
 
 def difference(then: Bound, now: Bound) -> str:

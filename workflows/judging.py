@@ -118,6 +118,7 @@ def _approval(
         installed=own.packages_installed,
         stopped=own.stopped,
         overrides=waived,
+        policy=site.managed.cannot_move,
     )
     return seen_now(site, run_id, approval.key, starter, approval.bound, present, approval.expires_at)
 

@@ -220,13 +220,11 @@ def maintenance_on(node: str, gates: str) -> Saying:
     return _note(f"🚧 {node}: maintenance mode is on ({gates}). Next: drain.")
 
 
-def moving(node: str, guest: int, name: str, target: str, how: str) -> Saying:
+def moving(node: str, guest: int, name: str, target: str, how: str, beside: Sequence[str] = ()) -> Saying:
+    """`beside`: members of its guest groups that run on the target already."""
     by = ", moved by HA" if how == "ha" else ""
-    return _note(f"🚚 {node}: guest {guest} ({host(name)}) moves to {target}{by}.")
-
-
-def stopping(node: str, guest: int, name: str) -> Saying:
-    return _note(f"⏹️ {node}: guest {guest} ({host(name)}) cannot move; it is shut down until the storage has healed.")
+    near = f", beside {host(some(beside))}: no other node takes it" if beside else ""
+    return _note(f"🚚 {node}: guest {guest} ({host(name)}) moves to {target}{by}{near}.")
 
 
 def drained(node: str, moved: Mapping[str, str], by_ha: Sequence[int], stopped: Sequence[int]) -> Saying:

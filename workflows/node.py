@@ -10,14 +10,19 @@ from typing import Any
 
 from cluster.api import ClusterError, Refused, Uncertain
 from cluster.facts import Machines, NodeStatus, Read, Topic
+from cluster.guest_settings import CannotMove
 from cluster.world import GatePhase
 from engine.port import Look, Waiting
 from workflows import messages
 from workflows.approvals import Bound, Need, stops_on
-from workflows.drain import Journey, bring_back, drain, start_again
+from workflows.ceph import noout_off, noout_on
+from workflows.drain import bring_back, drain
+from workflows.journey import Journey
 from workflows.orders import overrides
 from workflows.phases import Phase
 from workflows.putback import STILL_UP_S, await_release, in_mode, putting_back
+from workflows.replication import catch_up, replicated
+from workflows.stopping import park, start_again
 from workflows.storage import healed
 from workflows.wheel import Approval, Wheel
 
@@ -48,15 +53,20 @@ def walk_node(w: Wheel, *, force_reboot: bool) -> str:
     walk = Walk(w, force_reboot, need, Journey())
     with putting_back(w, walk.journey):
         ask(walk)
+        park(w, walk.journey, _ask_again(walk))
         maintenance_on(walk)
+        replicated(w)
         drain(w, walk.journey)
         if walk.need.packages:
             upgrade(walk)
             healed(w, "upgrade")
         if walk.need.reboot:
+            has_ceph = noout_on(w)
             reboot(walk)
             prove(walk)
             healed(w, "reboot")
+            if has_ceph:
+                noout_off(w)
         release(walk)
         bring_back(w, walk.journey)
     w.say(Phase.RETURN, "done", lambda: messages.node_done(w.node, w.site.clock() - began))
@@ -77,13 +87,14 @@ def look(w: Wheel, force_reboot: bool) -> Need:
 
     def read() -> Any:
         machines = w.site.cluster.survey(topics, w.node)
-        need = need_of(machines, w.node, force=force_reboot, installed=w.own.packages_installed)
+        policy = w.site.managed.cannot_move
+        need = need_of(machines, w.node, policy, force=force_reboot, installed=w.own.packages_installed)
         return need if isinstance(need, Waiting) else need.plain()
 
     return Need.of(w.read(Phase.LOOK, read, f"reading what {w.node} needs"))
 
 
-def need_of(machines: Machines, node: str, *, force: bool, installed: bool) -> Need | Waiting:
+def need_of(machines: Machines, node: str, policy: CannotMove, *, force: bool, installed: bool) -> Need | Waiting:
     """From one survey (NODES, PACKAGES, GUESTS, MOVES); Waiting names what could not be read."""
     status, plan, guests = machines.nodes.get(node), machines.packages, machines.guests
     if not isinstance(status, Read):
@@ -95,7 +106,7 @@ def need_of(machines: Machines, node: str, *, force: bool, installed: bool) -> N
     if not status.value.boot_kernel:
         return Waiting(f"{node} does not tell which kernel would boot next")
     running = {g.id for g in guests.value if g.node == node and g.running and not g.template}
-    stops = stops_on(machines, node)
+    stops = stops_on(machines, node, policy)
     upgrades = () if installed else plan.value.upgrades
     target = (plan.value.new_kernel if upgrades else "") or status.value.boot_kernel
     return Need(
@@ -396,6 +407,7 @@ def release(walk: Walk) -> None:
         why=f"{w.node} to rejoin",
         who="its services, by starting",
     )
+    catch_up(w)
     done = w.gated(Phase.RELEASE, GatePhase.HEALED, lambda *_: w.site.cluster.maintenance(w.node, False))
     await_release(w, Phase.RELEASE)
     w.owns(maintenance=frozenset())

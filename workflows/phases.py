@@ -22,6 +22,8 @@ class Phase(StrEnum):
     UPGRADE = "upgrade"  # apt-get dist-upgrade, which may stop the bricks by itself
     BRICKS = "bricks"  # every brick is connected again
     HEAL = "heal"  # the storage heals
+    REPLICATION = "replication"  # ZFS replication runs, before guests move and after the node is back
+    CEPH = "ceph"  # noout on before the reboot, and off when all is clean again
     REBOOT = "reboot"  # the guarded reboot
     PROOF = "proof"  # another boot id, the expected kernel
     REJOIN = "rejoin"  # quorum, services, storages, and the heal gate once more
@@ -62,6 +64,8 @@ STATES = {
     Phase.UPGRADE: "upgrading",
     Phase.BRICKS: "healing",
     Phase.HEAL: "healing",
+    Phase.REPLICATION: "replicating",
+    Phase.CEPH: "healing",
     Phase.REBOOT: "rebooting",
     Phase.PROOF: "rebooting",
     Phase.REJOIN: "rejoining",

@@ -145,6 +145,8 @@ def _left(nodes: Sequence[str], entries: Sequence[Entry]) -> Iterator[str]:
         off = {key_of(node, Phase.RELEASE), key_of(node, Phase.PUT_BACK)} & did
         if on and not off:
             yield f"{node} is in maintenance mode"
+        if key_of(node, Phase.CEPH, "noout") in did and key_of(node, Phase.CEPH, "back") not in did:
+            yield "noout is set on Ceph"
         stopped = {k.split(".")[2] for k in did if k.startswith(f"{node}.{Phase.STOP}.") and k.endswith(".onboot")}
         started = {k.split(".")[2] for k in did if k.startswith(f"{node}.{Phase.RETURN}.") and k.endswith(".start")}
         yield from (f"guest {guest} is shut down" for guest in sorted(stopped - started))

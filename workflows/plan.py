@@ -71,7 +71,7 @@ def describe(site: Site, nodes: Sequence[str] = (), force: bool = False) -> str:
 def describe_node(site: Site, node: str, force: bool) -> str:
     """A paragraph a node: what it needs, and every gate that is not open."""
     machines = site.cluster.survey(frozenset({Topic.NODES, Topic.PACKAGES, Topic.GUESTS, Topic.MOVES}), node)
-    need = need_of(machines, node, force=force, installed=False)
+    need = need_of(machines, node, site.managed.cannot_move, force=force, installed=False)
     if isinstance(need, Waiting):
         return f"{node}: {need.seen}"
     if need.nothing:

@@ -15,8 +15,10 @@ from cluster.world import GatePhase
 from engine.port import Look, Waiting
 from workflows import messages
 from workflows.approvals import listed
-from workflows.drain import Journey, start_again
+from workflows.ceph import noout_off
+from workflows.journey import Journey
 from workflows.phases import Phase
+from workflows.stopping import start_again
 from workflows.storage import healed
 from workflows.wheel import Aborted, GaveUp, Halt, Mode, Wheel
 
@@ -61,6 +63,11 @@ def _put_back(w: Wheel, journey: Journey, halt: Halt) -> None:
             done.append(f"guests {listed(sorted(journey.stopped))} run again")
         elif w.own.stopped:
             left.append(f"guests {listed(sorted(w.own.stopped))} are shut down, onboot is off")
+    if w.own.flags:
+        if ended and _tried(left, lambda: noout_off(w)):
+            done.append("noout is off")
+        else:
+            left.append("noout is still set on Ceph: `ceph osd unset noout` when all OSDs are up")
     why_not = "" if whole else "the storage is not healed" if ended else "what was begun has not ended"
     _maintenance_off(w, why_not, done, left)
     if journey.moved:

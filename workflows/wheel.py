@@ -162,6 +162,7 @@ class Wheel:
         *,
         found: Callable[[str], Any] = nothing,
         ask_again: Callable[[str], None] | None = None,
+        detail: str = "",
     ) -> Any:
         """An act behind gates: read in this order, machines, people, then the node's own guard inside `fn`.
 
@@ -180,7 +181,7 @@ class Wheel:
             if ask_again:
                 ask_again(why)
 
-        return self.judged(self.key(phase), lambda: self.judge(moment), fn, shut, found)
+        return self.judged(self.key(phase, detail), lambda: self.judge(moment), fn, shut, found)
 
     def judged(
         self,

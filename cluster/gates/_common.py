@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeVar
 
-from cluster.facts import Guest, NodeStatus, Read, Reading, StorageRow, Unread
-from cluster.settings import GuestGroup
+from cluster import ways
+from cluster.facts import Guest, NodeStatus, Read, Reading, Serving, StorageRow, Unread
+from cluster.guest_settings import GuestGroup
 from cluster.world import GatePhase, Unknown, Verdict, World
 
 T = TypeVar("T")
@@ -105,6 +106,19 @@ def members_up(world: World, group: GuestGroup) -> list[Guest]:
     there = online(world)
     guests = value(world.machines.guests)
     return [g for g in guests if g.id in group.guests and g.running and g.ha not in ILL and g.node in there]
+
+
+def serving(world: World, group: GuestGroup) -> list[Guest]:
+    """Members that are up, and whose health probe passed where they have one: unknown is not serving."""
+    return [guest for guest in members_up(world, group) if not why_not_serving(world, group, guest.id)]
+
+
+def why_not_serving(world: World, group: GuestGroup, member: int) -> str:
+    """What the member's health probe found wrong, in words; "" if it passed or there is none."""
+    if member not in group.health:
+        return ""
+    rows: tuple[Serving, ...] = value(world.machines.serving)
+    return ways.why_not_serving(rows, group, member)
 
 
 # ---- storages ----------------------------------------------------------------------------------------------------

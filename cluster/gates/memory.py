@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from cluster.facts import Guest, Topic
 from cluster.gates._common import EMPTYING, MIB, MINUTES_S, elsewhere, gib, listed, named, runs_on, value
 from cluster.settings import ClusterSettings
+from cluster.ways import way_out
 from cluster.world import Blocked, Gate, GatePhase, Passed, Unknown, Verdict, World
 
 
@@ -46,9 +47,10 @@ def _allowed(world: World) -> Mapping[int, tuple[str, ...]]:
 
 
 def _movers(world: World, node: str) -> list[Guest]:
-    """Those that PVE lets go nowhere are shut down or refused by the gate `movable`; they need no place."""
-    allowed = _allowed(world)
-    movers = [guest for guest in runs_on(world, node) if allowed.get(guest.id)]
+    """Those that go nowhere, or are to stay, are shut down or refused by the gate `movable`; they need no place."""
+    moves, policy = {move.guest: move for move in value(world.machines.moves)}, world.settings.cannot_move
+    guests = [guest for guest in runs_on(world, node) if guest.id in moves]
+    movers = [guest for guest in guests if way_out(policy, guest, moves[guest.id]).moves]
     return sorted(movers, key=lambda guest: -guest.memory)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from cluster.facts import Guest, Move, Topic
+from cluster.facts import Guest, Topic
 from cluster.gates._common import EMPTYING, MINUTES_S, elsewhere, listed, named, runs_on, value
+from cluster.ways import WayOut, way_out
 from cluster.world import Blocked, Gate, GatePhase, Passed, Unknown, Verdict, World
+
+Ways = list[tuple[Guest, WayOut]]
 
 
 def check(world: World, node: str, phase: GatePhase, now: float) -> Verdict:
@@ -12,22 +15,33 @@ def check(world: World, node: str, phase: GatePhase, now: float) -> Verdict:
     guests = runs_on(world, node)
     if silent := [named(guest) for guest in guests if guest.id not in moves]:
         return Unknown(f"Proxmox VE did not say whether {listed(silent)} can move")
-    targets = elsewhere(world, node)
-    stuck = [guest for guest in guests if not targets & frozenset(moves[guest.id].allowed)]
-    evidence = {"guests": [guest.id for guest in guests], "stuck": [guest.id for guest in stuck]}
-    if not stuck:
-        return Passed(evidence)
-    if world.settings.cannot_move == "shutdown":
-        return Passed(evidence, f"stays down for the reboot: {listed(map(named, stuck))}")
-    why = listed((_why(guest, moves[guest.id]) for guest in stuck), 3)
-    hint = f"move it by hand (`qm migrate {stuck[0].id} NODE`), or set `cannot_move: shutdown` in the settings"
-    return Blocked(f"{len(stuck)} of {len(guests)} guests cannot leave {node}: {why}", evidence, hint)
+    policy, targets = world.settings.cannot_move, elsewhere(world, node)
+    ways = [(guest, way_out(policy, guest, moves[guest.id], targets)) for guest in guests]
+    evidence = {"guests": [guest.id for guest in guests], "ways": {str(guest.id): way.way for guest, way in ways}}
+    refused = [(guest, way) for guest, way in ways if way.way == "refuse"]
+    if not refused:
+        return Passed(evidence, _note(ways))
+    reason = f"{len(refused)} of {len(guests)} guests cannot leave {node}: {listed(_why(*one) for one in refused)}"
+    first = refused[0][0]
+    hint = f"move it by hand (`{_tool(first)} migrate {first.id} NODE`), or let it stay down: `cannot_move: shutdown`"
+    return Blocked(reason, evidence, f"{hint} in the settings, for all or for guest {first.id} alone")
 
 
-def _why(guest: Guest, move: Move) -> str:
-    local = [*move.local_disks, *move.local_devices]
-    reasons = [f"{node}: {why}" for node, why in move.why_not.items()] + ([f"local {listed(local)}"] if local else [])
-    return f"{named(guest)} ({listed(reasons, 2) or 'no node is allowed'})"
+def _note(ways: Ways) -> str:
+    """Who goes down for it, and for how long."""
+    down = [_why(guest, way) for guest, way in ways if way.way == "shutdown"]
+    again = [named(guest) for guest, way in ways if way.moves and guest.kind == "lxc"]
+    notes = [f"stays down for the reboot: {listed(down)}"] if down else []
+    notes += [f"restarts on another node, for a container cannot move live: {listed(again)}"] if again else []
+    return "; ".join(notes)
+
+
+def _why(guest: Guest, way: WayOut) -> str:
+    return f"{named(guest)} ({way.why})"
+
+
+def _tool(guest: Guest) -> str:
+    return "pct" if guest.kind == "lxc" else "qm"
 
 
 GATE = Gate(

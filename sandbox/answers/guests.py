@@ -130,7 +130,7 @@ def agent_ping(ask: Ask) -> Row:
     vm = ask.vm()
     if not vm.spec.agent:
         raise Denied("No QEMU guest agent configured")
-    if not vm.healthy:
+    if not ask.model.serving(ask.now, vm.id).serves:
         raise Denied("QEMU guest agent is not running")
     return {"result": {}}
 

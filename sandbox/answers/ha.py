@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from cluster.facts import HaRule
 from sandbox.answers.ask import Ask, Row
 from sandbox.model.guests import Vm
 
@@ -41,7 +42,7 @@ def _service_row(vm: Vm) -> Row:
         "node": vm.node,
         "state": vm.ha,
         "crm_state": vm.ha,
-        "request_state": "started" if vm.ha == "started" else vm.ha,
+        "request_state": vm.wanted,
         "status": f"{vm.node} ({vm.ha})",
     }
 
@@ -72,13 +73,21 @@ def ha_resources(ask: Ask) -> list[Row]:
     return [{"sid": sid(vm), "type": sid(vm)[:2]} for vm in ask.model.guests.all.values() if vm.ha]
 
 
-def no_rows(_: Ask) -> list[Row]:
-    return []
+def rules(ask: Ask) -> list[Row]:
+    """Lists are text; a rule that is on has no `disable`."""
+    return [_rule(rule) for rule in ask.model.rules(ask.now) if ask.values.get("type") in (None, rule.kind)]
+
+
+def _rule(rule: HaRule) -> Row:
+    row = {"rule": rule.name, "type": rule.kind, "resources": ",".join(sorted(rule.resources))}
+    if rule.apart:
+        return row | {"affinity": "negative"}
+    return row | {"nodes": ",".join(sorted(rule.nodes)), "strict": int(rule.strict)}
 
 
 ANSWERS: Mapping[str, Callable[[Ask], Any]] = {
     "GET /cluster/ha/status/current": ha_current,
     "GET /cluster/ha/status/manager_status": manager_status,
     "GET /cluster/ha/resources": ha_resources,
-    "GET /cluster/ha/rules": no_rows,
+    "GET /cluster/ha/rules": rules,
 }

@@ -69,6 +69,8 @@ class What(StrEnum):
     POWER_CYCLED = "power-cycled"
     OVERCOMMITTED = "overcommitted"  # `node` runs guests with more memory than it has
     ONBOOT = "onboot"  # `text`: "on" or "off"
+    CEPH_FLAG = "ceph-flag"  # `text`: "noout on", "noout off"
+    OSDS_OUT = "osds-out"  # down for too long without noout: data moves
     REFUSED = "refused"  # the node helper said no; `text` is why
     UNHEARD = "unheard"  # an answer, `text`, to a command whose line had broken
     FAULT = "fault"  # one of the scenario's faults began

@@ -40,6 +40,8 @@ def _begins(model: Model) -> dict[Kind, Effect]:
         Kind.SHD_DOWN: lambda _: gluster.reconsider(),
         Kind.SPLIT_BRAIN: lambda fault: gluster.tear(fault.volume, fault.guest),
         Kind.BRICK_DOWN: lambda fault: gluster.stop_bricks(fault.node),
+        Kind.CEPH_STUCK: lambda _: model.ceph.reconsider(),
+        Kind.CEPH_FLAGGED: lambda fault: model.ceph.flag(fault.text or "noscrub", True, SOMEBODY),
         Kind.BRICK_WIPED: lambda fault: gluster.wipe(fault.node, fault.amount or MANY),
     }
 
@@ -56,6 +58,8 @@ def _ends(model: Model) -> dict[Kind, Effect]:
         Kind.SHD_DOWN: lambda _: gluster.reconsider(),
         Kind.SPLIT_BRAIN: lambda fault: gluster.mend(fault.volume),
         Kind.BRICK_DOWN: lambda fault: gluster.start_bricks(fault.node),
+        Kind.CEPH_STUCK: lambda _: model.ceph.reconsider(),
+        Kind.CEPH_FLAGGED: lambda fault: model.ceph.flag(fault.text or "noscrub", False, SOMEBODY),
     }
 
 

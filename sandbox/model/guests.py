@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
-from cluster.facts import Guest, Move
+from cluster.facts import Guest, Move, Serving
 from sandbox.faults import Kind
 from sandbox.model.core import HA, Core, Denied, What
 from sandbox.model.machines import Machines, Node, Power
@@ -21,8 +23,9 @@ QUEUED = 1.0
 @dataclass(slots=True)
 class Vm:
     """`status`: running or stopped. `shown`: what pvestatd published last. `home`: where the HA manager brings it back
-    to. `resume`: it starts again with its node. `died_at`: since when it is stuck on an I/O error. `disks`, `unused`:
-    slot -> volume id. `changes` of its configuration; `bare`: a failed restore left nothing of that."""
+    to; `asked`: what it is to make of the guest. `resume`: it starts again with its node. `died_at`: since when it is
+    stuck on an I/O error. `disks`, `unused`: slot -> volume id. `changes` of its configuration; `bare`: a failed
+    restore left nothing of that."""
 
     spec: GuestSpec
     node: str
@@ -36,6 +39,8 @@ class Vm:
     dying: bool = False
     died_at: float | None = None
     stopped_by: str = ""
+    started_at: float = -math.inf
+    asked: str = "started"
     moves: int = field(default=0)
     disks: dict[str, str] = field(default_factory=dict)
     unused: dict[str, str] = field(default_factory=dict)
@@ -61,6 +66,11 @@ class Vm:
         return min(self.disks.items(), default=("", ""))[1].partition(":")[0]
 
     @property
+    def wanted(self) -> str:
+        """What the HA manager was asked for; "" for a guest that is not under HA."""
+        return self.asked if self.ha else ""
+
+    @property
     def qmp(self) -> str:
         """QEMU's own word: a guest that got EIO is paused, though its process runs."""
         return "io-error" if self.running and self.died_at is not None else self.status
@@ -68,7 +78,7 @@ class Vm:
 
 class Guests:
     """`image_ok(guest, volume)`: can it be read and written?  `writes()`: told when the number of writers changed.
-    `open_to(node)`: does the HA manager put guests there?"""
+    `open_to(node)`: does the HA manager put guests there? `moved(guest, source, target)`: told of it."""
 
     def __init__(self, core: Core, trouble: Trouble, machines: Machines, tasks: Tasks) -> None:
         self.core, self.trouble, self.machines, self.tasks = core, trouble, machines, tasks
@@ -76,6 +86,7 @@ class Guests:
         self.image_ok: Callable[[int, str], bool] = lambda *_: True
         self.writes: Callable[[], None] = lambda: None
         self.open_to: Callable[[str], bool] = lambda _: True
+        self.moved: Callable[[int, str, str], None] = lambda *_: None
 
     # what can be seen -------------------------------------------------------------------------------------------
     def listing(self) -> tuple[Guest, ...]:
@@ -99,6 +110,17 @@ class Guests:
     def local(self, volid: str) -> bool:
         """It lies on a storage that only its node has."""
         return volid.partition(":")[0] in ("local", "local-lvm")
+
+    def serves(self, guest: int) -> Serving:
+        """What its health probe finds, whichever it is."""
+        vm = self.get(guest)
+        if self.trouble.has(Kind.PROBE_SILENT, str(guest)):
+            return Serving(guest, None, "its health probe could not be asked")
+        ill = self.trouble.has(Kind.NOT_SERVING, str(guest))
+        starting = self.core.now < vm.started_at + self.core.timings.serve
+        if vm.healthy and not ill and not starting:
+            return Serving(guest, True, "it answers")
+        return Serving(guest, False, (ill.text if ill else "") or "its health probe gets no answer")
 
     def get(self, guest: int) -> Vm:
         if guest not in self.all:
@@ -124,8 +146,8 @@ class Guests:
             vm.ha = "migrate"
             self.core.later(self.core.takes(self.core.timings.ha_queue), lambda: self.ha_move(vm, target))
             return self.tasks.start("hamigrate", vm.node, guest, user, QUEUED)
-        if self.stays(vm) or any(self.local(disk) for disk in vm.disks.values()):
-            raise Denied(f"can't migrate VM {guest}: {self.stays(vm) or 'it uses local disks'}")
+        if self.stays(vm):
+            raise Denied(f"can't migrate VM {guest}: {self.stays(vm)}")
         if not self.machines.all[target].online:
             raise Denied(f"target node {target} is offline", 595)
         return self._begin_move(vm, target, _kind(vm, "migrate"), user)
@@ -134,7 +156,7 @@ class Guests:
         vm = self.get(guest)
         self._may_act(vm)
         if vm.ha:
-            vm.ha = "request_stop"
+            vm.ha, vm.asked = "request_stop", "stopped"
         hangs = self.trouble.has(Kind.SHUTDOWN_HANGS, str(guest))
         lasts = timeout if hangs else self.core.takes(self.core.timings.shutdown)
         kind = "hastop" if vm.ha else _kind(vm, "shutdown")
@@ -143,6 +165,7 @@ class Guests:
     def start(self, guest: int, user: str) -> str:
         vm = self.get(guest)
         self._may_act(vm)
+        vm.asked = "started"
         kind = "hastart" if vm.ha else _kind(vm, "start")
         lasts = self.core.takes(self.core.timings.start)
         return self.tasks.start(kind, vm.node, guest, user, lasts, lambda: self._started(vm, user))
@@ -165,7 +188,7 @@ class Guests:
     def node_going_down(self, node: Node) -> None:
         """Published once more while they still run; then they are shut down, those under HA frozen."""
         for vm in self.on(node.name):
-            vm.shown, vm.resume = vm.qmp, vm.healthy and bool(vm.ha)
+            vm.shown, vm.resume = vm.qmp, vm.healthy and vm.wanted == "started"
 
     def node_dark(self, node: Node) -> None:
         for vm in self.on(node.name):
@@ -173,7 +196,7 @@ class Guests:
                 vm.shown, vm.resume = vm.qmp, False
             if vm.running:
                 self.stops(vm, node.down_by)
-            if vm.ha:
+            if vm.ha and vm.wanted != "stopped":
                 vm.ha = "freeze" if node.orderly else "fence"
         if not node.orderly:
             self.core.later(self.core.timings.ha_recover, lambda: self._recover(node))
@@ -182,7 +205,7 @@ class Guests:
         """`startall`: guests with onboot start at once, before any heal; frozen ones under HA likewise."""
         mine = [vm for vm in self.on(node.name) if not vm.running and not vm.spec.template]
         for vm in mine:
-            vm.ha = "started" if vm.ha else ""
+            vm.ha = vm.wanted
         starting = [vm for vm in mine if vm.resume or (vm.onboot and not vm.ha)]
         lasts = self.core.timings.start * (len(starting) + 1)
         self.tasks.start("startall", node.name, "", ROOT, lasts)
@@ -205,8 +228,16 @@ class Guests:
 
     def place(self, vm: Vm) -> str:
         """Where the HA manager would put it: the open node with the fewest guests; "" if there is none."""
-        names = [n for n in self.machines.all if n != vm.node and self.open_to(n)]
+        names = [n for n in self.machines.all if n != vm.node and self.open_to(n) and self._by_rules(vm, n)]
         return min(names, key=lambda name: (len(self.on(name)), name), default="")
+
+    def _by_rules(self, vm: Vm, node: str) -> bool:
+        """The HA manager's own rules: kept apart from a guest that is there, or bound to other nodes."""
+        sid = self._row(vm).sid
+        there = {self._row(other).sid for other in self.on(node) if other.ha and other.running}
+        mine = [rule for rule in self.core.spec.rules if sid in rule.resources]
+        crowded = any(rule.apart and there & set(rule.resources) for rule in mine)
+        return not crowded and all(rule.apart or not rule.strict or node in rule.nodes for rule in mine)
 
     def fenceable(self) -> list[str]:
         """Nodes that hold a watchdog because they run guests under HA."""
@@ -233,10 +264,21 @@ class Guests:
     def _begin_move(self, vm: Vm, target: str, kind: str, user: str) -> str:
         timings = self.core.timings
         vm.lock, vm.moves = "migrate", vm.moves + 1
-        lasts = self.core.takes(timings.migrate + timings.migrate_gib * vm.spec.memory / GIB)
-        return self.tasks.start(kind, vm.node, vm.id, user, lasts, lambda: self._moved(vm, target), lambda: _unlock(vm))
+        disks = 0.0 if vm.spec.volume else timings.copy_gib
+        lasts = self.core.takes(timings.migrate + (timings.migrate_gib + disks) * vm.spec.memory / GIB)
+        again = vm.spec.kind == "lxc" and vm.running
+        if again:
+            self.stops(vm, user)  # a container has no live migration
+        end = partial(self._moved, vm, target, again, user)
+        return self.tasks.start(kind, vm.node, vm.id, user, lasts, end, lambda: _unlock(vm))
 
-    def _moved(self, vm: Vm, target: str) -> str:
+    def _moved(self, vm: Vm, target: str, again: bool, user: str) -> str:
+        ended = self._arrives(vm, target)
+        if again:
+            self._started(vm, user)
+        return ended
+
+    def _arrives(self, vm: Vm, target: str) -> str:
         _unlock(vm)
         vm.ha = "started" if vm.ha and vm.running else vm.ha
         if self.trouble.take(Kind.MIGRATE_FAILS, str(vm.id)):
@@ -245,8 +287,9 @@ class Guests:
             return "OK"
         if self.machines.all[target].power is not Power.UP:
             return f"migration aborted: can't connect to {target}"
-        vm.node = target
+        source, vm.node = vm.node, target
         self.core.note(What.GUEST_MOVED, target, guest=vm.id)
+        self.moved(vm.id, source, target)
         self._weigh(target)
         return "OK"
 
@@ -264,6 +307,9 @@ class Guests:
             self.core.note(What.START_FAILED, vm.node, guest=vm.id)
             return "start failed: QEMU exited with code 1"
         vm.status, vm.died_at, vm.dying, vm.stopped_by = "running", None, False, ""
+        vm.started_at = self.core.now
+        if self.core.timings.serve:
+            self.core.later(self.core.timings.serve, lambda: None)  # its probe answers differently from then on
         vm.ha = "started" if vm.ha else ""
         self.core.note(What.GUEST_STARTED, vm.node, guest=vm.id, by=by)
         self._weigh(vm.node)
@@ -298,7 +344,7 @@ def _born(spec: GuestSpec) -> Vm:
     ha = "" if not spec.ha else "started" if spec.status == "running" else "stopped"
     slot = "rootfs" if spec.kind == "lxc" else "scsi0"
     image = f"{spec.volume}:{spec.id}/vm-{spec.id}-disk-0.raw" if spec.volume else f"local-lvm:vm-{spec.id}-disk-0"
-    return Vm(spec, spec.node, spec.status, spec.onboot, spec.lock, ha, disks={slot: image})
+    return Vm(spec, spec.node, spec.status, spec.onboot, spec.lock, ha, asked=ha or "started", disks={slot: image})
 
 
 def _unlock(vm: Vm) -> None:

@@ -14,13 +14,17 @@ from cluster.facts import (
     Backup,
     BrickHeal,
     Capacity,
+    Ceph,
     Guest,
     Ha,
+    HaRule,
     Membership,
     Move,
     NodeStatus,
     PackagePlan,
     Peer,
+    ReplicationJob,
+    Serving,
     StorageRow,
     TaskRow,
     Volume,
@@ -28,6 +32,7 @@ from cluster.facts import (
 )
 from sandbox.faults import Fault, Kind, faults_from
 from sandbox.model.archives import Archives
+from sandbox.model.ceph import CephState
 from sandbox.model.core import SOMEBODY, US, Away, Core, Denied, Event, What
 from sandbox.model.effects import wire_faults
 from sandbox.model.gluster import Gluster
@@ -35,6 +40,7 @@ from sandbox.model.guests import Guests, Vm
 from sandbox.model.ha import HaManager
 from sandbox.model.machines import Machines, Node, Power
 from sandbox.model.packages import Packages
+from sandbox.model.replicas import Replicas
 from sandbox.model.tasks import Task, Tasks
 from sandbox.model.trouble import Trouble
 from sandbox.spec import ClusterSpec
@@ -67,6 +73,8 @@ class Model:
         self.packages = Packages(core, self.trouble)
         self.gluster = Gluster(core, self.trouble, self.machines)
         self.archives = Archives(core, self.trouble, self.machines, self.guests, self.tasks, self.gluster)
+        self.ceph = CephState(core, self.trouble, self.machines)
+        self.replicas = Replicas(core, self.trouble, self.machines, self.guests)
         self._kept_services: dict[str, tuple[int, dict[str, str]]] = {}
         self._wire()
         self.trouble.plan(faults_from(faults))
@@ -177,11 +185,47 @@ class Model:
     def moves(self, now: float, node: str) -> tuple[Move, ...]:
         """PVE's answer for each guest of the node."""
         self.core.advance(now)
-        return tuple(self.guests.move(vm.id) for vm in self.guests.on(node) if not vm.spec.template)
+        return tuple(self.move(now, vm.id) for vm in self.guests.on(node) if not vm.spec.template)
 
     def move(self, now: float, guest: int) -> Move:
         self.core.advance(now)
         return self.guests.move(guest)
+
+    def serving(self, now: float, guest: int) -> Serving:
+        self.core.advance(now)
+        return self.guests.serves(guest)
+
+    def rules(self, now: float) -> tuple[HaRule, ...]:
+        self.core.advance(now)
+        return tuple(
+            HaRule(
+                rule.name,
+                "resource-affinity" if rule.apart else "node-affinity",
+                frozenset(rule.resources),
+                rule.apart,
+                frozenset(rule.nodes),
+                rule.strict and not rule.apart,
+            )
+            for rule in self.spec.rules
+        )
+
+    # ---- other storages ----------------------------------------------------------------------------------------
+    def ceph_status(self, now: float, node: str) -> Ceph:
+        """As the API of this node tells it. Raises Denied where there is none."""
+        self.need_api(now, node)
+        return self.ceph.status(node)
+
+    def ceph_flag(self, now: float, flag: str, on: bool, user: str = OUR_USER) -> None:
+        self.core.advance(now)
+        self.ceph.flag(flag, on, _who(user))
+
+    def replication(self, now: float) -> tuple[ReplicationJob, ...]:
+        self.core.advance(now)
+        return self.replicas.listing()
+
+    def replicate(self, now: float, job: str) -> None:
+        self.core.advance(now)
+        self.replicas.run_soon(job)
 
     def running_tasks(self, now: float, node: str) -> tuple[TaskRow, ...]:
         self.core.advance(now)
@@ -366,12 +410,13 @@ class Model:
         self.core.on_event = self.trouble.heard
         self.machines.going_down = self.guests.node_going_down
         self.machines.dark = self._node_dark
-        self.machines.booted = self.gluster.node_booted
+        self.machines.booted = self._node_booted
         self.machines.api_back = self._api_back
         self.machines.fence = self.guests.fenceable
         self.guests.image_ok = self.gluster.image_ok
         self.guests.writes = self.gluster.look
         self.guests.open_to = self.ha_manager.open_to
+        self.guests.moved = self.replicas.moved
         self.gluster.writing = self.guests.writing
         self.gluster.io_error = self.guests.io_error
         self.packages.restart_gluster = self.gluster.restart
@@ -388,6 +433,11 @@ class Model:
         self.packages.node_dark(node)
         self.guests.node_dark(node)
         self.gluster.node_dark(node)
+        self.ceph.node_dark(node)
+
+    def _node_booted(self, node: Node) -> None:
+        self.gluster.node_booted(node)
+        self.ceph.node_booted(node)
 
     def _api_back(self, node: Node) -> None:
         self.guests.api_back(node)

@@ -10,8 +10,8 @@ import pytest
 
 from cluster.api import Cluster, Refused, TaskState, Uncertain, Unreachable
 from cluster.facts import Guest, Read, Topic, Unread
+from cluster.guest_settings import GuestGroup
 from cluster.live import LiveCluster
-from cluster.settings import GuestGroup
 from sandbox.lines import Fault
 from tests.edges.facing import START, Night
 

@@ -17,6 +17,7 @@ from cluster.world import GatePhase
 from sandbox.model import Model
 from workflows import approvals, drain, judging, node, orders, putback, wheel
 from workflows.approvals import Present, Tally, tally
+from workflows.journey import Journey
 from workflows.judging import Judgement
 from workflows.wheel import Wheel
 
@@ -73,7 +74,7 @@ def abort_leaves_maintenance_mode(patch: pytest.MonkeyPatch) -> None:
 def order_is_read_beside_the_journal(patch: pytest.MonkeyPatch) -> None:
     """A shortcut that looks harmless: no need to drain while somebody wants a pause."""
 
-    def hasty(w: Wheel, journey: drain.Journey) -> None:
+    def hasty(w: Wheel, journey: Journey) -> None:
         if not orders.paused(w.site.store.orders(w.run.id)):
             drain.drain(w, journey)
 

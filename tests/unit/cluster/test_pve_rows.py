@@ -9,10 +9,11 @@ import pytest
 from cluster import pve
 from cluster.api import Refused, TaskRef, TaskState, Uncertain
 from cluster.facts import Guest, Member, Move
+from cluster.guest_settings import GuestGroup
 from cluster.helper import Votes
 from cluster.proxmox import TooOld
 from cluster.pve import Pve
-from cluster.settings import BackupSettings, GuestGroup
+from cluster.settings import BackupSettings
 from tests.unit.cluster.fakes import NODES, settings
 
 VOTES = Votes({"pve1": 1, "pve2": 2}, expected=3, quorum=2, qdevice=0)

@@ -76,9 +76,9 @@ def test_two_must_run_and_only_one_would() -> None:
     assert_blocked(verdict("last-member", world), reason)
 
 
-def test_both_routers_on_one_node_may_leave_it_alive_but_it_is_said() -> None:
+def test_both_routers_on_one_node_may_leave_it_alive() -> None:
     world = with_moves(with_guest(healthy(), 101, node="pve2"), *(Move(id_, BOTH, {}) for id_ in (101, 102, 103)))
-    assert_passed(verdict("last-member", world), "all running members of routers are on pve2")
+    assert_passed(verdict("last-member", world))
 
 
 def test_no_router_runs_anywhere() -> None:
@@ -248,13 +248,33 @@ def test_a_node_whose_memory_nobody_told_is_unknown() -> None:
 
 def test_a_guest_that_cannot_move_blocks_in_the_words_of_proxmox() -> None:
     world = with_moves(healthy(), Move(102, BOTH, {}), replace(stuck(103), local_devices=("hostpci0",)))
-    reason = "1 of 2 guests cannot leave pve2: db (103) (pve1: storage 'local' is not available, local hostpci0)"
+    reason = "1 of 2 guests cannot leave pve2: db (103) (pve1: storage 'local' is not available; local hostpci0)"
     assert_blocked(verdict("movable", world), reason, "`cannot_move: shutdown`")
 
 
 def test_a_guest_that_stays_down_by_the_settings_is_named() -> None:
     world = with_moves(healthy(cannot_move="shutdown"), Move(102, BOTH, {}), stuck(103))
-    assert_passed(verdict("movable", world), "stays down for the reboot: db (103)")
+    note = "stays down for the reboot: db (103) (pve1: storage 'local' is not available)"
+    assert_passed(verdict("movable", world), note)
+
+
+def test_a_container_moves_by_a_restart_and_it_is_said() -> None:
+    note = "restarts on another node, for a container cannot move live: db (103)"
+    assert_passed(verdict("movable", with_guest(healthy(), 103, kind="lxc")), note)
+
+
+def test_a_policy_for_a_kind_or_for_a_guest_counts_before_what_proxmox_allows() -> None:
+    container = with_guest(healthy(cannot_move={"containers": "shutdown"}), 103, kind="lxc")
+    why = "a container, and cannot_move.containers says shutdown"
+    assert_passed(verdict("movable", container), f"stays down for the reboot: db (103) ({why})")
+    refused = healthy(cannot_move={"guests": {103: "refuse"}})
+    reason = "1 of 2 guests cannot leave pve2: db (103) (cannot_move.guests says refuse)"
+    assert_blocked(verdict("movable", refused), reason, "or for guest 103 alone")
+
+
+def test_a_guest_that_is_to_stay_needs_no_place_elsewhere() -> None:
+    world = with_memory(healthy(cannot_move={"guests": {103: "shutdown"}}), pve1=6, pve3=8)
+    assert_passed(verdict("memory", world))
 
 
 def test_a_guest_that_proxmox_was_silent_about_is_unknown() -> None:

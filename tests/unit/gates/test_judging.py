@@ -37,6 +37,7 @@ from tests.unit.gates.build import (
 
 NEVER = {
     "approval",
+    "ceph",
     "cluster-quorum",
     "corosync-config",
     "drained",
@@ -90,7 +91,8 @@ def test_a_survey_reads_what_the_gates_of_its_moment_read(phase: GatePhase) -> N
 
 
 def test_the_watch_afterwards_asks_for_little() -> None:
-    assert topics(GatePhase.WATCH) == {Topic.MEMBERSHIP, Topic.GUESTS, Topic.GLUSTER, Topic.NODES}
+    little = {Topic.MEMBERSHIP, Topic.GUESTS, Topic.GLUSTER, Topic.NODES, Topic.SERVING, Topic.CEPH}
+    assert topics(GatePhase.WATCH) == little
 
 
 @pytest.mark.parametrize("name", NAMES)

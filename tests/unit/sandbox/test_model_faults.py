@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from cluster.api import ClusterError, Refused, Uncertain, Unreachable
 from cluster.facts import Read, Topic, Unread
+from cluster.guest_settings import GuestGroup, HealthProbe
 from sandbox.faults import Kind
 from sandbox.model import What
-from sandbox.spec import ClusterSpec
+from sandbox.spec import CephSpec, ClusterSpec, ReplicaSpec
 from tests.unit.sandbox.evening import Evening
 
 Shows = Callable[[Evening], bool]
@@ -96,6 +98,24 @@ def healed_after_a_reboot(evening: Evening, hours: float = 1.0) -> bool:
     return evening.cluster.heal_progress("").healed
 
 
+def probe(evening: Evening) -> tuple[bool | None, str]:
+    found = next(row for row in survey(evening, Topic.SERVING) if row.guest == 101)
+    return found.serves, found.said
+
+
+def replicated(evening: Evening) -> tuple[int, str]:
+    """After the first run of the only job."""
+    evening.later(700)
+    (job,) = survey(evening, Topic.REPLICATION)
+    return job.fail_count, job.error
+
+
+def ceph_clean_after_a_reboot(evening: Evening) -> bool:
+    evening.reboot("pve2")
+    evening.later(3600)
+    return set(survey(evening, Topic.CEPH).pgs) == {"active+clean"}
+
+
 def volume_status(evening: Evening) -> Any:
     return evening.model.volume_status(evening.clock.now, "pve1", "vmstore")
 
@@ -117,6 +137,9 @@ STORIES: dict[Kind, tuple[dict[str, Any], Shows]] = {
     Kind.GUEST_STOPS: ({"guest": 101}, lambda e: e.guest(101).status == "stopped"),
     Kind.BACKUP_RUNNING: ({"guest": 101}, lambda e: [t.kind for t in survey(e, Topic.TASKS)] == ["vzdump"]),
     Kind.BACKUPS_GONE: ({}, lambda e: survey(e, Topic.BACKUPS) == ()),
+    Kind.NOT_SERVING: ({"guest": 101, "text": "no ARP"}, lambda e: probe(e) == (False, "no ARP")),
+    Kind.PROBE_SILENT: ({"guest": 101}, lambda e: probe(e)[0] is None),
+    Kind.REPLICATION_FAILS: ({"guest": 103, "text": "no space left"}, lambda e: replicated(e) == (1, "no space left")),
     Kind.STAYS_DOWN: ({"node": "pve2"}, lambda e: not rebooted(e)),
     Kind.OLD_KERNEL: ({"node": "pve2"}, old_kernel),
     Kind.NEVER_REBOOTS: ({"node": "pve2"}, lambda e: not rebooted(e)),
@@ -162,6 +185,9 @@ STORIES: dict[Kind, tuple[dict[str, Any], Shows]] = {
     Kind.ARCHIVE_BAD: ({"guest": 101}, lambda e: "vma extract" in restored(e)),
     Kind.STORAGE_FULL: ({"text": "local", "amount": 3}, lambda e: "no space left" in restored(e)),
     Kind.HA_ERROR: ({"guest": 104}, lambda e: (e.guest(104).ha, e.guest(104).status) == ("error", "stopped")),
+    Kind.CEPH_STUCK: ({}, lambda e: not ceph_clean_after_a_reboot(e)),
+    Kind.CEPH_WARNS: ({"text": "POOL_FULL"}, lambda e: list(survey(e, Topic.CEPH).checks) == ["POOL_FULL"]),
+    Kind.CEPH_FLAGGED: ({"text": "noscrub"}, lambda e: survey(e, Topic.CEPH).flags == {"noscrub"}),
     Kind.LINE: (
         {"node": "pve2", "text": "maintenance"},
         lambda e: says(Uncertain, "may have happened", lambda: e.cluster.maintenance("pve2", on=True)),
@@ -179,6 +205,8 @@ def heal_on(evening: Evening, node: str) -> None:
 @pytest.mark.parametrize("kind", list(Kind))
 def test_it_shows_when_it_was_planned_and_only_then(kind: Kind, spec: ClusterSpec) -> None:
     fault, shows = STORIES[kind]
+    probed = GuestGroup(name="routers", guests=(101, 102), health={101: HealthProbe(ping="192.0.2.101")})
+    spec = replace(spec, groups=(probed,), ceph=CephSpec(), replicas=(ReplicaSpec(103, "pve1"),))
     assert shows(Evening(spec, {"kind": kind, **fault}))
     assert not shows(Evening(spec))
 

@@ -10,11 +10,13 @@ import pytest
 
 from cluster.api import Refused, TaskRef, Unreachable
 from cluster.facts import Capacity, Guest, Machines, Member, Membership, Move, Read, Topic, Unread
-from cluster.settings import GuestGroup
+from cluster.guest_settings import GuestGroup
 from engine.port import Waiting
 from workflows import messages
-from workflows.drain import _shut_down, choose, next_guest
+from workflows.drain import choose, next_guest
+from workflows.journey import Journey
 from workflows.plan import impossible
+from workflows.stopping import shut_down
 
 GIB = 1 << 30
 ROUTERS = (GuestGroup(name="routers", guests=(101, 102)),)
@@ -87,13 +89,13 @@ def wheel(few: Few) -> Any:
 @pytest.mark.parametrize("status", ["unknown", "paused"])
 def test_a_guest_that_neither_runs_nor_is_stopped_is_waited_for(status: str) -> None:
     world = machines(replace(guest(101, "pve1"), status=status), guest(102, "pve2"))
-    assert next_guest(wheel(Few(world))) == Waiting(f"guest 101 is {status}")
+    assert next_guest(wheel(Few(world)), Journey()) == Waiting(f"guest 101 is {status}")
 
 
 def test_stopped_guests_templates_and_those_of_other_nodes_leave_nothing_to_do() -> None:
     template = replace(guest(104, "pve1"), status="unknown", template=True)
     world = machines(replace(guest(101, "pve1"), status="stopped"), guest(102, "pve2"), template)
-    assert next_guest(wheel(Few(world))) == {"guest": None}
+    assert next_guest(wheel(Few(world)), Journey()) == {"guest": None}
 
 
 def routers(*, status: str = "running", online: bool = True) -> Machines:
@@ -105,15 +107,15 @@ def routers(*, status: str = "running", online: bool = True) -> Machines:
 
 def test_a_router_is_shut_down_while_the_other_one_runs() -> None:
     few = Few(routers())
-    _shut_down(wheel(few), 101)
+    shut_down(wheel(few), 101)
     assert few.stopped == [101]
 
 
 @pytest.mark.parametrize("last", [routers(status="stopped"), routers(status="unknown"), routers(online=False)])
-def test_the_last_router_is_never_shut_down(last: Machines) -> None:
+def test_the_last_router_is_nevershut_down(last: Machines) -> None:
     few = Few(last)
     with pytest.raises(Refused, match="guest 101 is the last running member of routers: 0 of 2 would run, 1 must"):
-        _shut_down(wheel(few), 101)
+        shut_down(wheel(few), 101)
     assert few.stopped == []
 
 
@@ -122,7 +124,7 @@ def test_nobody_is_shut_down_while_nobody_says_who_else_runs(topic: Topic) -> No
     unread: dict[str, Any] = {topic: Unread("HTTP 500", 0.0)}
     few = Few(replace(routers(), **unread))
     with pytest.raises(Unreachable, match="whether guest 101 can be spared is not known: HTTP 500"):
-        _shut_down(wheel(few), 101)
+        shut_down(wheel(few), 101)
     assert few.stopped == []
 
 

@@ -1,0 +1,48 @@
+"""What the bot says of guests that were shut down, of Ceph and of ZFS replication. The rules: workflows/messages.py."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.port import Saying
+from workflows.messages import host, some, span
+
+
+def _note(text: str) -> Saying:
+    return Saying("note", text)
+
+
+def stopping(node: str, guest: int, name: str, onboot: bool, ha: str) -> Saying:
+    kept = kept_down(onboot, ha)
+    until = f" ({kept} until then)" if kept else ""
+    who = f"guest {guest} ({host(name)})"
+    return _note(f"⏹️ {node}: {who} does not move; it is shut down until the storage has healed{until}.")
+
+
+def kept_down(onboot: bool, ha: str) -> str:
+    """What was switched off so that nothing starts it too early."""
+    parts = ["onboot is off"] if onboot else []
+    parts += ["HA is told to keep it stopped"] if ha else []
+    return " and ".join(parts)
+
+
+def started_again(node: str, guest: int, onboot: bool, ha: str) -> Saying:
+    parts = ["onboot is on"] if onboot else []
+    parts += [f"HA is asked for {host(ha)}"] if ha else []
+    back = f"; {' and '.join(parts)} again" if parts else ""
+    return _note(f"▶️ {node}: guest {guest} runs again{back}.")
+
+
+def noout_on(node: str) -> Saying:
+    return _note(f"🚩 {node}: noout is set on Ceph, so that it does not copy this node's data elsewhere meanwhile.")
+
+
+def ceph_clean(node: str, took: float, placement_groups: int, ours: bool) -> Saying:
+    flag = "; noout is off again" if ours else ""
+    return _note(
+        f"💚 {node}: Ceph is whole after {span(took)}: {placement_groups} placement groups active+clean{flag}."
+    )
+
+
+def replicated(node: str, jobs: Sequence[str]) -> Saying:
+    return _note(f"🧬 {node}: ZFS replication ran just now: {host(some(jobs))}.")
