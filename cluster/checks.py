@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 
 from cluster import gluster
 from cluster.api import ClusterError
+from cluster.ceph import CephApi
 from cluster.helper import INSTALL, Helper
 from cluster.install import helper_checksum
 from cluster.proxmox import Proxmox, grant
 from cluster.pve import Pve, backed_up
+from cluster.replication import ReplicationApi
 from cluster.settings import ClusterSettings
 from cluster.ssh import SshNode
 
@@ -37,6 +39,10 @@ BACKUP_PRIVILEGES: Mapping[str, Mapping[str, str]] = {
     "/storage": {"Datastore.AllocateSpace": "seeing backups"},
 }
 """Only where guests must have a backup: without both, Proxmox VE leaves every backup out of its lists, unsaid."""
+
+AGENT_PRIVILEGES: Mapping[str, Mapping[str, str]] = {"/vms": {"VM.GuestAgent.Audit": "health probes by guest agent"}}
+CEPH_PRIVILEGES: Mapping[str, Mapping[str, str]] = {"/": {"Sys.Modify": "setting noout on Ceph before a reboot"}}
+REPLICATION_PRIVILEGES: Mapping[str, Mapping[str, str]] = {"/vms": {"VM.Replicate": "running ZFS replication at once"}}
 
 WORKERS = 32
 
@@ -60,7 +66,7 @@ def check_cluster(settings: ClusterSettings) -> Iterator[CheckLine]:
         yield from found
         answering = [node for node, line in zip(nodes, found, strict=True) if line.ok]
         if answering:
-            yield from _privileges(pve, answering[0], settings)
+            yield from _privileges(api, pve, answering[0], settings)
             yield _members(pve, answering[0], settings)
         for lines in workers.map(lambda node: list(_node(settings, node)), nodes):
             yield from lines
@@ -73,14 +79,32 @@ def _api(pve: Pve, node: str) -> CheckLine:
         return _failed(f"{node} API", error, "`systemctl status pveproxy` on it; is api_port right?")
 
 
-def _privileges(pve: Pve, entry: str, settings: ClusterSettings) -> Iterator[CheckLine]:
+def _besides(api: Proxmox, settings: ClusterSettings) -> Iterator[Mapping[str, Mapping[str, str]]]:
+    """What only some clusters need: backups, Ceph, ZFS replication, health probes by guest agent. A node that does not
+    answer has its own line already."""
+    if backed_up(settings):
+        yield BACKUP_PRIVILEGES
+    if any(probe.agent for group in settings.groups for probe in group.health.values()):
+        yield AGENT_PRIVILEGES
+    with suppress(ClusterError):
+        if CephApi(api, settings, map).read("") is not None:
+            yield CEPH_PRIVILEGES
+    with suppress(ClusterError):
+        if ReplicationApi(api, settings, map).read(""):
+            yield REPLICATION_PRIVILEGES
+
+
+def _privileges(api: Proxmox, pve: Pve, entry: str, settings: ClusterSettings) -> Iterator[CheckLine]:
     try:
         granted = pve.permissions(entry)
     except ClusterError as error:
         yield _failed("token", error)
         return
+    besides = list(_besides(api, settings))
     for path, always in PRIVILEGES.items():
-        needed = {**always, **(BACKUP_PRIVILEGES.get(path, {}) if backed_up(settings) else {})}
+        needed = {**always}
+        for more in besides:
+            needed |= more.get(path, {})
         missing = [privilege for privilege in needed if not granted.get(path, {}).get(privilege)]
         for privilege in missing:
             text = f"{settings.api.token_id} lacks {privilege}: {needed[privilege]}"

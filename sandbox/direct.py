@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from cluster.api import Refused, TaskRef, TaskState, Uncertain, UnitState, Unreachable
@@ -317,8 +318,10 @@ class SimCluster:
         return tuple(narrowed(move, jobs) for move in self._model.moves(now, node))
 
     def _serving(self, now: float, _: str) -> tuple[Serving, ...]:
+        probes = [(guest, probe) for group in self._settings.groups for guest, probe in group.health.items()]
+        found = [(self._model.serving(now, guest), probe) for guest, probe in probes]
         return tuple(
-            self._model.serving(now, member) for group in self._settings.groups for member in sorted(group.health)
+            replace(row, said="its guest agent answers") if row.serves and p.agent else row for row, p in found
         )
 
     def _ceph(self, now: float, avoid: str) -> Ceph | None:

@@ -23,7 +23,7 @@ STATUS: dict[str, Any] = {
     "osdmap": {"num_osds": 6, "num_up_osds": 5, "num_in_osds": 6},
     "pgmap": {"pgs_by_state": [{"state_name": "active+clean", "count": 100}, {"state_name": "peering", "count": 28}]},
 }
-FLAGS = [{"name": "noout", "value": 1}, {"name": "noscrub", "value": 0}, {"name": "pause"}]
+FLAGS: list[dict[str, Any]] = [{"name": "noout", "value": 1}, {"name": "noscrub", "value": 0}, {"name": "pause"}]
 NOT_HERE = Refused("the API on pve1 refused get nodes/pve1/ceph/status: binary not installed: /usr/bin/ceph-mon")
 SILENT = Unreachable("pve2 does not answer")
 
