@@ -119,14 +119,21 @@ def _still_seen(alerts: list[AlertRow]) -> str:
 def timeline(desk: Desk, typed: Typed, words: list[str]) -> Reply:
     _, row, rest = _meant(desk, typed, words, ended=True)
     nothing_else(rest, "/outage timeline", list(desk.clusters))
-    return Reply("\n".join([f"*Timeline of `{row.id}`* (UTC)", *report.timeline(report.read(desk.store, row))]))
+    return Reply(
+        "\n".join([f"*Timeline of `{row.id}`* (UTC)", *report.timeline(report.read(desk.store, row), _names(desk))])
+    )
 
 
 def written(desk: Desk, typed: Typed, words: list[str]) -> Reply:
     _, row, rest = _meant(desk, typed, words, ended=True)
     nothing_else(rest, "/outage report", list(desk.clusters))
-    text = report.markdown(report.read(desk.store, row))
+    text = report.markdown(report.read(desk.store, row), _names(desk))
     return Reply(f"```\n{host(text)}\n```\nThe same as a file: `roundsman report {row.id}`.")
+
+
+def _names(desk: Desk) -> report.Names:
+    watchers = desk.watchers
+    return lambda user: (watchers.name_of(user) if watchers else "") or user
 
 
 def _must_be_allowed(desk: Desk, typed: Typed, row: RunRow) -> None:

@@ -24,10 +24,13 @@ from sandbox.lines import Act
 from sandbox.model import Model, What
 from sandbox.scenario import Cue, Scenario
 from sandbox.simchat import SimChat
+from sandbox.simpagers import Woken
 from sandbox.spec import managed_settings
+from sandbox.watched import Watched
 from store.api import CommandRow, OutboxRow
 from store.memory import MemoryStore
 from workflows import catalogue
+from workflows.acknowledging import react
 from workflows.approvals import MARKS, normalised, note_vote
 from workflows.settings import ManagedCluster
 from workflows.site import Site
@@ -60,10 +63,15 @@ class Night:
         guard = s.way == "roundsman"
         cluster = SimCluster(self.model, self.managed, self.clock, guard=guard, on_act=self._on_act, line=self._line)
         self.cluster = Calls(cluster, self._call)
-        site = Site(self.managed, self.cluster, self.chat, self.store, self.clock, s.spec.helper_checksum)
+        self.watched = None if s.oncall is None else Watched(self, s.oncall, self._rang)
+        self.watchers = self.watched.watchers if self.watched else None
+        checksum = s.spec.helper_checksum
+        site = Site(self.managed, self.cluster, self.chat, self.store, self.clock, checksum, self.watchers)
         self.workflows: Mapping[str, Workflow] = catalogue({s.spec.name: site})
         if s.way == "fixed-delay":
             self.workflows = {"rolling_upgrade": partial(fixed_delay, site, s.fixed_delay)}
+        if self.watched:
+            self.watched.begin(site.cluster)
         self._waits: Waits = {}
         self._waiting = [cue for cue in s.cues if cue.when]
         self._typed, self._told = 0, 0
@@ -151,6 +159,11 @@ class Night:
             self.write("roundsman", text)
         self._cue(message["kind"], node, text, ts)
 
+    def _rang(self, page: Woken, receipt: str) -> None:
+        self.pages.append((self.clock.now, page.text))
+        self.write(f"RING @{page.person} ({page.how})", page.text)
+        self._cue("ring", f"{page.person} {page.how}", page.text, receipt)
+
     def reconcile(self) -> None:
         """Reactions that were given while nobody listened are found by reading; they count from now."""
         if self.chat.down or self.bot_down:
@@ -167,7 +180,11 @@ class Night:
             self._vote(row, user, emoji, user in users)
 
     def _vote(self, row: OutboxRow, user: str, emoji: str, given: bool) -> None:
-        why = note_vote(self.store, self.chat, self.managed, row.run_id, row.key, user, emoji, given, self.clock.now)
+        now = self.clock.now
+        if row.message["kind"] == "approval":
+            why = note_vote(self.store, self.chat, self.managed, row.run_id, row.key, user, emoji, given, now)
+        else:
+            why = react(self.store, self.watchers, row, user, normalised(emoji), given, now)
         if why:
             self.write("roundsman", f"(only {NAMES[user]}) your :{emoji}: does not count: {why}")
 
@@ -185,13 +202,17 @@ class Night:
             self._outage(cue)
         elif cue.types:
             self.type(cue.who, cue.types)
+        elif cue.presses and self.watched:
+            self.write(cue.who, f"presses {cue.presses}")
+            self.watched.presses_one(ts)
         else:
             self.react(cue.who, self._request(ts), cue.reacts or cue.unreacts, given=bool(cue.reacts))
 
     def _request(self, ts: str) -> str:
-        """The approval request that a reaction is meant for: the cue's own message, else the last one."""
-        requests = [posted.ts for posted in self.chat.posted.values() if posted.kind == "approval"]
-        return ts if ts in requests else requests[-1]
+        """The message that a reaction is meant for: the cue's own if it can be answered, else the last request."""
+        asking = [posted.ts for posted in self.chat.posted.values() if posted.kind == "approval"]
+        pages = [posted.ts for posted in self.chat.posted.values() if posted.kind == "page"]
+        return ts if ts in (*asking, *pages) else asking[-1]
 
     def type(self, who: str, text: str) -> None:
         self.write(who, text)
@@ -201,7 +222,9 @@ class Night:
         self._typed += 1
         slash, _, rest = text.partition(" ")
         row = CommandRow(f"typed-{self._typed}", rest, slash, IDS[who], self.managed.channel, "", self.clock.now)
-        desk = Desk({self.managed.name: self.managed}, self.store, self.chat, self.clock.now, lambda *_: "")
+        desk = Desk(
+            {self.managed.name: self.managed}, self.store, self.chat, self.clock.now, lambda *_: "", self.watchers
+        )
         reply = answer(desk, row)
         self.write("roundsman", reply.text if reply.public else f"(only {who}) {reply.text}")
 

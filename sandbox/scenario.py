@@ -24,7 +24,8 @@ class Cue:
     """One thing that somebody does, `after` seconds after its moment.
 
     The moment is `at` (since the night's start) or `when`: "asked" or "asked pve2" (an approval request), "paged", or
-    "said TEXT" (a message with that text). `each`: every time; else the first time only.
+    "said TEXT" (a message with that text), "rung", "rung bob" or "rung bob voice" (his telephone). `each`: every time;
+    else the first time only.
     What is done, one of: `types` or `reacts` or `unreacts` by `who`; `slack: down` or `bot: down` for `lasts` seconds.
     """
 
@@ -35,6 +36,7 @@ class Cue:
     each: bool = False
     types: str = ""
     reacts: str = ""
+    presses: str = ""
     unreacts: str = ""
     slack: str = ""
     bot: str = ""
@@ -63,10 +65,14 @@ class Cue:
                 return kind == "approval" and rest in ("", node)
             case "paged":
                 return kind == "page" and rest in text
+            case "rung":
+                return kind == "ring" and node.startswith(rest)
             case "said":
                 return rest in text
             case _:
-                raise ValueError(f'no moment is called "{self.when}"; use asked [NODE], paged [TEXT] or said TEXT')
+                raise ValueError(
+                    f'no moment is called "{self.when}"; use asked [NODE], paged [TEXT], rung [NAME [WAY]] or said TEXT'
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +91,17 @@ class Scenario:
     fixed_delay: float = 300.0
     seed: int = 1
     pages: int = 0
+    oncall: Mapping[str, Any] | None = None
+    """The section of that name in the settings, over the usual one (sandbox/simpagers.py); None = nobody is on call."""
 
 
 def load(folder: Path) -> Scenario:
     data = yaml.safe_load((folder / "scenario.yaml").read_text()) or {}
-    known = {"cluster", "faults", "people", "start", "lasts", "way", "fixed_delay", "seed", "pages"}
+    known = {"cluster", "faults", "people", "start", "lasts", "way", "fixed_delay", "seed", "pages", "oncall"}
     if unknown := set(data) - known:
         raise BadSpec(f"{folder.name}: unknown key {', '.join(sorted(unknown))} (known: {', '.join(sorted(known))})")
     times: dict[str, Any] = {key: seconds(data[key]) for key in ("lasts", "fixed_delay") if key in data}
-    plain: dict[str, Any] = {key: data[key] for key in ("way", "seed", "pages") if key in data}
+    plain: dict[str, Any] = {key: data[key] for key in ("way", "seed", "pages", "oncall") if key in data}
     return Scenario(
         name=folder.name,
         why=(folder / "why.md").read_text().strip(),

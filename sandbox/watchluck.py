@@ -18,7 +18,8 @@ from engine.journal import Pace, Rules
 from oncall.pagers import Page
 from sandbox.cast import IDS
 from sandbox.luck import Crash, FragileStore
-from sandbox.nightwatch import DAY, MIDNIGHT, NightWatch, SimPager, Woken
+from sandbox.nightwatch import DAY, MIDNIGHT, NightWatch
+from sandbox.simpagers import SimPager, Woken
 from store.api import RunRow, ShiftOverrideRow
 from workflows.acknowledging import holders
 from workflows.alerts import Alert, raise_alerts

@@ -98,10 +98,11 @@ def aborted(cluster: str, left: Sequence[str]) -> Saying:
     return _note(f"🛑 The run of *{cluster}* was aborted. {rest}")
 
 
-def watch_over(managed: ManagedCluster, watched: float, still: Sequence[str]) -> Saying:
+def watch_over(managed: ManagedCluster, watched: float, still: Sequence[str], alarmed: bool) -> Saying:
+    """`alarmed`: an outage is open for what is still shut, and wakes people by itself."""
     if still:
         text = f"🚨 *{managed.name}*: the watch of {span(watched)} is over, and these gates are still shut:\n"
-        return paged(managed, text + bullets(still))
+        return _note(text + bullets(still)) if alarmed else paged(managed, text + bullets(still))
     return _note(f"✅ Watched for {span(watched)} after the last node: gates and guest groups are fine. Good night.")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -72,15 +72,19 @@ def read(store: Store, run: RunRow) -> Recorded:
 # ---- the timeline --------------------------------------------------------------------------------------------------
 
 
-def timeline(r: Recorded) -> list[str]:
+Names = Callable[[str], str]
+"""Slack's user id -> how people are called."""
+
+
+def timeline(r: Recorded, name: Names) -> list[str]:
     """A line for everything that happened, in order of time, UTC."""
-    return [f"{_clock(at)}  {text}" for at, text in sorted(_events(r), key=lambda event: event[0])]
+    return [f"{_clock(at)}  {text}" for at, text in sorted(_events(r, name), key=lambda event: event[0])]
 
 
-def _events(r: Recorded) -> Iterator[tuple[float, str]]:
+def _events(r: Recorded, name: Names) -> Iterator[tuple[float, str]]:
     for row in r.runs:
         end = f", ended {_clock(row.finished_at)}" if row.finished_at else ""
-        yield row.created_at, f"run {row.id} by {row.created_by} began{end}"
+        yield row.created_at, f"run {row.id} by {name(row.created_by)} began{end}"
     for alert in r.alerts:
         yield alert.began_at, f"{plain(alert.subject)}: first sign of trouble"
         if alert.cleared_at is not None:
@@ -92,10 +96,10 @@ def _events(r: Recorded) -> Iterator[tuple[float, str]]:
     for page in r.pages:
         yield page.at, f"{page.person} paged by {page.how}{_came_of(page)}"
     for order in r.orders:
-        yield order.at, f"{order.by} {DEEDS.get(Deed(order.verb), order.verb)} ({order.reason})"
+        yield order.at, f"{name(order.by)} {DEEDS.get(Deed(order.verb), order.verb)} ({order.reason})"
     for audit in r.audits:
         if audit.who != "roundsman":
-            yield audit.at, f"{audit.who}: {audit.what} ({audit.run_id})"
+            yield audit.at, f"{name(audit.who)}: {audit.what} ({audit.run_id})"
     if r.run.finished_at is not None:
         yield r.run.finished_at, f"outage over: {(r.run.result or {}).get('state', '')}"
 
@@ -112,7 +116,7 @@ def _clock(at: float) -> str:
 # ---- the post-mortem -------------------------------------------------------------------------------------------------
 
 
-def markdown(r: Recorded) -> str:
+def markdown(r: Recorded, name: Names) -> str:
     parts = [
         f"# Post-mortem of {r.run.id} (draft)",
         f"Cluster {r.run.cluster}. Written from what was recorded; times are UTC.",
@@ -124,10 +128,10 @@ def markdown(r: Recorded) -> str:
         *_section("Who was paged, when and how", [_paged(page) for page in r.pages] or ["- nobody"]),
         *_section(
             "What was tried",
-            [_tried(audit) for audit in r.audits if audit.who != "roundsman"] or ["- nothing that I saw"],
+            [_tried(audit, name) for audit in r.audits if audit.who != "roundsman"] or ["- nothing that I saw"],
         ),
         *_section("What the gates said", list(_gates(r.audits)) or ["- no gate was asked meanwhile"]),
-        *_section("Timeline", [f"- {line}" for line in timeline(r)]),
+        *_section("Timeline", [f"- {line}" for line in timeline(r, name)]),
         *_section(
             "To be written by a person",
             ["- Cause:", "- What went well:", "- What did not:", "- What changes, who, until when:"],
@@ -162,8 +166,8 @@ def _paged(page: PageRow) -> str:
     return f"- {_clock(page.at)} {page.person} by {page.how}: {page.state}" + (f" ({page.error})" if page.error else "")
 
 
-def _tried(audit: AuditRow) -> str:
-    return f"- {_clock(audit.at)} {audit.who}: {audit.what} ({audit.run_id})"
+def _tried(audit: AuditRow, name: Names) -> str:
+    return f"- {_clock(audit.at)} {name(audit.who)}: {audit.what} ({audit.run_id})"
 
 
 def _gates(audits: Sequence[AuditRow]) -> Iterator[str]:

@@ -40,7 +40,9 @@ def watch(wheel: Wheel, nodes: Sequence[str]) -> None:
         )
         if seen is None:
             watched = site.managed.limits.watch
-            run.say("watch.over", partial(messages.watch_over, site.managed, watched, reasons))
+            run.say(
+                "watch.over", partial(messages.watch_over, site.managed, watched, reasons, site.watchers is not None)
+            )
             return
         if seen["end"]:
             run.say("watch.ended", partial(messages.watch_ended, seen["end"]))

@@ -9,7 +9,8 @@ import pytest
 
 from cluster.gates import all_gates, ask
 from cluster.world import Blocked, GatePhase, OwnChanges, Passed, Verdict, World
-from sandbox.nightwatch import DAY, MIDNIGHT, ONCALL, NightWatch
+from sandbox.nightwatch import DAY, MIDNIGHT, NightWatch
+from sandbox.simpagers import ONCALL
 from store.api import RunRow
 from workflows.readiness import expected_s, on_call_now
 

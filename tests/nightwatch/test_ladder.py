@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sandbox.nightwatch import MIDNIGHT, ONCALL, NightWatch
+from sandbox.nightwatch import MIDNIGHT, NightWatch
+from sandbox.simpagers import ONCALL
 from store.api import ShiftOverrideRow
 
 ROUTER = "router-a (101)"

@@ -14,8 +14,8 @@ from bot.voice import VoiceHook, signature
 from oncall.duty import Duty
 from oncall.settings import OnCallSettings, TwilioSettings
 from sandbox.cast import BOB
-from sandbox.nightwatch import ONCALL
 from sandbox.phones.twiml import Gather, Say, parse
+from sandbox.simpagers import ONCALL
 from store.api import PageRow, RunRow
 from store.memory import MemoryStore
 from workflows.site import Watchers
