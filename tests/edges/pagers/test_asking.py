@@ -1,0 +1,125 @@
+"""One request to a paging service, whatever answers: in time, within bounds, never elsewhere, no secret in an error."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from oncall.pagers import PagerError
+from oncall.pagers._http import MOST_BYTES, ask
+
+Say = Callable[[BaseHTTPRequestHandler], None]
+
+
+class Oddity:
+    """A server that answers as a test says. `asked`: paths that were asked for."""
+
+    url = ""
+    say: Say
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+
+@pytest.fixture
+def odd() -> Iterator[Oddity]:
+    oddity = Oddity()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            oddity.asked.append(self.path)
+            oddity.say(self)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        oddity.url = f"http://127.0.0.1:{server.server_port}"
+        yield oddity
+        server.shutdown()
+
+
+def answering(status: int, body: bytes, **headers: str) -> Say:
+    def say(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(status)
+        for name, value in headers.items():
+            handler.send_header(name, value)
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return say
+
+
+def get(odd: Oddity, timeout: float = 2.0) -> tuple[int, dict[str, object]]:
+    answer = ask("The service", "GET", f"{odd.url}/x", timeout, {"token": "s3cr3t"})
+    return answer.status, dict(answer.data)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>hello</html>", b"[1, 2]", b'"text"', b"\xff\xfe", b'{"cut": '])
+def test_what_is_no_object_is_nothing(odd: Oddity, body: bytes) -> None:
+    odd.say = answering(200, body)
+    assert get(odd) == (200, {})
+
+
+def test_no_redirect_is_followed(odd: Oddity) -> None:
+    """It would carry the token to whoever is named there."""
+    odd.say = answering(302, b"", Location="/elsewhere")
+    assert get(odd) == (302, {})
+    assert odd.asked == ["/x?token=s3cr3t"]
+
+
+def test_an_answer_that_drips_is_given_up(odd: Oddity) -> None:
+    def drip(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        try:
+            for _ in range(100):
+                handler.wfile.write(b" " * (1 << 14))
+                handler.wfile.flush()
+                time.sleep(0.1)
+        except OSError:
+            return  # the other side has given up: what is tested
+
+    odd.say = drip
+    began = time.monotonic()
+    with pytest.raises(PagerError, match="its answer does not end"):
+        get(odd, timeout=0.3)
+    assert time.monotonic() - began < 2
+
+
+def test_an_answer_of_megabytes_is_given_up(odd: Oddity) -> None:
+    def flood(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        try:
+            for _ in range(MOST_BYTES // 1000 + 1000):
+                handler.wfile.write(b"x" * 1000)
+        except OSError:
+            return  # the other side has given up: what is tested
+
+    odd.say = flood
+    with pytest.raises(PagerError, match="its answer does not end"):
+        get(odd)
+
+
+def test_a_line_that_breaks_tells_no_address(odd: Oddity) -> None:
+    def broken(handler: BaseHTTPRequestHandler) -> None:
+        handler.connection.close()
+
+    odd.say = broken
+    with pytest.raises(PagerError) as cut:
+        get(odd)
+    assert str(cut.value) == "The service did not answer: ConnectionError"
+    assert cut.value.__cause__ is None
+    assert not cut.value.permanent
+
+
+@pytest.mark.parametrize(("status", "permanent"), [(400, True), (404, True), (408, False), (429, False), (500, False)])
+def test_what_lasts_and_what_does_not(odd: Oddity, status: int, permanent: bool) -> None:
+    odd.say = answering(status, b"{}")
+    assert ask("The service", "GET", odd.url, 2.0, {}).permanent is permanent
