@@ -15,8 +15,12 @@ from bot import logs, systemd
 from bot.board import EVERY_S, Board
 from bot.clock import WallClock
 from bot.delivery import Delivery
+from bot.handoffs import EVERY_S as HANDOFFS_S
+from bot.handoffs import Handoffs
 from bot.inbox import Inbox
 from bot.pager_rules import oncall_secrets
+from bot.rotas import EVERY_S as CALENDARS_S
+from bot.rotas import Rotas
 from bot.settings import Settings
 from bot.slack import SlackEdge
 from bot.slackchat import SlackChat
@@ -29,7 +33,6 @@ from commands.api import Desk, Reply
 from engine.journal import Pace, Rules, plain_page
 from engine.port import Saying
 from engine.runner import Runner
-from oncall.duty import Duty
 from oncall.pagers import all_pagers
 from store.api import CommandRow, RunRow, SecondProcess, StoreError
 from store.opening import open_store
@@ -105,6 +108,7 @@ class Roundsman:
         self._store = open_store(Path(settings.store.path))
         bot_token, app_token = settings.slack.bot_token.get_secret_value(), settings.slack.app_token.get_secret_value()
         self._chat = SlackChat(bot_token, settings.slack.api_url, self._clock)
+        self._rotas: Rotas | None = None
         self._watchers = self._make_watchers()
         self._runner = self._make_runner(cluster)
         self._votes = Votes(self._store, self._chat, self._managed, self._clock, self._runner.wake, self._watchers)
@@ -120,8 +124,8 @@ class Roundsman:
         oncall = self._settings.oncall
         if oncall is None:
             return None
-        duty = lambda: Duty(oncall, self._store.shift_overrides(self._clock() - KEEP_S))  # noqa: E731
-        return Watchers(oncall, duty, all_pagers(oncall.pagers, "", self._clock))
+        self._rotas = Rotas(oncall, self._store, self._clock)
+        return Watchers(oncall, self._rotas.duty, all_pagers(oncall.pagers, "", self._clock))
 
     def _make_runner(self, cluster: Callable[[ManagedCluster], Cluster]) -> Runner:
         checksum, pace = helper_checksum(), self._settings.pace
@@ -155,6 +159,7 @@ class Roundsman:
         wall.every("alive", ALIVE_S, self._keep_alive)
         wall.every("adopt", ADOPT_S, lambda: adopt(self._store, self._managed, self._clock()))
         wall.every("tidy", TIDY_S, lambda: self._store.tidy(self._clock() - KEEP_S), at_once=True)
+        self._follow_rotas(wall)
         if beat := systemd.watchdog_s(self._environ):
             wall.every("watchdog", beat, lambda: systemd.notify(self._environ, "WATCHDOG=1"))
         return wall
@@ -213,6 +218,15 @@ class Roundsman:
             if self._votes.try_to_read() or self._asked_to_stop.wait(RETRY_S):
                 return
         log.error("bot: reactions were not read for %.0f s; runs go on, none reboots without them", FIRST_READING_S)
+
+    def _follow_rotas(self, wall: WallClock) -> None:
+        rotas = self._rotas
+        if rotas is None or self._settings.oncall is None:
+            return
+        channel = self._settings.oncall.channel or self._settings.clusters[0].channel
+        told = Handoffs(self._store, rotas.duty, self._chat, self._managed, channel, self._clock, rotas.looked)
+        wall.every("calendars", CALENDARS_S, rotas.refresh, at_once=True)
+        wall.every("handoffs", HANDOFFS_S, told.step)
 
     # Slack ----------------------------------------------------------------------------------------------------
 

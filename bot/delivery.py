@@ -63,6 +63,28 @@ class Place:
     thread: str
 
 
+@dataclass(frozen=True, slots=True)
+class Loose:
+    """Stands in for the story of a message that belongs to no run: a hand-off, a gap in a rota. Its `detail` names its
+    channel, or it is a direct message."""
+
+    channel: str
+    rows: tuple[OutboxRow, ...] = ()
+
+    @classmethod
+    def read(cls, row: OutboxRow) -> Loose:
+        channel = str(row.message["detail"].get("channel", ""))
+        if not channel and kind(row) != "direct":
+            raise ValueError(f"there is no run {row.run_id!r}, and the message names no channel")
+        return cls(channel)
+
+    def stale(self, row: OutboxRow) -> bool:
+        return False
+
+    def view(self, row: OutboxRow) -> View:
+        return views.note(Saying.of(row.message))
+
+
 class Bucket:
     """`burst` at once, then one per `every` seconds."""
 
@@ -145,9 +167,7 @@ class Delivery:
         return kind(row) in ("private", "direct")
 
     def _deliver(self, row: OutboxRow, urgent: bool) -> bool:
-        story = Story.read(self._store, row.run_id)
-        if story is None:
-            raise ValueError(f"there is no run {row.run_id!r}")
+        story = Story.read(self._store, row.run_id) or Loose.read(row)
         if story.stale(row):
             self._store.delivered(row.id, self._clock(), "", "")
             return True
@@ -162,7 +182,7 @@ class Delivery:
         self._send(story, row, place)
         return True
 
-    def _send(self, story: Story, row: OutboxRow, place: Place) -> None:
+    def _send(self, story: Story | Loose, row: OutboxRow, place: Place) -> None:
         saying = Saying.of(row.message)
         if saying.kind == "private":
             self._whisper(row, place, saying)
@@ -176,7 +196,7 @@ class Delivery:
         if saying.kind == "board" and (link := self._chat.link(place.channel, ts)):
             self._store.keep(f"link/{row.run_id}", link, self._clock())  # for what rings: it cannot wait for Slack
 
-    def _view(self, story: Story, row: OutboxRow, saying: Saying) -> View:
+    def _view(self, story: Story | Loose, row: OutboxRow, saying: Saying) -> View:
         if saying.kind not in URGENT:
             return story.view(row)
         board = _board(story.rows)
@@ -224,11 +244,13 @@ class Delivery:
 
     # where, and when again --------------------------------------------------------------------------------------
 
-    def _place(self, story: Story, row: OutboxRow) -> Place | None:
+    def _place(self, story: Story | Loose, row: OutboxRow) -> Place | None:
         """None while its thread has not begun. A run stays in the channel where its board stands; a direct message has
         a channel of its own."""
         if kind(row) == "direct":
             return Place(self._chat.open_direct(Saying.of(row.message).to), "")
+        if isinstance(story, Loose):
+            return Place(story.channel, "")
         board = _board(story.rows)
         if board is not None and board.ts:
             return Place(board.channel, "" if kind(row) in ("board", "page") else board.ts)

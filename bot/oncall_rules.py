@@ -41,6 +41,8 @@ def _each(oncall: OnCallSettings) -> Found:
             yield Problem(("policies", n, "name"), "is the name of another policy too")
         yield from _below(("policies", n), _policy(policy, oncall))
     yield from _known(("last_resort",), oncall.last_resort, people)
+    if oncall.channel and not re.fullmatch(r"[CG][A-Z0-9]+", oncall.channel):
+        yield Problem(("channel",), "is not a channel id (C...); Slack shows it at the end of the channel's About page")
 
 
 def _below(place: Place, problems: Iterable[Problem]) -> Found:

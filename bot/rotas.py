@@ -22,6 +22,7 @@ BEHIND_S, AHEAD_S = 2 * DAY, 200 * DAY
 AGAIN_S = 1 * DAY
 """The same text is worked out again after so long, so that the months ahead stay ahead."""
 RETRY_S = 60.0
+EVERY_S = 20.0  # between two looks whose time has come
 PAST_S = 40 * DAY  # overrides that ended earlier are not read any more
 
 Fetch = Callable[[str], bytes]
@@ -57,6 +58,10 @@ class Rotas:
                 events = {rota: copy.events for rota, copy in self._copies.items()}
                 self._duty, self._made_of = Duty(self._settings, rows, events), made_of
             return self._duty
+
+    def looked(self) -> bool:
+        """Each calendar was asked at least once: before that, nobody on call may only mean that nobody has looked."""
+        return all(rota.name in self._copies for rota in self._settings.rotas if rota.calendar)
 
     def refresh(self) -> None:
         """Fetch each calendar whose time has come. Blocks for a minute and a half at worst for each."""

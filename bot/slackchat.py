@@ -227,6 +227,12 @@ class SlackChat:
             return False
         return answer.status_code == 200
 
+    def set_members(self, group: str, users: Sequence[str]) -> None:
+        """The whole list at once; Slack takes no empty one."""
+        self._act("usergroups.users.update", usergroup=group, users=",".join(users))
+        with self._lock:
+            self._groups.pop(group, None)
+
     def react(self, channel: str, ts: str, emoji: str) -> None:
         """Pre-place an emoji. One that is there already is as good."""
         try:

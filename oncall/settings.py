@@ -151,6 +151,9 @@ class OnCallSettings(Section):
     last_resort: tuple[str, ...] = Field(
         min_length=1, description="woken when nobody is on call: that is an outage by itself"
     )
+    channel: str = Field(
+        "", description="Slack channel (C...) in which hand-offs and gaps are told; empty = that of the first cluster"
+    )
     pagers: PagerSettings = PagerSettings()
     stale_after: Duration = Field(
         1 * HOUR, description="an acknowledgement without any sign of life for this long does not count any more"

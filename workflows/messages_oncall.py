@@ -178,10 +178,18 @@ def you_are_off(duty: Duty, rota: str, come: Sequence[str]) -> str:
     return f"👋 You are off call for *{rota}*; {then}."
 
 
-def gap_ahead(duty: Duty, gap: Gap, now: float) -> str:
+def gaps_ahead(duty: Duty, gaps: Sequence[Gap], now: float) -> str:
+    """The first one, and how many more there are in the time that is looked at."""
+    gap, more = gaps[0], len(gaps) - 1
     text = f"🕳️ *{gap.rota}*: nobody is on call from {day_at(gap.start)} until {day_at(gap.end)}"
     ahead = f", in {span(gap.start - now)}" if gap.start > now else ""
-    return f"{text}{ahead}. {_woken_instead(duty.settings)}\n*Hint:* {FILL_IT}."
+    rest = f", and {more} more gap{'s' if more > 1 else ''} until {day_at(gaps[-1].end)}" if more else ""
+    return f"{text}{ahead}{rest}. {_woken_instead(duty.settings)}\n*Hint:* {FILL_IT}."
+
+
+def nobody_on_call(rotas: Sequence[str]) -> str:
+    """What the outage says that this is; it may be spoken."""
+    return f"nobody is on call in {' or '.join(rotas)}; /oncall override fills it"
 
 
 def _until(duty: Duty, rota: str, at: float) -> str:

@@ -70,6 +70,7 @@ class Methods:
             "users.list": Method(self._users, ("users:read",)),
             "usergroups.list": Method(self._groups, ("usergroups:read",)),
             "usergroups.users.list": Method(self._group, ("usergroups:read",)),
+            "usergroups.users.update": Method(self._set_group, ("usergroups:write",), json=True),
             "dnd.info": Method(self._dnd, ("dnd:read",)),
             "files.getUploadURLExternal": Method(self._upload_url, ("files:write",)),
             "files.completeUploadExternal": Method(self._upload_done, ("files:write",), json=True),
@@ -254,6 +255,16 @@ class Methods:
     def _group(self, ask: Ask) -> Plain:
         ask.need("usergroup")
         return {"users": list(self._workspace.group(ask.text("usergroup")).users)}
+
+    def _set_group(self, ask: Ask) -> Plain:
+        """The whole list at once: user ids with commas between; Slack takes no empty one, and no strangers."""
+        ask.need("usergroup")
+        users = [user for user in ask.text("users").split(",") if user]
+        if not users:
+            raise Refusal("no_users_provided")
+        group = self._workspace.set_members(ask.text("usergroup"), users)
+        row = {"id": group.id, "team_id": TEAM, "handle": group.handle, "name": group.name, "users": list(group.users)}
+        return {"usergroup": row}
 
     def _dnd(self, ask: Ask) -> Plain:
         """Both times are 1 where there is no Do Not Disturb."""

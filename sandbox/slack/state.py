@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 Plain = dict[str, Any]
@@ -108,6 +108,7 @@ class Manifest:
         "groups:history",
         "users:read",
         "usergroups:read",
+        "usergroups:write",
         "dnd:read",
         "im:history",
         "im:write",
@@ -180,6 +181,11 @@ class Workspace:
         if group not in self.groups:
             raise Refusal("no_such_subteam")
         return self.groups[group]
+
+    def set_members(self, group: str, users: Sequence[str]) -> UserGroup:
+        found = replace(self.group(group), users=tuple(self.user(user).id for user in users))
+        self.groups[group] = found
+        return found
 
     def channel_for(self, who: str, channel: str) -> Channel:
         """A channel as this user sees it: a private one that they are not in does not exist."""

@@ -40,6 +40,7 @@ TIERS: Mapping[str, int] = {
     "users.list": 20,
     "usergroups.list": 20,
     "usergroups.users.list": 20,
+    "usergroups.users.update": 20,
     "dnd.info": 50,
 }
 """Slack's published tiers, in calls a minute of each method; chat.postMessage is "about one a second"."""

@@ -87,10 +87,10 @@ def test_a_missing_scope_is_named_with_where_to_add_it(slack: Workspace) -> None
         "app_mentions:read,channels:history,channels:read,chat:write,commands,dnd:read,files:write,users:read"
     )
     [scopes] = [line for line in lines(slack.url) if line.subject == "bot scopes"]
-    assert (scopes.ok, scopes.text) == (False, "8 of 15 granted")
+    assert (scopes.ok, scopes.text) == (False, "8 of 16 granted")
     assert scopes.remedy == (
-        "add groups:history, groups:read, im:history, im:write, reactions:read, reactions:write, usergroups:read "
-        "under OAuth & Permissions, and install the app again"
+        "add groups:history, groups:read, im:history, im:write, reactions:read, reactions:write, usergroups:read, "
+        "usergroups:write under OAuth & Permissions, and install the app again"
     )
 
 

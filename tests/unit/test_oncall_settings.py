@@ -126,6 +126,11 @@ RULES = [
     ),
     ("U0ALICE001", "alice", "people.alice.slack: is not a Slack user id (U...); a profile's menu has Copy member ID"),
     ("+4930123456", "030123456", "people.alice.phone: is not a number in full, such as +4930123456"),
+    (
+        "channel: C0BERLIN01",
+        "channel: berlin",
+        "channel: is not a channel id (C...); Slack shows it at the end of the channel's About page",
+    ),
     ("S0ONCALL01", "oncall", "rotas[0].user_group: is not the id of a Slack user group (S...)"),
     (
         "refresh: 15m",

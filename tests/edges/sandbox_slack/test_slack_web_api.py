@@ -259,6 +259,15 @@ def test_user_groups_and_their_members(office: WebClient) -> None:
     assert refusal(lambda: office.usergroups_users_list(usergroup="S0NOBODY")) == "no_such_subteam"
 
 
+def test_the_members_of_a_user_group_are_set_all_at_once(office: WebClient) -> None:
+    office.usergroups_users_update(usergroup="S0ONCALL", users=[BOB, CAROL])
+    assert office.usergroups_users_list(usergroup="S0ONCALL")["users"] == [BOB, CAROL]
+    assert refusal(lambda: office.usergroups_users_update(usergroup="S0ONCALL", users="")) == "no_users_provided"
+    assert refusal(lambda: office.usergroups_users_update(usergroup="S0ONCALL", users="U0ZZZ")) == "user_not_found"
+    assert refusal(lambda: office.usergroups_users_update(usergroup="S0NOBODY", users=BOB)) == "no_such_subteam"
+    assert office.usergroups_users_list(usergroup="S0ONCALL")["users"] == [BOB, CAROL]
+
+
 def test_people_have_a_time_zone_and_no_do_not_disturb(office: WebClient) -> None:
     assert office.users_info(user=ALICE)["user"]["tz"] == "Europe/Berlin"
     assert office.dnd_info(user=ALICE)["dnd_enabled"] is False

@@ -89,8 +89,9 @@ def person(rotas: Rotas, at: float) -> str:
 
 def test_a_calendar_is_fetched_worked_out_and_counts(feeds: Feeds) -> None:
     rotas = Rotas(with_calendar(feeds.url), MemoryStore(check_plain=True), Clock())
-    assert person(rotas, NOW) == "carol"
+    assert (person(rotas, NOW), rotas.looked()) == ("carol", False)
     rotas.refresh()
+    assert rotas.looked()
     assert [person(rotas, NOW), person(rotas, when("2026-03-12T12:00"))] == ["alice", "carol"]
 
 
