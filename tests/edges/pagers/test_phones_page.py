@@ -15,8 +15,8 @@ from oncall.duty import Duty
 from oncall.pagers import Page as Paging
 from oncall.pagers import Pager, all_pagers
 from oncall.settings import OnCallSettings, PagerSettings, Person
-from sandbox.nightwatch import ONCALL
 from sandbox.phones import APP_TOKEN, TOKEN, LocalPhones, PhonesInThread, run_in_thread
+from sandbox.simpagers import ONCALL
 from sandbox.slack import LocalSlack, SlackInThread
 from sandbox.slack import run_in_thread as run_slack
 from store.api import PageRow, RunRow

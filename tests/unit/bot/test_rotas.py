@@ -196,7 +196,7 @@ def test_the_process_that_works_it_out_knows_no_secret(monkeypatch: pytest.Monke
         seen.update(env)
         raise OSError(12, "Cannot allocate memory")
 
-    monkeypatch.setattr(calendars.subprocess, "run", run)
+    monkeypatch.setattr("bot.calendars.subprocess.run", run)
     with pytest.raises(CalendarError, match="no process to work it out can be started: Cannot allocate memory"):
         calendars.work_out(b"", {}, "UTC", NOW, NOW + DAY)
     assert seen

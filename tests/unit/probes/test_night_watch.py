@@ -25,7 +25,7 @@ class Watched:
     def __init__(self, name: str = "") -> None:
         scenario = load(SCENARIOS / name) if name else Scenario("quiet", "", default_spec(), (), (), lasts=3600.0)
         self.night = Night(scenario, transcript=False)
-        self.outside = Outside(self.night.model, self.night.cluster, self.night.clock)  # type: ignore[arg-type]
+        self.outside = Outside(self.night.model, self.night.cluster, self.night.clock)
         self.begin()
 
     def begin(self) -> None:
