@@ -122,9 +122,9 @@ class World:
     """None: the settings have no section `oncall`, so there is nobody to ask about."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Gate:
-    """One gate file defines one of these as GATE. `max_age`: seconds its evidence may be old.
+    """One gate file defines one of these as GATE, which equals only itself. `max_age`: seconds its evidence may be old.
 
     `check(world, node, phase, now)`; `node` is the one that would be taken.
     """

@@ -30,20 +30,24 @@ def all_gates() -> tuple[Gate, ...]:
 
 def topics(phase: GatePhase) -> frozenset[Topic]:
     """What a survey must read so that every gate of this phase can answer."""
-    return frozenset[Topic]().union(*(gate.reads for gate in all_gates() if phase in gate.phases))
+    return _topics(all_gates(), phase)
+
+
+@cache
+def _topics(gates: tuple[Gate, ...], phase: GatePhase) -> frozenset[Topic]:
+    return frozenset[Topic]().union(*(gate.reads for gate in gates if phase in gate.phases))
 
 
 def judge(world: World, node: str, phase: GatePhase, now: float, overrides: Mapping[str, str]) -> tuple[Opinion, ...]:
     """Every gate of this phase. `overrides`: gate -> who and why; it opens only what may be overridden."""
-    return tuple(
-        _opinion(gate, world, node, phase, now, overrides) for gate in all_gates() if _asked(gate, world, phase)
-    )
+    gates = _asked(all_gates(), phase, world.settings.gluster.enabled)
+    return tuple(_opinion(gate, world, node, phase, now, overrides) for gate in gates if gate.asked(world))
 
 
-def _asked(gate: Gate, world: World, phase: GatePhase) -> bool:
+@cache
+def _asked(gates: tuple[Gate, ...], phase: GatePhase, gluster: bool) -> tuple[Gate, ...]:
     """A cluster that has no Gluster at all, by its settings, is not asked about it."""
-    gluster = world.settings.gluster.enabled or Topic.GLUSTER not in gate.reads
-    return phase in gate.phases and gluster and gate.asked(world)
+    return tuple(gate for gate in gates if phase in gate.phases and (gluster or Topic.GLUSTER not in gate.reads))
 
 
 def _opinion(
@@ -57,9 +61,8 @@ def _opinion(
 def ask(gate: Gate, world: World, node: str, phase: GatePhase, now: float) -> Verdict:
     """One gate's verdict. Never raises: a gate that cannot answer is unknown, and unknown blocks."""
     try:
-        for topic in _in_order(gate.reads):
-            if why := _untold(world, topic, now, gate.max_age):
-                return Unknown(why)
+        if why := _untold(world, gate.reads, now, gate.max_age):
+            return Unknown(why)
         return gate.check(world, node, phase, now)
     except Settled as settled:
         return settled.verdict
@@ -69,25 +72,24 @@ def ask(gate: Gate, world: World, node: str, phase: GatePhase, now: float) -> Ve
         return Unknown(f"the gate itself broke ({type(fault).__name__})", hint=hint)
 
 
-@cache
-def _in_order(topics: frozenset[Topic]) -> tuple[Topic, ...]:
-    """Always the same first reason."""
-    return tuple(sorted(topics))
-
-
 @lru_cache(maxsize=128)
-def _untold(world: World, topic: Topic, now: float, limit: float) -> str:
-    """Why this topic does not count as told, or "": worked out once for all gates that read it."""
-    return next(filter(None, (untold(reading, what, now, limit) for what, reading in _readings(world, topic))), "")
+def _untold(world: World, reads: frozenset[Topic], now: float, limit: float) -> str:
+    """Why these topics do not count as told, or "": worked out once for all gates that read the same."""
+    for what, reading in _readings(world, reads):
+        if why := untold(reading, what, now, limit):
+            return why
+    return ""
 
 
-def _readings(world: World, topic: Topic) -> Iterator[tuple[str, Reading[Any]]]:
-    """A topic is read when all of it is read: the helper's word of every node that we have not taken down."""
-    if topic is not Topic.NODES:
-        yield topic, getattr(world.machines, topic)
-        return
-    for name in not_down(world):
-        yield f"status of {name}", status_of(world, name)
+def _readings(world: World, reads: frozenset[Topic]) -> Iterator[tuple[str, Reading[Any]]]:
+    """In order, so that the first reason is always the same. A topic is read when all of it is read: the helper's word
+    of every node that we have not taken down."""
+    for topic in sorted(reads):
+        if topic is not Topic.NODES:
+            yield topic, getattr(world.machines, topic)
+            continue
+        for name in not_down(world):
+            yield f"status of {name}", status_of(world, name)
 
 
 def table() -> str:

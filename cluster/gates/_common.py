@@ -73,9 +73,12 @@ def not_down(world: World) -> list[str]:
     return [name for name in world.settings.nodes if name not in world.own.down]
 
 
+NOT_ASKED = Unread("it was not asked", 0.0)
+
+
 def status_of(world: World, node: str) -> Reading[NodeStatus]:
     """The helper's word on a node."""
-    return world.machines.nodes.get(node, Unread("it was not asked", 0.0))
+    return world.machines.nodes.get(node, NOT_ASKED)
 
 
 def online(world: World) -> frozenset[str]:

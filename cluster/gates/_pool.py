@@ -114,6 +114,7 @@ Place = tuple[str, str]
 """Host UUID and path: what makes a brick the same whoever is asked."""
 
 
+@lru_cache(maxsize=4096)
 def place(name: str, host_uuid: str) -> Place:
     """A brick that is down has "-" for its host's UUID; then its name must be that of volume info."""
     return ("", name) if host_uuid in ("", "-") else (host_uuid, name.rpartition(":")[2])
@@ -126,10 +127,10 @@ def place_of(brick: Brick) -> Place:
 # ---- heal info summary, read several times from every peer ---------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """One peer's answer, one time: brick -> its row, None where the answer leaves it out. `strangers`: rows about no
-    brick of the volume."""
+    """One peer's answer: brick -> its row, None where the answer leaves it out. `strangers`: rows about no brick of the
+    volume. It equals only itself."""
 
     node: str
     volume: Volume
@@ -140,7 +141,7 @@ class Answer:
 @lru_cache(maxsize=WORLDS)
 def heal_answers(world: World, pool: Pool, now: float) -> tuple[tuple[Answer, ...], tuple[str, ...]]:
     """All answers of all peers, oldest first, and in words what was not answered. Only the last one has to be fresh:
-    those before it show that it is stable."""
+    those before it show that it is stable. A peer that says the same again has its answer there again."""
     answers: list[Answer] = []
     unread: list[str] = []
     few: list[str] = []
@@ -149,12 +150,14 @@ def heal_answers(world: World, pool: Pool, now: float) -> tuple[tuple[Answer, ..
         for view in pool.views:
             readings = view.heal.get(volume.name, ())
             few += _too_few(world, view, volume, len(readings))
+            rows = None
             for number, reading in enumerate(readings, start=1):
                 limit = FRESH_S if number == len(readings) else inf
                 if why := untold(reading, f"heal of {volume.name} by {view.node}", now, limit):
                     unread.append(why)
-                else:
-                    answers.append(_answer(view.node, volume, places, value(reading)))
+                    continue
+                before, rows = rows, value(reading)
+                answers.append(answers[-1] if rows == before else _answer(view.node, volume, places, rows))
     return tuple(answers), tuple(unread or few)
 
 

@@ -39,7 +39,7 @@ def check(world: World, node: str, phase: GatePhase, now: float) -> Verdict:
 
 def _faults(answers: Sequence[Answer]) -> Faults:
     faults: Faults = {}
-    for answer in answers:
+    for answer in dict.fromkeys(answers):
         for brick, why in _wrong(answer):
             faults.setdefault((answer.volume.name, brick), {})[answer.node] = why
     return faults
@@ -57,6 +57,8 @@ def _why_not_healed(row: BrickHeal) -> str:
     """What keeps this brick from being healed, in words; "" if nothing does."""
     if row.status != CONNECTED:
         return f"not connected ({row.status[:STATUS_CHARS]})"
+    if row.total == row.pending == row.possibly_healing == row.split_brain == 0:
+        return ""
     counts = {"pending": row.pending, "possibly healing": row.possibly_healing, "in split-brain": row.split_brain}
     if row.total is None or None in counts.values():
         return "connected, but its counters are missing"

@@ -26,7 +26,7 @@ def check(world: World, node: str, phase: GatePhase, now: float) -> Verdict:
 def _counts(answers: Sequence[Answer]) -> dict[tuple[str, str], int | None]:
     """(volume, brick) -> the most that any peer said at any time; None if an answer has no number."""
     counts: dict[tuple[str, str], int | None] = {}
-    for answer in answers:
+    for answer in dict.fromkeys(answers):
         for brick, row in answer.rows.items():
             place, count = (answer.volume.name, brick), row.split_brain if row else None
             counts[place] = _worse(counts.get(place, 0), count)
