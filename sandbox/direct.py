@@ -48,7 +48,6 @@ HANGING = (595, 596)
 """What the API of one node says when another does not answer."""
 NOT_ASKED_YET = "volume status takes the cluster's lock; it is not asked while anything is still to be healed"
 _Stamp = tuple[int, tuple[int, ...]]
-_NEVER: tuple[_Stamp | None, Reading[Any]] = (None, Unread("never asked", 0.0))
 TOPICS_OF_A_NODE = frozenset({Topic.MOVES, Topic.PACKAGES})
 
 
@@ -80,7 +79,7 @@ class SimCluster:
         self._rescue = SimRescue(model, settings, _Lines(self))
         self._series = Series(settings.gluster.reads, settings.gluster.gap)
         self._stamp: _Stamp = (-1, ())
-        self._kept: dict[tuple[object, ...], tuple[_Stamp | None, Reading[Any]]] = {}
+        self._kept: dict[tuple[object, ...], Reading[Any]] = {}
         self._readers: Mapping[Topic, Callable[[float, str], Any]] = {
             Topic.MEMBERSHIP: lambda now, _: model.membership(now),
             Topic.GUESTS: lambda now, _: model.listing(now),
@@ -281,7 +280,9 @@ class SimCluster:
         may have passed."""
         now = self._clock()
         self._model.advance(now)
-        self._stamp = (self._model.version, (*self._model.gluster.counts(), *self._model.ceph.counts()))
+        stamp = (self._model.version, (*self._model.gluster.counts(), *self._model.ceph.counts()))
+        if stamp != self._stamp:
+            self._stamp, self._kept = stamp, {}
         return now
 
     def _topic(self, topic: Topic, node: str, now: float) -> Reading[Any]:
@@ -294,10 +295,11 @@ class SimCluster:
     def _fresh(self, name: str, now: float, ask: Callable[..., T], *about: Any) -> Reading[T]:
         """What `ask(now, *about)` reads at the last `_look`. A night asks the same a hundred times: an answer is kept
         for as long as nothing has changed in the cluster, and only dated anew."""
-        kept_for, answer = self._kept.get((name, *about), _NEVER)
-        if kept_for != self._stamp:
-            answer = self._reading(now, ask, now, *about)
-            self._kept[name, *about] = (self._stamp, answer)
+        answer = self._kept.get((name, *about))
+        if answer is None:
+            answer = self._kept[name, *about] = self._reading(now, ask, now, *about)
+        if answer.at == now:
+            return answer
         return Read(answer.value, now) if isinstance(answer, Read) else Unread(answer.why, now)
 
     def _reading(self, now: float, ask: Callable[..., T], *args: Any) -> Reading[T]:
