@@ -75,7 +75,7 @@ class Model:
         self.archives = Archives(core, self.trouble, self.machines, self.guests, self.tasks, self.gluster)
         self.ceph = CephState(core, self.trouble, self.machines)
         self.replicas = Replicas(core, self.trouble, self.machines, self.guests)
-        self._kept_services: dict[str, tuple[int, dict[str, str]]] = {}
+        self._kept_status: dict[str, tuple[int, dict[str, Any]]] = {}
         self._wire()
         self.trouble.plan(faults_from(faults))
 
@@ -267,25 +267,14 @@ class Model:
 
     # ---- the node helper -----------------------------------------------------------------------------------------
     def status(self, now: float, name: str) -> NodeStatus:
-        """The helper's `status`."""
+        """The helper's `status`; but for the clocks it is worked out once for each version of the cluster."""
         self.need_ssh(now, name)
         node = self.node(name)
-        altered = self.trouble.has(Kind.HELPER_ALTERED, name)
-        broken = self.trouble.has(Kind.DPKG_BROKEN, name)
-        return NodeStatus(
-            node=name,
-            checksum="altered" if altered else self.spec.helper_checksum,
-            boot_id=node.boot_id,
-            uptime=self.core.now - node.booted_at,
-            kernel=node.kernel,
-            boot_kernel=node.boot_kernel,
-            services=self._services(node),
-            corosync_version=CONFIG_VERSION - 1 if self.trouble.has(Kind.COROSYNC_OLD, name) else CONFIG_VERSION,
-            dpkg_broken="dpkg was interrupted" if broken else "",
-            apt_busy=self.packages.busy(name),
-            clock=self.core.now,
-            gluster_mounts=tuple(f"/mnt/pve/{volume}" for volume in self.gluster.volumes),
-        )
+        version, kept = self._kept_status.get(name, (-1, {}))
+        if version != self.core.version:
+            kept = self._status_of(node)
+            self._kept_status[name] = (self.core.version, kept)
+        return NodeStatus(uptime=self.core.now - node.booted_at, clock=self.core.now, **kept)
 
     def plan(self, now: float, name: str) -> PackagePlan:
         """What `apt-get -s dist-upgrade` would do."""
@@ -362,15 +351,24 @@ class Model:
         return self.gluster.volume_status(asked, volume)
 
     # ---- how -------------------------------------------------------------------------------------------------------
-    def _services(self, node: Node) -> dict[str, str]:
-        """Worked out once for each version of the cluster."""
-        version, kept = self._kept_services.get(node.name, (-1, {}))
-        if version != self.version:
-            kept = self._services_of(node)
-            self._kept_services[node.name] = (self.version, kept)
-        return kept
+    def _status_of(self, node: Node) -> dict[str, Any]:
+        name = node.name
+        altered = self.trouble.has(Kind.HELPER_ALTERED, name)
+        broken = self.trouble.has(Kind.DPKG_BROKEN, name)
+        return {
+            "node": name,
+            "checksum": "altered" if altered else self.spec.helper_checksum,
+            "boot_id": node.boot_id,
+            "kernel": node.kernel,
+            "boot_kernel": node.boot_kernel,
+            "services": self._services(node),
+            "corosync_version": CONFIG_VERSION - 1 if self.trouble.has(Kind.COROSYNC_OLD, name) else CONFIG_VERSION,
+            "dpkg_broken": "dpkg was interrupted" if broken else "",
+            "apt_busy": self.packages.busy(name),
+            "gluster_mounts": tuple(f"/mnt/pve/{volume}" for volume in self.gluster.volumes),
+        }
 
-    def _services_of(self, node: Node) -> dict[str, str]:
+    def _services(self, node: Node) -> dict[str, str]:
         web = "active" if node.api else "activating"
         states = {name: web if name in ("pveproxy", "pvestatd") else "active" for name in SERVICES}
         states["glusterd"] = "active" if self.gluster.daemons[node.name].up else "inactive"
