@@ -160,7 +160,13 @@ class Journal:
         self._store, self._row, self._clock, self._rules = store, row, clock, rules
         self._answers: dict[str, Any] = answers or {}
         self._entries = store.entries(row.id)
-        self._results: dict[str, Any] = {entry.key: entry.value for entry in self._entries if entry.kind == "result"}
+        self._results: dict[str, Any] = {}
+        self._begun: dict[tuple[str, str], Any] = {}  # key and kind of intents and waits
+        for entry in self._entries:
+            if entry.kind == "result":
+                self._results[entry.key] = entry.value
+            else:
+                self._begun[entry.key, entry.kind] = entry.value
         self._used: set[str] = set()
         self._through = ""  # the last part that was passed in one look: what stands before its result is passed too
         self._checked = False
@@ -178,7 +184,7 @@ class Journal:
         return self._finish(key, fn())
 
     def acted(self, key: str) -> bool:
-        return self._begun(key, "intent") is not None
+        return (key, "intent") in self._begun
 
     def until(self, key: str, probe: Callable[[Look], T | Waiting], timeout: float, *, why: str, who: str) -> T | None:
         if self._replayed(key):
@@ -234,10 +240,6 @@ class Journal:
         self._used.add(key)
         return key in self._results
 
-    def _begun(self, key: str, kind: str) -> Entry | None:
-        """What an earlier pass wrote of it. From the end: where a run stands is nearly always the last entry."""
-        return next((entry for entry in reversed(self._entries) if entry.key == key and entry.kind == kind), None)
-
     def _finish(self, key: str, value: T) -> T:
         self._write(key, "result", value)
         return value
@@ -249,8 +251,8 @@ class Journal:
 
     def _limits(self, key: str, timeout: float) -> Mapping[str, float]:
         """Since when and until when it waits, written with its first pass."""
-        if begun := self._begun(key, "wait"):
-            written: Mapping[str, float] = begun.value
+        if begun := self._begun.get((key, "wait")):
+            written: Mapping[str, float] = begun
             return written
         now = self._clock()
         limits = {"since": now, "deadline": now + timeout}
@@ -263,13 +265,13 @@ class Journal:
             return
         self._checked = True
         missed: list[str] = []
-        for entry in self._entries:
+        for entry in reversed(self._entries):
             if entry.key == self._through and entry.kind == "result":
-                missed.clear()
-            elif entry.key not in self._used and entry.kind != "fault":
+                break
+            if entry.key not in self._used and entry.kind != "fault":
                 missed.append(entry.key)
         if missed:
-            self._diverged(", ".join(dict.fromkeys(missed)))
+            self._diverged(", ".join(dict.fromkeys(reversed(missed))))
 
     def _diverged(self, missed: str) -> None:
         sentence = f"run '{self.id}': this replay never came by {missed}: new version, or a read beside step and until?"
