@@ -150,7 +150,7 @@ def heal_answers(world: World, pool: Pool, now: float) -> tuple[tuple[Answer, ..
         for view in pool.views:
             readings = view.heal.get(volume.name, ())
             few += _too_few(world, view, volume, len(readings))
-            rows = None
+            rows: tuple[BrickHeal, ...] | None = None
             for number, reading in enumerate(readings, start=1):
                 limit = FRESH_S if number == len(readings) else inf
                 if why := untold(reading, f"heal of {volume.name} by {view.node}", now, limit):
