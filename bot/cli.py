@@ -233,6 +233,29 @@ def journal(path: Path, run_id: str) -> None:
         raise Fault(str(error.args[0])) from error
 
 
+@main.command()
+@click.argument("outage", metavar="OUTAGE")
+@click.pass_obj
+def report(path: Path, outage: str) -> None:
+    """Print a post-mortem draft of OUTAGE in Markdown, from what was recorded.
+
+    Works beside a running bot.
+    """
+    settings = _load(path)
+    from store.opening import read_store
+    from workflows.alerts import OUTAGE
+    from workflows.report import markdown, read
+
+    store = read_store(Path(settings.store.path))
+    row = store.run(outage)
+    if row is None or row.workflow != OUTAGE:
+        known = ", ".join(run.id for run in store.runs(workflow=OUTAGE, limit=5)) or "none yet"
+        raise Fault(f"there is no outage '{outage}'; the newest are: {known}")
+    people = settings.oncall.people.items() if settings.oncall else ()
+    names = {person.slack: name for name, person in people}
+    click.echo(markdown(read(store, row), lambda user: names.get(user, user)), nl=False)
+
+
 # ---- setting up --------------------------------------------------------------------------------------------------
 
 

@@ -12,12 +12,13 @@ from click.testing import CliRunner, Result
 from bot import looking
 from bot.cli import main
 from bot.cli_doc import pages
-from bot.settings import EXAMPLE
+from bot.settings import EXAMPLE, load
 from cluster.api import Unreachable
 from cluster.world import Blocked, Opinion, Passed, Unknown, Verdict
 from store.api import Entry, RunRow, ShiftOverrideRow
 from store.opening import open_store
 from tests.unit.example import PAGER_SECRETS
+from workflows.alerts import Alert, raise_alerts
 
 ROOT = Path(__file__).parents[2]
 SECRETS = {
@@ -178,6 +179,21 @@ def test_the_journal_of_a_run_that_never_was_is_a_sentence(settings_with_store: 
 def test_a_database_that_is_not_there_is_a_sentence(settings_with_store: Path, tmp_path: Path) -> None:
     result = shell("journal", "berlin-9", settings=settings_with_store)
     assert result.output == f"Error: there is no database {tmp_path / 'db.sqlite3'}; roundsman run makes it\n"
+
+
+def test_the_report_of_an_outage_is_printed_with_peoples_names(settings_with_store: Path, tmp_path: Path) -> None:
+    store = open_store(tmp_path / "db.sqlite3")
+    managed = load(settings_with_store, {}, ()).clusters[0]
+    outage = raise_alerts(store, managed, [Alert("p/1", "probe", "router-a", "is silent", "critical", 40.0)], 60.0)
+    store.close()
+    told = shell("report", outage, settings=settings_with_store).output
+    assert told.startswith(f"# Post-mortem of {outage} (draft)\n")
+    assert "- to detect: 20 seconds\n" in told
+    missing = shell("report", "outage-x", settings=settings_with_store)
+    assert (missing.exit_code, missing.output) == (
+        2,
+        f"Error: there is no outage 'outage-x'; the newest are: {outage}\n",
+    )
 
 
 # ---- help --------------------------------------------------------------------------------------------------------
