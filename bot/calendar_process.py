@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from oncall.calendar import CalendarError, read
 
 MEMORY_BYTES = 1 << 30
-"""5 MB of calendar take a third of it."""
+"""The largest calendar that is taken needs a fifth of it."""
 
 
 def main() -> None:

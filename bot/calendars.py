@@ -20,7 +20,7 @@ from oncall.rota import Event
 
 CONNECT_S, READ_S, WHOLE_S = 5.0, 10.0, 30.0
 WORK_S = 60.0
-"""The largest calendar that is taken needs half of it."""
+"""The largest calendar that is taken needs a fifth of it."""
 PIECE_BYTES = 65536
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -33,6 +34,7 @@ class Known:
         self._store: Store = read_store(path) if self.from_database else MemoryStore()
         rotas = Rotas(oncall, self._store, clock)
         if not self.from_database:
+            logging.getLogger("bot.rotas").addHandler(logging.NullHandler())  # it is told in the table already
             rotas.refresh()
         self.duty: Duty = rotas.duty()
         self.copies: dict[str, Copy] = copies(self._store)

@@ -46,7 +46,9 @@ class Layer(Section):
     name: str = Field("", description="how it is called in the table; empty = its place in the list")
     people: tuple[str, ...] = Field(min_length=1, description="who takes turns, in this order")
     turn: Literal["daily", "weekly", "hours"] = Field("weekly", description="how long a turn is")
-    hours: int = Field(0, ge=0, description="length of a turn, with turn: hours; counted in hours that really pass")
+    hours: int = Field(
+        0, ge=0, le=8784, description="length of a turn, with turn: hours; counted in hours that really pass"
+    )
     start: str = Field(description="first hand-off, on the wall clock of the rota's zone: 2026-03-02T09:00")
     end: str = Field("", description="when the layer ends; empty = never")
     priority: int = Field(0, description="the higher one counts where layers overlap")
