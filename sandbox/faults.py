@@ -32,6 +32,7 @@ class Kind(StrEnum):
     NOT_SERVING = "not-serving"  # `guest` runs on, and its health probe fails
     PROBE_SILENT = "probe-silent"  # the health probe of `guest` cannot be asked
     REPLICATION_FAILS = "replication-fails"  # no job of `guest` comes to an end: `text`
+    GUEST_STARTS = "guest-starts"  # once: somebody starts `guest` by hand
     # nodes
     STAYS_DOWN = "stays-down"  # `node` does not come back from a reboot before this ends
     OLD_KERNEL = "old-kernel"  # `node` comes back with the kernel it had

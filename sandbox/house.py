@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,9 +28,13 @@ from sandbox.lines import Act, Moment
 from sandbox.model import Model
 from sandbox.nodes import TOKEN, Faces
 from sandbox.people import People
+from sandbox.phones import LocalPhones, PhonesInThread
+from sandbox.phones import run_in_thread as run_phones
 from sandbox.scenario import Scenario
+from sandbox.simpagers import ONCALL
 from sandbox.slack import ClusterCard, LocalSlack, SlackInThread, Tokens, run_in_thread
 from sandbox.slack.state import CAST, User
+from sandbox.sockets import free_port
 from sandbox.spec import settings_section
 from sandbox.speed import duration, least_look
 from store.opening import read_store
@@ -44,7 +48,15 @@ END_S = 10.0
 class House:
     """`scenario` as it is to be lived, at its speed already (sandbox/speed.py)."""
 
-    def __init__(self, scenario: Scenario, speed: float, folder: Path, slack: SlackInThread, faces: Faces) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        speed: float,
+        folder: Path,
+        slack: SlackInThread,
+        faces: Faces,
+        phones: PhonesInThread | None = None,
+    ) -> None:
         self.scenario, self.folder, self.slack, self.faces = scenario, folder, slack, faces
         self.model = faces.model
         self.sent: list[Sent] = []
@@ -52,7 +64,7 @@ class House:
         """What the page shows in place of the cluster, while another one is told of."""
         self.settings_file = folder / "roundsman.yaml"
         self.database = folder / "roundsman.sqlite3"
-        self._speed = speed
+        self._speed, self.phones = speed, phones
         self.settings_file.write_text(yaml.safe_dump(self._settings(), sort_keys=False))
         faces.on_act(self._remember)
 
@@ -65,6 +77,7 @@ class House:
             "ROUNDSMAN_SLACK_BOT_TOKEN": tokens.bot,
             "ROUNDSMAN_SLACK_APP_TOKEN": tokens.app,
             "ROUNDSMAN_PVE_TOKEN": TOKEN,
+            **(self.phones.environment() if self.phones else {}),
         }
 
     def bot(self, **how: Any) -> BotProcess:
@@ -85,7 +98,18 @@ class House:
             "store": {"path": str(self.database)},
             "pace": {"least": duration(look), "most": duration(3 * look)},
             "clusters": [self._cluster()],
+            **(self._on_call(self.phones) if self.phones else {}),
         }
+
+    def _on_call(self, phones: PhonesInThread) -> dict[str, Any]:
+        """The people of the scenario, with telephones, and a way for a key press to come back."""
+        section = {**ONCALL, **(self.scenario.oncall or {}), "pagers": phones.section()}
+        for name, person in section["people"].items():
+            person["phone"] = phones.company.subscribers[name].phone
+        port = free_port()
+        http = {"listen": "127.0.0.1", "port": port, "public_url": f"http://127.0.0.1:{port}"}
+        plain: dict[str, Any] = json.loads(json.dumps({"oncall": section, "http": http}))
+        return plain
 
     def _cluster(self) -> dict[str, Any]:
         section = {**settings_section(self.scenario.spec), **self.faces.section()}
@@ -110,11 +134,18 @@ def house(
     model = Model(spec, scenario.seed, scenario.start, faults_from(scenario.faults))
     faces, cards = Faces(model, time.time, folder), Cards(model, note)
     around: list[House] = []
-    slack = LocalSlack(port, users=users, cluster=lambda: (around and around[0].card) or faces.run(cards.card))
+
+    def card() -> ClusterCard:
+        return (around and around[0].card) or faces.run(cards.card)
+
     try:
-        with run_in_thread(slack) as running:
+        with ExitStack() as stack:
+            called = scenario.oncall is not None
+            phones = stack.enter_context(run_phones(LocalPhones(ticking=True))) if called else None
+            slack = LocalSlack(port, users=users, cluster=card, phones=phones)
+            running = stack.enter_context(run_in_thread(slack))
             faces.start()
-            around.append(House(replace(scenario, spec=spec), speed, folder, running, faces))
+            around.append(House(replace(scenario, spec=spec), speed, folder, running, faces, phones))
             yield around[0]
     finally:
         faces.stop()

@@ -120,9 +120,10 @@ ELSEWHERE = frozenset(
         Kind.CEPH_STUCK,
         Kind.CEPH_WARNS,
         Kind.CEPH_FLAGGED,
+        Kind.GUEST_STARTS,
     }
 )
-"""Faults of what these clusters do not have: health probes, Ceph, ZFS replication."""
+"""Faults of what these clusters do not have: health probes, Ceph, ZFS replication; and people who mend by hand."""
 KINDS = [kind for kind in Kind if kind not in ELSEWHERE | RESCUE]
 OF_GUESTS = frozenset(list(Kind)[: list(Kind).index(Kind.STAYS_DOWN)])
 MOMENTS = ("maintenance-on", "maintenance-reached", "upgrade", "upgraded", "reboot", "dark", "booted", "bricks-up")

@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterable
 
 from sandbox.cast import IDS, readable
 from sandbox.invariants import Marked
+from sandbox.phones import PhonesInThread
 from sandbox.scenario import Cue
 from sandbox.slack import BOT, CHANNEL, LocalSlack, Message, Refusal
 from sandbox.slack.state import Change
 from workflows.approvals import normalised
 
 Tell = Callable[[str, str], None]
+HANDOFFS = "oncall"
+"""What the bot says of the rota belongs to no run, and wakes nobody."""
 
 
 def kind_and_node(message: Message) -> tuple[str, str]:
@@ -22,7 +25,8 @@ def kind_and_node(message: Message) -> tuple[str, str]:
     key = str((message.metadata or {}).get("event_payload", {}).get("key", ""))
     if ".ask.request.said" in key:
         return "approval", key.partition(".")[0]
-    top_level = bool(key) and key != "board" and not message.thread_ts
+    of_run = (message.metadata or {}).get("event_payload", {}).get("run_id") != HANDOFFS
+    top_level = bool(key) and of_run and key != "board" and not message.thread_ts
     return ("page" if top_level else "note"), ""
 
 
@@ -37,10 +41,13 @@ class People:
         tell: Tell,
         outage: Callable[[Cue], None],
         clock: Callable[[], float],
+        phones: PhonesInThread | None = None,
     ) -> None:
+        self._phones = phones
         self._slack, self._cues, self._tell, self._outage, self._clock = slack, tuple(cues), tell, outage, clock
         self._waiting = [cue for cue in self._cues if cue.when]
         self._requests: list[str] = []
+        self._answerable: set[str] = set()
         self._under_way: set[asyncio.TimerHandle | asyncio.Task[None]] = set()
         self.marked: list[Marked] = []
 
@@ -66,11 +73,16 @@ class People:
         kind, node = kind_and_node(message)
         if kind == "approval":
             self._requests.append(message.ts)
+        if kind in ("approval", "page"):
+            self._answerable.add(message.ts)
+        self._take_cues(kind, node, readable(message.text), message.ts)
+
+    def _take_cues(self, kind: str, node: str, text: str, ts: str) -> None:
         for cue in list(self._waiting):
-            if cue.meant_by(kind, node, readable(message.text)):
+            if cue.meant_by(kind, node, text):
                 if not cue.each:
                     self._waiting.remove(cue)
-                self._later(cue.after, cue, message.ts)
+                self._later(cue.after, cue, ts)
 
     def _note_marks(self, message: Message) -> None:
         """Whose marks came and went since the last look at this message."""
@@ -98,8 +110,18 @@ class People:
             task = asyncio.get_running_loop().create_task(self._type(cue.who, cue.types))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
+        elif cue.presses and self._phones:
+            self._tell(cue.who, f"presses {cue.presses}")
+            task = asyncio.get_running_loop().create_task(asyncio.to_thread(self._phones.press, cue.who, cue.presses))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
         else:
-            self._mark(cue, ts if ts in self._requests else next(reversed(self._requests), ""))
+            self._mark(cue, ts if ts in self._answerable else next(reversed(self._requests), ""))
+
+    def rang(self, person: str, how: str, text: str) -> None:
+        """Heard by everybody in the room. In the loop of Slack."""
+        self._tell(f"RING @{person} ({how})", text)
+        self._take_cues("ring", f"{person} {how}", text, "")
 
     async def _type(self, who: str, text: str) -> None:
         self._tell(who, text)

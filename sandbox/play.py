@@ -26,6 +26,7 @@ from sandbox.house import BotProcess, House, house
 from sandbox.model import What
 from sandbox.outage import USERS, Told, compared, replay
 from sandbox.people import People, kind_and_node
+from sandbox.phones.company import Paged
 from sandbox.scenario import Cue, Scenario, load
 from sandbox.slack import BOT, ClusterCard
 from sandbox.slack.state import CAST, SLACKBOT, Change
@@ -111,12 +112,27 @@ class Demo:
         with around.bot(told=lambda sentence: tell("", sentence)) as bot:
             _await_bot(around, bot, self._rest)
             cues = around.scenario.cues if self._play else ()
-            people = People(around.slack.slack, cues, tell, lambda cue: self._outage(around, bot, cue), time.time)
+            people = People(
+                around.slack.slack, cues, tell, lambda cue: self._outage(around, bot, cue), time.time, around.phones
+            )
             around.slack.ask(people.begin)
+            self._listen(around, people)
             if not self._play:
                 self._explain(bot)
             self._until_over(around, people)
         return self._verdict(around, people)
+
+    def _listen(self, around: House, people: People) -> None:
+        """Telephones ring in the room: counted as pages, and heard by people."""
+        if around.phones is None:
+            return
+        listeners = around.phones.phones.listeners
+
+        def rang(paged: Paged) -> None:
+            self._pages += 1
+            around.slack.soon(lambda: people.rang(paged.person, paged.how, paged.text))
+
+        around.phones.ask(lambda: listeners.append(rang))
 
     def _until_over(self, around: House, people: People) -> None:
         """The night of a play ends with its run, or when its time is over; any other when somebody ends it."""

@@ -20,6 +20,14 @@ def refused_port() -> Iterator[int]:
         yield keeper.getsockname()[1]
 
 
+def free_port() -> int:
+    """Free a moment ago; for a process that is about to be started with it."""
+    with socket.socket() as keeper:
+        keeper.bind((HOST, 0))
+        port: int = keeper.getsockname()[1]
+        return port
+
+
 @contextmanager
 def silent_port() -> Iterator[int]:
     with ExitStack() as held:

@@ -9,9 +9,11 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from base.settings import seconds
 from cluster.settings import Window
 from sandbox.faults import Fault, faults_from
 from sandbox.scenario import Cue, Scenario
+from sandbox.simpagers import ONCALL
 from sandbox.spec import ClusterSpec, Timings
 from workflows.settings import Limits
 
@@ -38,6 +40,7 @@ def at_speed(scenario: Scenario, speed: float, now: float) -> Scenario:
         lasts=scenario.lasts / speed + LEAST_FOR_MACHINES_S,
         fixed_delay=scenario.fixed_delay / speed,
         spec=_spec(scenario, speed, now),
+        oncall=None if scenario.oncall is None else _patience({**ONCALL, **scenario.oncall}, speed),
         faults=tuple(_fault(fault, speed) for fault in faults_from(scenario.faults)),
         cues=tuple(
             replace(
@@ -67,9 +70,27 @@ def limits(settings: Mapping[str, Any], speed: float) -> dict[str, str]:
     return {name: duration(max(value / speed, least[name])) for name, value in plain.items()}
 
 
+OF_PEOPLE = ("wait", "pause", "stale_after", "test_wait")
+LEAST_RING_S = 6.0
+"""A telephone rings for real seconds, and so long is it waited for an answer at least."""
+
+
+def _patience(section: Any, speed: float) -> Any:
+    """The waits of a section `oncall` in proportion, wherever they stand."""
+    if isinstance(section, Mapping):
+        return {
+            key: duration(max(seconds(value) / speed, LEAST_RING_S)) if key in OF_PEOPLE else _patience(value, speed)
+            for key, value in section.items()
+        }
+    return [_patience(value, speed) for value in section] if isinstance(section, list) else section
+
+
 def _spec(scenario: Scenario, speed: float, now: float) -> ClusterSpec:
     spec = scenario.spec
     settings = {**spec.settings}
+    if scenario.oncall is not None:
+        settings["probing"] = {"every": "1s", "gluster_every": "20s", **settings.get("probing", {})}
+        settings["outages"] = {"settle": duration(max(300 / speed, LEAST_RING_S)), **settings.get("outages", {})}
     if windows := settings.get("windows"):
         settings["windows"] = [_window(row, scenario.start, now, speed) for row in windows]
     return replace(spec, timings=_timings(spec.timings, speed), settings=settings)

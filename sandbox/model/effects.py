@@ -30,6 +30,7 @@ def _begins(model: Model) -> dict[Kind, Effect]:
         Kind.POWER_CUT: lambda fault: model.machines.cut(model.node(fault.node), comes_back=False),
         Kind.FOREIGN_MAINTENANCE: lambda fault: model.ha_manager.request(fault.node, True, SOMEBODY, {}),
         Kind.GUEST_STOPS: lambda fault: model.guests.stops(model.guests.get(fault.guest), ""),
+        Kind.GUEST_STARTS: lambda fault: _by_hand(model, fault),
         Kind.BACKUP_RUNNING: lambda fault: _backup(model, fault),
         Kind.BACKUPS_GONE: lambda fault: model.archives.lose(fault.guest),
         Kind.BACKUP_PRUNED: lambda fault: model.archives.prune(fault.guest),
@@ -44,6 +45,10 @@ def _begins(model: Model) -> dict[Kind, Effect]:
         Kind.CEPH_FLAGGED: lambda fault: model.ceph.flag(fault.text or "noscrub", True, SOMEBODY),
         Kind.BRICK_WIPED: lambda fault: gluster.wipe(fault.node, fault.amount or MANY),
     }
+
+
+def _by_hand(model: Model, fault: Fault) -> None:
+    model.guests.start(fault.guest, SOMEBODY)
 
 
 def _ends(model: Model) -> dict[Kind, Effect]:

@@ -31,6 +31,10 @@ class SlackInThread:
     def api_url(self) -> str:
         return self.slack.api_url
 
+    def soon(self, act: Callable[[], object]) -> None:
+        """In its loop, without waiting for it."""
+        self._loop.call_soon_threadsafe(act)
+
     def type(self, user: str, channel: str, text: str, thread: str = "") -> Answer:
         return self._do(self.slack.type(user, channel, text, thread))
 
