@@ -52,6 +52,13 @@ def restored(evening: Evening) -> str:
     return evening.cluster.task(task).error
 
 
+def comes_back(evening: Evening, guest: int) -> bool:
+    """Shut down, and left alone for a while."""
+    task_error(evening, "shutdown", guest, 60)
+    evening.later(200)
+    return evening.guest(guest).running
+
+
 def start_fails(evening: Evening) -> bool:
     task_error(evening, "shutdown", 103, 60)
     return "start failed" in task_error(evening, "start", 103)
@@ -134,6 +141,7 @@ STORIES: dict[Kind, tuple[dict[str, Any], Shows]] = {
     ),
     Kind.SHUTDOWN_HANGS: ({"guest": 103}, lambda e: "got timeout" in task_error(e, "shutdown", 103, 60)),
     Kind.START_FAILS: ({"guest": 103}, start_fails),
+    Kind.GUEST_STARTS: ({"guest": 101, "at": "4m"}, lambda e: comes_back(e, 101)),
     Kind.GUEST_STOPS: ({"guest": 101}, lambda e: e.guest(101).status == "stopped"),
     Kind.BACKUP_RUNNING: ({"guest": 101}, lambda e: [t.kind for t in survey(e, Topic.TASKS)] == ["vzdump"]),
     Kind.BACKUPS_GONE: ({}, lambda e: survey(e, Topic.BACKUPS) == ()),
