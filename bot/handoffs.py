@@ -94,9 +94,9 @@ class Handoffs:
         people, key = duty.settings.people, f"{rota}/{_instant(duty, rota, now)}/{'+'.join([*gone, '', *come])}"
         self._say(f"{key}/channel", messages.handed_off(duty, rota, gone, come, now))
         for name in come:
-            self._say(f"{key}/on/{name}", messages.you_are_on(duty, rota, name, now), people[name].slack)
+            self._say(f"{key}/on/{name}", messages.you_are_on(duty, rota, now), people[name].slack)
         for name in gone:
-            self._say(f"{key}/off/{name}", messages.you_are_off(duty, rota, now), people[name].slack)
+            self._say(f"{key}/off/{name}", messages.you_are_off(duty, rota, come), people[name].slack)
 
     # gaps -----------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ QUIET = {
     "slack_sdk.socket_mode": logging.WARNING,
     "slack_bolt": logging.WARNING,
     "apscheduler": logging.WARNING,
-    "paramiko": logging.WARNING,
+    "paramiko": logging.CRITICAL,  # what breaks a line is raised, and told in a sentence
     "urllib3": logging.WARNING,
     "alembic": logging.WARNING,
     "apprise": logging.CRITICAL,  # a page that was not delivered is told once, by us, without its URL

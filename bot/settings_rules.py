@@ -13,11 +13,12 @@ from bot.credentials import pve_variable
 from bot.settings_file import Place, Problem
 from cluster.guest_settings import GuestGroup
 from cluster.serving import trouble as health_trouble
-from cluster.settings import NodeSettings, Window
+from cluster.settings import JumpHost, NodeSettings, PathSettings, Window
 from cluster.watchlist import troubles
 from workflows.settings import ManagedCluster
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+LEAST_SILENCE_S = 2.0
 KEY_TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
 
 
@@ -26,7 +27,7 @@ def broken_rules(clusters: Sequence[tuple[int, ManagedCluster]]) -> Iterator[Pro
     yield from _alike(clusters, "name", lambda cluster: pve_variable(cluster.name))
     yield from _alike(clusters, "channel", lambda cluster: cluster.channel)
     for index, cluster in clusters:
-        for rule in (_channel, _people, _limits, _nodes, _gluster, _groups, _windows, _probes):
+        for rule in (_channel, _people, _limits, _nodes, _gluster, _groups, _windows, _probes, _paths):
             yield from (Problem(("clusters", index, *found.place), found.text) for found in rule(cluster))
 
 
@@ -84,7 +85,7 @@ def _nodes(cluster: ManagedCluster) -> Iterator[Problem]:
             yield Problem(("nodes", name, "fingerprint"), "is not a SHA-256 fingerprint: 32 pairs of hex digits")
 
 
-def _host_key_trouble(node: NodeSettings) -> str:
+def _host_key_trouble(node: NodeSettings | JumpHost) -> str:
     words = node.host_key.split()
     if len(words) > 1 and words[0] not in KEY_TYPES and words[1] in KEY_TYPES:
         return f"begins with the host's name; leave it away and begin with {words[1]}"
@@ -120,6 +121,39 @@ def _group(group: GuestGroup) -> Iterator[Problem]:
             yield Problem(("guests", place), f"guest {guest} stands twice in this group")
     if group.keep_running > len(set(group.guests)):
         yield Problem(("keep_running",), f"asks for {group.keep_running}, of {len(set(group.guests))} guests")
+
+
+def _paths(cluster: ManagedCluster) -> Iterator[Problem]:
+    names = [path.name for path in cluster.paths]
+    for place, path in enumerate(cluster.paths):
+        if path.name in names[:place]:
+            yield Problem(("paths", place, "name"), "is the name of another path too")
+        yield from (Problem(("paths", place, *found.place), found.text) for found in _path(path))
+
+
+def _path(path: PathSettings) -> Iterator[Problem]:
+    """What belongs to another kind of path would be passed over in silence."""
+    if path.kind == "jump" and not path.jumps:
+        yield Problem(("jumps",), "is missing: a path of kind jump names the jump hosts that it goes through")
+    if path.kind != "jump" and path.jumps:
+        yield Problem(("jumps",), f"is not used by a path of kind {path.kind}; did you mean kind: jump?")
+    if path.kind != "socks" and path.proxy:
+        yield Problem(("proxy",), f"is not used by a path of kind {path.kind}; did you mean kind: socks?")
+    if path.kind == "socks" and not _is_proxy(path):
+        yield Problem(("proxy",), "must look like HOST:PORT, such as 127.0.0.1:1080")
+    for place, jump in enumerate(path.jumps):
+        if trouble := _host_key_trouble(jump):
+            yield Problem(("jumps", place, "host_key"), trouble)
+    if path.silence < LEAST_SILENCE_S:
+        text = f"is shorter than {LEAST_SILENCE_S:g} s: a slow line would be taken for a dead one"
+        yield Problem(("silence",), text)
+
+
+def _is_proxy(path: PathSettings) -> bool:
+    try:
+        return bool(path.socks())
+    except ValueError:
+        return False
 
 
 def _windows(cluster: ManagedCluster) -> Iterator[Problem]:

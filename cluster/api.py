@@ -8,11 +8,11 @@ Three families of error, and a caller must treat them differently:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from cluster.facts import Guest, HealProgress, Machines, Move, NodeStatus, ReplicationJob, Topic
+from cluster.facts import Guest, HealProgress, Machines, Move, NodeStatus, PathDrill, ReplicationJob, Topic, WaysIn
 from cluster.rescue import Rescue
 from cluster.settings import ClusterSettings
 
@@ -87,6 +87,18 @@ class Cluster(Protocol):
     def node_status(self, node: str) -> NodeStatus: ...
 
     def guests(self) -> tuple[Guest, ...]: ...
+
+    def test_paths(self) -> WaysIn:
+        """Try every path to every node, now. Never raises: what did not work is what it tells."""
+        ...
+
+    def drill_paths(self) -> PathDrill:
+        """Cut the first path for the bot alone, and read through the others meanwhile."""
+        ...
+
+    def detours(self) -> Mapping[str, str]:
+        """Node -> path, where it was last talked to over another path than the first."""
+        ...
 
     def move_options(self, guest: Guest) -> Move: ...
 

@@ -49,6 +49,7 @@ class Topic(StrEnum):
     RULES = "rules"  # the HA manager's rules: which guests it keeps apart, which nodes it may choose
     CEPH = "ceph"  # health checks, placement groups, OSDs and monitors, where there is a Ceph
     REPLICATION = "replication"  # ZFS replication: every job of every node
+    PATHS = "paths"  # every path to every node, and what it depends on
 
 
 # ---- Proxmox VE --------------------------------------------------------------------------------------------------
@@ -379,6 +380,55 @@ class HealProgress:
         return bool(self.pending) and not self.down and all(n == 0 for n in self.pending.values())
 
 
+# ---- the ways in -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PathTest:
+    """One path tried to one node, for what it is needed for. `ssh`, `api`: why that did not work, "" = it did.
+
+    `latency`: seconds, of the slower of the two. `answered_at`: when both last worked, None: not since the start.
+    """
+
+    path: str
+    node: str
+    at: float
+    ssh: str
+    api: str
+    latency: float
+    answered_at: float | None = None
+
+    @property
+    def alive(self) -> bool:
+        return not self.ssh and not self.api
+
+    @property
+    def why(self) -> str:
+        return "; ".join(dict.fromkeys(filter(None, (self.ssh, self.api))))
+
+
+@dataclass(frozen=True, slots=True)
+class PathDrill:
+    """What a drill found while the path `cut` was left alone: `usual`: node -> (why calls went wrong, or "", seconds);
+    `alone`: each other path by itself."""
+
+    cut: str
+    usual: Mapping[str, tuple[str, float]]
+    alone: tuple[PathTest, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WaysIn:
+    """What is known of the ways in. `depends`: path -> what it goes through: a guest's id, or a node's name -> how that
+    is known. `detours`: node -> path, where it was last talked to over another path than the first. `home`: the guest
+    or node of this cluster in which the bot itself runs, and how that is known; None: none was found."""
+
+    tests: tuple[PathTest, ...]
+    depends: Mapping[str, Mapping[int | str, str]] = field(default_factory=dict)
+    detours: Mapping[str, str] = field(default_factory=dict)
+    home: tuple[int | str, str] | None = None
+
+
 # ---- a survey ----------------------------------------------------------------------------------------------------
 
 NOT_ASKED = Unread("not asked for", 0.0)
@@ -404,3 +454,4 @@ class Machines:
     ceph: Reading[Ceph | None] = NOT_ASKED
     """None: no node has Ceph."""
     replication: Reading[tuple[ReplicationJob, ...]] = NOT_ASKED
+    paths: Reading[WaysIn] = NOT_ASKED

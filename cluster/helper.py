@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 from cluster.api import ClusterError, Refused, Uncertain, UnitState
 from cluster.apt import index_is_old, package_plan
 from cluster.facts import NodeStatus, PackagePlan
+from cluster.paths import Shell
 from cluster.rescue import Side
 from cluster.settings import ClusterSettings
-from cluster.ssh import Done, SshNode, spoken
+from cluster.ssh import Done, spoken
 
 T = TypeVar("T")
 
@@ -22,6 +23,11 @@ PLAN_S = 450.0  # apt-get update on a slow mirror, and the simulation
 GUARDED_S = 240.0  # heal query, simulation and the act itself
 ENTRIES_BYTES = 16 * 1024 * 1024
 INSTALL = "run `roundsman install-helper {cluster} --node {node} --admin-key FILE`"
+
+READS = frozenset({"status", "plan", "gluster", "split", "unit"})
+GUARDED = frozenset({"maintenance", "upgrade", "reboot", "ha-state", "choose"})
+"""Orders that may arrive twice: each asks for a state, or is refused by boot id, deadline, unit name or mark. Any other
+act is sent once, and what becomes of it must be looked up."""
 
 _NO_SUDO = ("password is required", "not in the sudoers", "not allowed to", "a terminal is required")
 _MISSING = ("command not found", "No such file")
@@ -58,7 +64,7 @@ class Word:
 class Helper:
     """The helper on one node. Raises what SshNode raises, and Refused where the helper says no."""
 
-    def __init__(self, ssh: SshNode, settings: ClusterSettings) -> None:
+    def __init__(self, ssh: Shell, settings: ClusterSettings) -> None:
         self.node = ssh.name
         self._ssh = ssh
         self._program = shlex.split(settings.ssh.helper)
@@ -89,7 +95,7 @@ class Helper:
     def gluster(self, read: str, *volume: str) -> Done:
         """Gluster's own answer to pool-list, volume-info, volume-status V, heal-summary V or heal-info V."""
         argv = [*self._program, "gluster", read, *volume]
-        done = self._ssh.run(argv, self._gluster_timeout, ENTRIES_BYTES)
+        done = self._ssh.run(argv, self._gluster_timeout, ENTRIES_BYTES, twice=True)
         if done.out.startswith(b"{") or self._not_run(done):
             self._json(argv, done)
         return done
@@ -123,8 +129,15 @@ class Helper:
     # ---- what came back ------------------------------------------------------------------------------------------
 
     def _order(self, *words: str, timeout: float | None = None) -> dict[str, Any]:
+        """An order that is refused after an earlier try of it was lost may have been done by that one."""
         argv = [*self._program, *words]
-        return self._json(argv, self._ssh.run(argv, timeout or self._timeout))
+        done = self._ssh.run(argv, timeout or self._timeout, twice=words[0] in READS | GUARDED)
+        try:
+            return self._json(argv, done)
+        except Refused as refused:
+            if done.doubt and words[0] not in READS:
+                raise Uncertain(f"{done.doubt}; tried again over another path: {refused}", refused.hint) from refused
+            raise
 
     def _json(self, argv: list[str], done: Done) -> dict[str, Any]:
         answer = _parsed(done.out)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from cluster.api import Refused
 from cluster.helper import Helper
+from cluster.login import public_key
 from cluster.settings import ClusterSettings
-from cluster.ssh import SshNode, public_key
+from cluster.ssh import SshNode
 
 HELPER = "/usr/local/sbin/roundsman-helper"
 SUDOERS = "/etc/sudoers.d/roundsman"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,9 +10,24 @@ from typing import Any, TypeVar
 
 from cluster.api import ClusterError, Refused, TaskRef, TaskState, UnitState, Unreachable
 from cluster.ceph import CephApi
-from cluster.facts import Guest, HealProgress, Machines, Move, NodeStatus, ReplicationJob, Serving, Topic
+from cluster.facts import (
+    Guest,
+    HealProgress,
+    Machines,
+    Move,
+    NodeStatus,
+    PathDrill,
+    PathTest,
+    Read,
+    ReplicationJob,
+    Serving,
+    Topic,
+    WaysIn,
+)
 from cluster.harules import HaApi
 from cluster.helper import Helper
+from cluster.kin import Kin
+from cluster.paths import Paths, PathTests
 from cluster.peers import Peers
 from cluster.proxmox import Proxmox
 from cluster.pve import Pve
@@ -21,7 +36,6 @@ from cluster.replication import ReplicationApi
 from cluster.restores import LiveRescue
 from cluster.serving import Health
 from cluster.settings import ClusterSettings
-from cluster.ssh import SshNode
 from cluster.ways import narrowed
 from cluster.words import Words
 
@@ -40,6 +54,9 @@ YOUNG_S = 5.0
 """What gates want to be young is read again if the other topics took longer than this: `apt-get update` takes minutes
 on a slow mirror."""
 
+TESTS_S = 90.0
+"""Paths are tried every minute; tests that are older than this are made anew before they are judged."""
+
 OF_THE_NODE = frozenset({Topic.PACKAGES, Topic.MOVES})
 
 
@@ -53,14 +70,16 @@ class LiveCluster:
         self._settings, self._clock = settings, clock
         self._topics = ThreadPoolExecutor(TOPIC_WORKERS, f"{settings.name}-topics")
         self._workers = ThreadPoolExecutor(NODE_WORKERS, f"{settings.name}-nodes")
-        self._ssh = {name: SshNode(name, node, settings.ssh) for name, node in settings.nodes.items()}
-        self._helpers = {name: Helper(ssh, settings) for name, ssh in self._ssh.items()}
-        self._api = Proxmox(settings)
+        self._paths = Paths(settings)
+        self._helpers = {name: Helper(shell, settings) for name, shell in self._paths.shells.items()}
+        self._api = Proxmox(settings, self._paths)
         self._pve = Pve(self._api, settings, self._workers.map)
         self._ha = HaApi(self._api)
         self._ceph = CephApi(self._api, settings, self._workers.map)
         self._replication = ReplicationApi(self._api, settings, self._workers.map)
         self._health = Health(self._api, settings, self._workers.map)
+        self._tests = PathTests(settings, self._paths, self._api, clock)
+        self._kin = Kin(settings, self._api.get, self._workers.map)
         self._peers = Peers(self._helpers, settings, clock, pause, self._workers)
         self._knife = ""
         self._rescue = LiveRescue(self._api, self._helpers, settings, self._workers.map, lambda: self._knife)
@@ -75,9 +94,9 @@ class LiveCluster:
 
     def close(self) -> None:
         """Break every line: whoever still waits for an answer gets an error at once."""
-        for ssh in self._ssh.values():
-            ssh.close()
+        self._paths.close()
         self._api.close()
+        self._tests.close()
         self._topics.shutdown(wait=False, cancel_futures=True)
         self._workers.shutdown(wait=False, cancel_futures=True)
 
@@ -103,6 +122,9 @@ class LiveCluster:
 
     def _reading(self, topic: Topic, node: str, words: Words) -> Any:
         """A topic's Reading; of NODES one for each node."""
+        if topic is Topic.PATHS:
+            ways = self._ways(self._tests.latest(TESTS_S))
+            return Read(ways, min(test.at for test in ways.tests))
         pve, avoid = self._pve, self._knife
         if topic is Topic.NODES:
             return {name: words.status(name) for name in words.ask(self._helpers)}
@@ -126,6 +148,24 @@ class LiveCluster:
             Topic.REPLICATION: lambda: self._replication.read(avoid),
         }
         return reading(self._clock, questions[topic])
+
+    def test_paths(self) -> WaysIn:
+        return self._ways(self._tests.run())
+
+    def detours(self) -> Mapping[str, str]:
+        return self._paths.routes.detours()
+
+    def drill_paths(self) -> PathDrill:
+        return self._tests.drill()
+
+    def _ways(self, tests: tuple[PathTest, ...]) -> WaysIn:
+        """Where the guests cannot be listed, only the settings say what a path depends on."""
+        try:
+            guests = self._pve.guests(self._knife)
+        except ClusterError:
+            guests = ()
+        depends, home = self._kin.look(guests)
+        return WaysIn(tests, depends, self._paths.routes.detours(), home)
 
     def _moves(self, node: str) -> tuple[Move, ...]:
         there = [guest for guest in self._pve.guests(self._knife) if guest.node == node and not guest.template]

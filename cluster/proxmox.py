@@ -1,7 +1,9 @@
 """The Proxmox VE API over HTTPS with a token; the only file that knows proxmoxer.
 
 Any node can be asked about any other, so there is a list of entries: the settings' nodes in their order, never the one
-under the knife, a silent one last. Each entry gets its own client in each thread (sessions are not thread-safe).
+under the knife, a silent one last. Each entry is reached over the paths of the settings in turn: an act goes on to the
+next one only while nothing was sent, a read also when its line says nothing for the path's silence limit. A client is
+lent to one request at a time (sessions are not thread-safe).
 
 What goes wrong comes in three families of exceptions and one that is none: proxmoxer's ResourceException (the API said
 no), requests' exceptions (the network), proxmoxer's own trouble with odd answers, and a 2xx that is not JSON, which
@@ -11,18 +13,27 @@ proxmoxer returns as if it were an answer. All of it becomes a ClusterError here
 from __future__ import annotations
 
 import re
+import socket
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import requests
 from proxmoxer import ProxmoxAPI
 from proxmoxer.core import ResourceException
 from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPSConnection
+from urllib3.connectionpool import HTTPSConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from cluster.api import ClusterError, Refused, Uncertain, Unreachable
+from cluster.lines import Dialer, PathDown, plugged
+from cluster.paths import Paths, all_failed
+from cluster.routes import Face
 from cluster.settings import ClusterSettings
 
 CONNECT_S = 10.0
@@ -49,10 +60,12 @@ class Proxmox:
     """Asks and orders. `avoid` is the node under the knife, which is never the entry. Parameters that are booleans go
     out as 1 and 0: anything else is refused."""
 
-    def __init__(self, settings: ClusterSettings) -> None:
+    def __init__(self, settings: ClusterSettings, paths: Paths | None = None) -> None:
         self._settings = settings
-        self._local = threading.local()
+        self._paths = paths or Paths(settings)
+        self._alone = len(self._paths.ways) == 1
         self._lock = threading.Lock()
+        self._idle: dict[tuple[str, str], list[Any]] = defaultdict(list)
         self._sessions: list[requests.Session] = []
         self._silent_until: dict[str, float] = {}
 
@@ -65,15 +78,64 @@ class Proxmox:
         return self._first(avoid, (EntrySilent,), method, path, params)
 
     def ask(self, entry: str, method: str, path: str, **params: Any) -> Any:
-        """One request to this very entry. Raises Refused, Unreachable, Uncertain."""
+        """One request to this very entry, over the first path that lives. Raises Refused, Unreachable, Uncertain."""
+        ways = self._paths.routes.order(entry, Face.API)
+        if method == "get" and len(ways) > 1:
+            return self._raced(entry, ways, path, params)
+        errors: dict[str, ClusterError] = {}
+        for way in ways:
+            try:
+                answer = self.once(entry, way, method, path, params)
+            except EntrySilent as error:
+                errors[way] = error
+            else:
+                self._paths.routes.used(entry, Face.API, way, errors, time.monotonic())
+                return answer
+        raise _silent(errors)
+
+    def _raced(self, entry: str, ways: list[str], path: str, params: dict[str, Any]) -> Any:
+        """A read over the first path; over the next one as well as soon as that fails or has said nothing for its
+        silence limit. The first answer counts, also if it is a no."""
+        answers: SimpleQueue[tuple[str, Any, ClusterError | None]] = SimpleQueue()
+
+        def go(way: str) -> None:
+            try:
+                answers.put((way, self.once(entry, way, "get", path, params), None))
+            except ClusterError as error:
+                answers.put((way, None, error))
+
+        errors: dict[str, ClusterError] = {}
+        for number, way in enumerate(ways):
+            threading.Thread(target=go, args=(way,), name="api-read", daemon=True).start()
+            while True:
+                last = number + 1 == len(ways)
+                try:
+                    who, answer, error = answers.get(timeout=None if last else self._paths.ways[way].silence)
+                except Empty:
+                    break
+                if not isinstance(error, EntrySilent | EntryLost):
+                    before = ways[: ways.index(who)]
+                    self._paths.routes.used(entry, Face.API, who, before, time.monotonic())
+                    if error:
+                        raise error
+                    return answer
+                errors[who] = error
+                if len(errors) == number + 1:
+                    break
+        raise _silent(errors)
+
+    def once(self, entry: str, way: str, method: str, path: str, params: dict[str, Any]) -> Any:
+        """One request to this entry over this path. Raises as `ask` does."""
         plain = {name: int(value) if isinstance(value, bool) else value for name, value in params.items()}
         try:
-            with self._line(entry, method) as client:
+            with self._line(entry, self._paths.ways[way], method) as client:
                 answer = getattr(client(path), method)(**plain)
+        except PathDown as down:
+            raise EntrySilent(str(down), down.hint) from None
         except ResourceException as error:
             raise self._said_no(entry, method, path, error) from None
         except OSError as error:  # all of requests' exceptions are some, and a CA file that is not there
-            raise self._network(entry, error) from None
+            raise self._network(entry, way, error) from None
         except _ODD as error:
             raise self._not_the_api(entry, repr(error)) from None
         if (answer is None and method == "get") or (
@@ -87,7 +149,7 @@ class Proxmox:
             for session in self._sessions:
                 session.close()
             self._sessions.clear()
-            self._local = threading.local()
+            self._idle.clear()
 
     # ---- entries -------------------------------------------------------------------------------------------------
 
@@ -110,22 +172,28 @@ class Proxmox:
         yield from sorted(nodes, key=lambda node: self._silent_until.get(node, 0.0) > now)
 
     @contextmanager
-    def _line(self, entry: str, method: str) -> Iterator[Any]:
+    def _line(self, entry: str, way: Dialer, method: str) -> Iterator[Any]:
         """A client for one request. An act gets a fresh connection: PVE closes idle ones after seconds, and an act on a
         connection that was just closed might have been done or not."""
-        clients: dict[str, Any] = self._local.__dict__.setdefault("clients", {})
         if method != "get":
-            client = self._new_client(entry)
+            client = self._new_client(entry, way)
             with closing(client._store["session"]):
                 yield client
             return
-        if entry not in clients:
-            clients[entry] = self._new_client(entry)
+        with self._lock:
+            idle = self._idle[entry, way.name]
+            client = idle.pop() if idle else None
+        if client is None:
+            client = self._new_client(entry, way)
             with self._lock:
-                self._sessions.append(clients[entry]._store["session"])
-        yield clients[entry]
+                self._sessions.append(client._store["session"])
+        try:
+            yield client
+        finally:
+            with self._lock:
+                idle.append(client)
 
-    def _new_client(self, entry: str) -> Any:
+    def _new_client(self, entry: str, way: Dialer) -> Any:
         node, api = self._settings.nodes[entry], self._settings.api
         user, _, name = api.token_id.partition("!")
         client = ProxmoxAPI(
@@ -135,12 +203,11 @@ class Proxmox:
             token_name=name,
             token_value=api.token.get_secret_value().strip(),
             verify_ssl=False if node.fingerprint else api.ca_file or True,
-            timeout=(CONNECT_S, api.timeout),
+            timeout=(min(CONNECT_S, way.silence), api.timeout),
         )
         session: requests.Session = client._store["session"]
         session.trust_env = False  # no proxy and no CA from the environment
-        if node.fingerprint:
-            session.mount("https://", _Pinned(node.fingerprint))
+        session.mount("https://", _OverWay(way, node.fingerprint))
         return client
 
     # ---- what went wrong, in sentences ---------------------------------------------------------------------------
@@ -178,8 +245,9 @@ class Proxmox:
             grant(path, privilege, self._settings.api.token_id),
         )
 
-    def _network(self, entry: str, error: OSError) -> ClusterError:
-        where = f"{self._settings.nodes[entry].address}:{self._settings.nodes[entry].api_port}"
+    def _network(self, entry: str, way: str, error: OSError) -> ClusterError:
+        over = "" if self._alone else f" over {way}"
+        where = f"{self._settings.nodes[entry].address}:{self._settings.nodes[entry].api_port}{over}"
         text = str(error)
         if "CERTIFICATE_VERIFY_FAILED" in text or "ingerprint" in text:
             return self._not_trusted(entry, text)
@@ -213,15 +281,44 @@ class Proxmox:
         )
 
 
-class _Pinned(HTTPAdapter):
-    """Trusts one certificate, by its SHA-256 fingerprint, and asks no CA."""
+class _OverWay(HTTPAdapter):
+    """Connects over one path; TLS and its checks are the same on all. With a SHA-256 fingerprint it trusts that one
+    certificate, and asks no CA."""
 
-    def __init__(self, fingerprint: str) -> None:
-        self._fingerprint = fingerprint
+    def __init__(self, way: Dialer, fingerprint: str) -> None:
+        self._way, self._fingerprint = way, fingerprint
         super().__init__()
 
     def init_poolmanager(self, *args: Any, **named: Any) -> None:
-        super().init_poolmanager(*args, assert_fingerprint=self._fingerprint, **named)
+        if self._fingerprint:
+            named["assert_fingerprint"] = self._fingerprint
+        super().init_poolmanager(*args, **named)
+        self.poolmanager.pool_classes_by_scheme = {"https": _pool_over(self._way)}
+
+
+def _pool_over(way: Dialer) -> type[HTTPSConnectionPool]:
+    class Connection(HTTPSConnection):
+        def _new_conn(self) -> socket.socket:
+            limit = self.timeout if isinstance(self.timeout, int | float) else CONNECT_S
+            try:
+                return plugged(way.open(self.host, self.port or 443, time.monotonic() + limit))
+            except TimeoutError as error:
+                raise ConnectTimeoutError(self, "no connection in time") from error
+            except OSError as error:
+                raise NewConnectionError(self, f"no connection: {error}") from error
+
+    class Pool(HTTPSConnectionPool):
+        ConnectionCls = Connection
+
+    return Pool
+
+
+def _silent(errors: dict[str, ClusterError]) -> ClusterError:
+    """Of several paths to one entry. Another entry may be asked: to act, only if none of them carried anything."""
+    if len(errors) == 1:
+        return next(iter(errors.values()))
+    told = all_failed(errors)
+    return (EntryLost if isinstance(told, Uncertain) else EntrySilent)(str(told), told.hint)
 
 
 def grant(path: str, privilege: str, token_id: str) -> str:

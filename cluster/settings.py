@@ -38,6 +38,40 @@ class SshSettings(Section):
     timeout: Duration = Field(60.0, description="of one short command, connect included")
 
 
+class JumpHost(Section):
+    """A machine on another line that lets the bot through to the nodes."""
+
+    address: str = Field(description="host name or IP by which the bot, or the jump host before it, reaches it")
+    host_key: str = Field(description="its SSH host key, pinned as those of the nodes are")
+    port: int = Field(22, ge=1, le=65535, description="where its sshd listens")
+    user: str = Field("roundsman", description="login on it; it needs no shell, only forwarding to the nodes")
+    key_file: str = Field("", description="private key for it; empty = ssh.key_file")
+
+
+class PathSettings(Section):
+    """One way in. The first one of the list that lives is taken."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$", description='how people call it, such as "lte"')
+    kind: str = Field(
+        "direct",
+        pattern="^(direct|jump|socks)$",
+        description="direct, jump (through SSH jump hosts), or socks (through a SOCKS5 proxy)",
+    )
+    jumps: tuple[JumpHost, ...] = Field((), description="jump hosts in the order in which they are passed")
+    proxy: str = Field("", description='SOCKS5 proxy as HOST:PORT, such as "127.0.0.1:1080"')
+    guests: tuple[int, ...] = Field(
+        (), description="guests of this very cluster that it goes through, such as routers; it dies with them"
+    )
+    silence: Duration = Field(10.0, description="a line that says nothing for so long, though asked, is given up")
+
+    def socks(self) -> tuple[str, int]:
+        """Host and port of the proxy. Raises ValueError."""
+        host, _, port = self.proxy.rpartition(":")
+        if not host or not 0 < int(port) < 65536:
+            raise ValueError(self.proxy)
+        return host.strip("[]"), int(port)
+
+
 class GlusterSettings(Section):
     volumes: tuple[str, ...] = Field((), description="volumes that must be healed; empty = every volume of the pool")
     nodes: tuple[str, ...] = Field((), description="nodes that are peers of the pool; empty = every node")
@@ -97,3 +131,13 @@ class ClusterSettings(Section):
     )
     probing: ProbingSettings = ProbingSettings()
     probes: tuple[ProbeSettings, ...] = Field((), description="what is looked at besides the default probes")
+    paths: tuple[PathSettings, ...] = Field(
+        (), description="ways to reach the nodes, in order; none = one, directly, which is no backup"
+    )
+    paths_required: int = Field(2, ge=1, description="live paths to every other node without which nothing is begun")
+    paths_dead_after: Duration = Field(300.0, description="a path that reaches no node for so long is said to be dead")
+    paths_back_after: Duration = Field(180.0, description="a path that failed is used first again after so long")
+
+    @property
+    def ways(self) -> tuple[PathSettings, ...]:
+        return self.paths or (PathSettings(name="direct"),)

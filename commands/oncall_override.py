@@ -87,9 +87,11 @@ def handle(desk: Desk, typed: Typed, words: list[str]) -> Reply:
         raise Wrong(f"say until when: `until 18:00` or `for 4h`. Type `{USAGE}`.")
     must_be_allowed(desk, typed, [name], f"put {name} on call")
     kind = "add" if stretch.add else "replace"
-    row = _written(desk, typed, rota.name, kind, name, "", stretch.start, stretch.end)
+    _write(
+        desk, typed, ShiftOverrideRow(0, rota.name, kind, name, "", stretch.start, stretch.end, *_signed(desk, typed))
+    )
     people, by = watchers.settings.people, f"override:{typed.by}"
-    return Reply(messages.overridden(people, by, rota.name, name, row.start, row.end, stretch.add), True)
+    return Reply(messages.overridden(people, by, rota.name, name, stretch.start, stretch.end, stretch.add), True)
 
 
 def cancel(desk: Desk, typed: Typed, words: list[str]) -> Reply:
@@ -105,20 +107,19 @@ def cancel(desk: Desk, typed: Typed, words: list[str]) -> Reply:
     about = sorted({row.person for row in rows})
     must_be_allowed(desk, typed, about if len(about) == 1 else [], "cancel that")
     end = stretch.end or max(row.end for row in rows)
-    row = _written(desk, typed, rota.name, "replace", "", name, stretch.start, end)
+    _write(desk, typed, ShiftOverrideRow(0, rota.name, "replace", "", name, stretch.start, end, *_signed(desk, typed)))
     people, by = watchers.settings.people, f"override:{typed.by}"
-    return Reply(messages.back_to_plan(people, by, rota.name, name, row.start, row.end), True)
+    return Reply(messages.back_to_plan(people, by, rota.name, name, stretch.start, end), True)
 
 
-def _written(
-    desk: Desk, typed: Typed, rota: str, kind: str, person: str, instead: str, start: float, end: float
-) -> ShiftOverrideRow:
-    """The override as it stands: the same typing twice is once, as it was written first."""
-    row = ShiftOverrideRow(0, rota, kind, person, instead, start, end, typed.by, desk.now, typed.source)
+def _signed(desk: Desk, typed: Typed) -> tuple[str, float, str]:
+    return typed.by, desk.now, typed.source
+
+
+def _write(desk: Desk, typed: Typed, row: ShiftOverrideRow) -> None:
+    """The same typing twice is once."""
     detail = {name: getattr(row, name) for name in ("rota", "kind", "person", "instead", "start", "end")}
-    if desk.store.override_shift([row], AuditRow(desk.now, "", "", typed.by, "override of a shift", detail)):
-        return row
-    return next((known for known in desk.store.shift_overrides(0.0) if known.source == typed.source), row)
+    desk.store.override_shift([row], AuditRow(desk.now, "", "", typed.by, "override of a shift", detail))
 
 
 COMMANDS = (

@@ -22,6 +22,7 @@ from cluster.facts import (
     Machines,
     Move,
     NodeStatus,
+    PathDrill,
     PeerView,
     Read,
     Reading,
@@ -31,7 +32,9 @@ from cluster.facts import (
     Unread,
     Volume,
     VolumeStatus,
+    WaysIn,
 )
+from cluster.helper import GUARDED
 from cluster.peers import NAMED_AT_MOST, WORTH_NAMING
 from cluster.series import Answer, Round, Series
 from cluster.settings import ClusterSettings
@@ -41,6 +44,7 @@ from sandbox.lines import Act, Moment
 from sandbox.model import Away, Denied, Model
 from sandbox.model.gluster import SELF
 from sandbox.rescue import SimRescue
+from sandbox.simpaths import SimPaths
 
 T = TypeVar("T")
 
@@ -78,6 +82,7 @@ class SimCluster:
         self._guard, self._on_act, self._line = guard, on_act, line or model.trouble.line
         self._rescue = SimRescue(model, settings, _Lines(self))
         self._series = Series(settings.gluster.reads, settings.gluster.gap)
+        self._paths = SimPaths(model, settings, clock, clock.sleep)
         self._stamp: _Stamp = (-1, ())
         self._kept: dict[tuple[object, ...], Reading[Any]] = {}
         self._readers: Mapping[Topic, Callable[[float, str], Any]] = {
@@ -106,6 +111,10 @@ class SimCluster:
     # ---- reads -----------------------------------------------------------------------------------------------------
     def survey(self, topics: frozenset[Topic], node: str | None) -> Machines:
         """Gluster is read last, several times, and time passes between these reads."""
+        try:
+            self._paths.take()
+        except Unreachable as none:
+            return self._nothing_read(str(none))
         now = self._look()
         asked = topics if node else topics - TOPICS_OF_A_NODE
         found: dict[str, Any] = {
@@ -117,9 +126,27 @@ class SimCluster:
             found["packages"] = self._fresh("plan", now, self._model.plan, node)
         if Topic.GLUSTER in asked:
             found["gluster"] = self._gluster()
+        if Topic.PATHS in asked:
+            found["paths"] = Read(self._paths.ways(), self._clock())
         return Machines(**found)
 
+    def _nothing_read(self, why: str) -> Machines:
+        now = self._clock()
+        topics = {topic.value: Unread(why, now) for topic in Topic if topic not in (Topic.NODES, Topic.PATHS)}
+        nodes = {name: Unread(why, now) for name in self._settings.nodes}
+        return Machines(**topics, nodes=nodes, paths=Read(self._paths.ways(), now))
+
+    def test_paths(self) -> WaysIn:
+        return self._paths.ways()
+
+    def detours(self) -> Mapping[str, str]:
+        return self._paths.routes.detours()
+
+    def drill_paths(self) -> PathDrill:
+        return self._paths.drill()
+
     def heal_progress(self, avoid: str) -> HealProgress:
+        self._paths.take()
         now = self._look()
         why = "no other node is a peer"
         for asked in (name for name in self._peers() if name != avoid):
@@ -133,6 +160,7 @@ class SimCluster:
         raise Unreachable(f"No node answers how far the heal is: {why}")
 
     def node_status(self, node: str) -> NodeStatus:
+        self._paths.take()
         with _told():
             return self._model.status(self._clock(), node)
 
@@ -145,6 +173,7 @@ class SimCluster:
             return narrowed(self._model.move(now, guest.id), self._model.replication(now))
 
     def ask_api(self, node: str) -> None:
+        self._paths.take()
         with _told():
             self._model.need_api(self._clock(), node)
 
@@ -169,6 +198,7 @@ class SimCluster:
             return self._model.guest(now, guest.id).wanted
 
     def unit(self, node: str, unit: str) -> UnitState:
+        self._paths.take()
         with _told():
             return self._model.unit(self._clock(), node, unit)
 
@@ -221,6 +251,26 @@ class SimCluster:
 
     # ---- the line --------------------------------------------------------------------------------------------------
     def _act(self, verb: str, about: str, act: Callable[[float], T]) -> T:
+        """Over one path after the other, as the live one: on to the next while nothing was sent, and an order that
+        guards itself also when its line broke; what is refused then may have been done before."""
+        self._paths.take()
+        doubt: list[str] = []
+        for left in reversed(range(self._paths.alive())):
+            try:
+                return self._once(verb, about, act)
+            except Uncertain as lost:
+                if verb not in GUARDED or not left:
+                    raise
+                doubt.append(str(lost))
+            except (Refused, Unreachable) as no:
+                if isinstance(no, Unreachable) and left:
+                    continue
+                if doubt:
+                    raise Uncertain(f"{doubt[0]}; tried again over another path: {no}", no.hint) from no
+                raise
+        raise Unreachable(f"No path to {self._settings.name} lives")
+
+    def _once(self, verb: str, about: str, act: Callable[[float], T]) -> T:
         """1. it is received, 2. the line may fail before, 3. it is done, 4. the line may fail before the answer."""
         self._on_act(Act(about, verb, Moment.RECEIVED))
         fault = self._line(verb, about)
@@ -262,6 +312,7 @@ class SimCluster:
 
     @contextmanager
     def _api(self) -> Iterator[float]:
+        self._paths.take()
         now = self._clock()
         with _told():
             self._entry(now)
@@ -269,6 +320,7 @@ class SimCluster:
 
     @contextmanager
     def _helpers(self) -> Iterator[float]:
+        self._paths.take()
         now = self._clock()
         with _told():
             self._model.advance(now)

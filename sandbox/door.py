@@ -30,6 +30,10 @@ class Door:
         self._turn = asyncio.Lock()
         self.port: int = self._keeper.getsockname()[1]
 
+    @property
+    def is_open(self) -> bool:
+        return self._open
+
     async def follow(self, up: bool) -> None:
         """Open or close, as the node is. Safe for several at a time: one after the other."""
         async with self._turn:

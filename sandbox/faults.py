@@ -77,6 +77,9 @@ class Kind(StrEnum):
     CEPH_STUCK = "ceph-stuck"  # no placement group recovers
     CEPH_WARNS = "ceph-warns"  # it reports the health check `text` ("MON_CLOCK_SKEW")
     CEPH_FLAGGED = "ceph-flagged"  # somebody sets the flag `text` ("noscrub"); the end of this unsets it
+    # the ways in
+    PATH_CUT = "path-cut"  # the path `text` carries nothing (to `node` alone, if one is named)
+    PATH_SLOW = "path-slow"  # the path `text` takes `amount` seconds longer
     # the line between bot and node
     LINE = "line"  # the `times`-th call of the verb `text` on `node` or `guest` goes wrong: see `how`
 
@@ -115,8 +118,11 @@ class Fault:
 
     @property
     def about(self) -> str:
-        """Whom it concerns: a node's name, a guest's id, or "" for all; for a line also the verb."""
+        """Whom it concerns: a node's name, a guest's id, or "" for all; for a line also the verb, for a path its
+        name."""
         whom = str(self.guest) if self.guest else self.node
+        if self.kind in (Kind.PATH_CUT, Kind.PATH_SLOW):
+            return f"{self.text} {whom}".strip()
         return f"{self.text} {whom}" if self.kind is Kind.LINE else whom
 
     @classmethod

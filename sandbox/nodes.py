@@ -23,16 +23,19 @@ from typing import Any, TypeVar
 import asyncssh
 from pydantic import SecretStr
 
-from cluster.settings import ApiSettings, NodeSettings, SshSettings
+from cluster.settings import ApiSettings, NodeSettings, PathSettings, SshSettings
 from sandbox.door import HOST, Door
+from sandbox.faults import Kind
 from sandbox.helper import Helper
+from sandbox.inroads import JUMP_USER, JumpHost, Line, SocksProxy
 from sandbox.lines import Act, Acts, Faults
 from sandbox.model import Model
 from sandbox.model.model import OUR_USER
 from sandbox.pve_answers import Answers
 from sandbox.pve_api import Api, ApiFace
 from sandbox.pve_contract import Acl
-from sandbox.spec import managed_settings
+from sandbox.simpaths import lives
+from sandbox.spec import managed_settings, settings_section
 from sandbox.ssh_server import SshFace
 from sandbox.tls import Authority, NodeCertificate
 from workflows.settings import ManagedCluster
@@ -66,6 +69,8 @@ class Faces:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="faces", daemon=True)
         self._follower: Future[None] | None = None
+        self._paths = [PathSettings(**path) for path in settings_section(model.spec)["paths"]]
+        self._ways_held = False
         self._build()
 
     def _build(self) -> None:
@@ -84,6 +89,19 @@ class Faces:
         self._api_doors = {
             name: Door(ApiFace(name, certificate.context(), api)) for name, certificate in self.certificates.items()
         }
+        self._build_ways(allowed)
+
+    def _build_ways(self, client_keys: Path) -> None:
+        """Each port of a node behind a line of its own; the jump host behind another one; a proxy beside them."""
+        self._lines = {door.port: Line(door.port) for door in (*self._ssh_doors.values(), *self._api_doors.values())}
+        self._line_doors = {port: Door(line) for port, line in self._lines.items()}
+        inside = {door.port: port for port, door in self._line_doors.items()}
+        self.jump = JumpHost(client_keys, inside.__getitem__)
+        self._jump_door = Door(self.jump)
+        self.jump_line = Line(self._jump_door.port)
+        self._jump_line_door = Door(self.jump_line)
+        self.socks = SocksProxy(inside.__getitem__)
+        self._socks_door = Door(self.socks)
 
     # for whoever uses them ------------------------------------------------------------------------------------
     def start(self) -> None:
@@ -116,6 +134,13 @@ class Faces:
         """Doors open and close by themselves within moments of the model; this waits for them."""
         self._wait(self._follow())
 
+    def hold_ways(self) -> None:
+        """Whoever cuts lines by hand does so undisturbed: they no longer follow the model."""
+        self._ways_held = True
+
+    def release_ways(self) -> None:
+        self._ways_held = False
+
     def on_act(self, callback: Callable[[Act], None]) -> None:
         self.faults.on_act(callback)
 
@@ -136,7 +161,12 @@ class Faces:
             "nodes": {name: self._node(name) for name in self.names},
             "api": {"token_id": OUR_USER, "ca_file": str(self._authority.ca_file)},
             "ssh": {"user": LOGIN, "key_file": str(self._key_file)},
+            "paths": [self._path(path) for path in settings_section(self.model.spec)["paths"]],
         }
+
+    def socks_path(self, **more: Any) -> PathSettings:
+        """A third way in, through the proxy."""
+        return PathSettings(name="vpn", kind="socks", proxy=f"{HOST}:{self._socks_door.port}", **more)
 
     def settings(self) -> ManagedCluster:
         """What a careful admin would write for this cluster, with the ways that lead to these faces."""
@@ -145,6 +175,7 @@ class Faces:
             "nodes": {name: NodeSettings(**node) for name, node in section["nodes"].items()},
             "api": ApiSettings(**section["api"], token=SecretStr(TOKEN)),
             "ssh": SshSettings(**section["ssh"]),
+            "paths": tuple(PathSettings(**path) for path in section["paths"]),
         }
         return managed_settings(self.model.spec).model_copy(update=ways)
 
@@ -153,9 +184,15 @@ class Faces:
         return {
             "address": HOST,
             "host_key": self.ssh[name].public_host_key,
-            "ssh_port": self._ssh_doors[name].port,
-            "api_port": self._api_doors[name].port,
+            "ssh_port": self._line_doors[self._ssh_doors[name].port].port,
+            "api_port": self._line_doors[self._api_doors[name].port].port,
         }
+
+    def _path(self, path: dict[str, Any]) -> dict[str, Any]:
+        if path["kind"] != "jump":
+            return path
+        here = {"address": HOST, "port": self._jump_line_door.port, "user": JUMP_USER}
+        return {**path, "jumps": [{**here, "host_key": self.jump.public_host_key}]}
 
     def _fingerprint(self, node: str) -> str:
         return self.certificates[node].fingerprint
@@ -164,6 +201,25 @@ class Faces:
         for name in self.names:
             await self._ssh_doors[name].follow(self.model.ssh_answers(self._clock(), name))
             await self._api_doors[name].follow(self.model.api_answers(self._clock(), name))
+        await self._follow_ways()
+
+    async def _follow_ways(self) -> None:
+        """A line's port is there while the node's is; what a dead path carried is lost, and breaks once it lives."""
+        now, doors = self._clock(), {**self._ssh_doors, **{f"{name} API": d for name, d in self._api_doors.items()}}
+        for door in doors.values():
+            await self._line_doors[door.port].follow(door.is_open)
+        for always in (self._jump_door, self._jump_line_door, self._socks_door):
+            await always.follow(True)
+        for path in () if self._ways_held else self._paths:
+            for name in self.names if path.kind == "direct" else ("",):
+                slow = self.model.trouble.has(Kind.PATH_SLOW, path.name)
+                for line in self._lines_of(path, name):
+                    await _become(line, not lives(self.model, now, path, name), slow.amount if slow else 0.0)
+
+    def _lines_of(self, path: PathSettings, node: str) -> list[Line]:
+        if path.kind == "direct":
+            return [self._lines[self._ssh_doors[node].port], self._lines[self._api_doors[node].port]]
+        return [self.jump_line] if path.kind == "jump" else []
 
     async def _follow_always(self) -> None:
         while True:
@@ -171,7 +227,8 @@ class Faces:
             await asyncio.sleep(FOLLOW_S)
 
     async def _shut(self) -> None:
-        for door in (*self._ssh_doors.values(), *self._api_doors.values()):
+        ways = (*self._line_doors.values(), self._jump_line_door, self._jump_door, self._socks_door)
+        for door in (*ways, *self._ssh_doors.values(), *self._api_doors.values()):
             await door.shut()
 
     def _wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
@@ -180,3 +237,10 @@ class Faces:
             coroutine.close()
             self._follower.result()
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout=30)
+
+
+async def _become(line: Line, silent: bool, slow: float) -> None:
+    line.slow = slow
+    if line.silent and not silent:
+        await line.cut_off()
+    line.silent = silent

@@ -39,7 +39,8 @@ class NodeSpec:
 @dataclass(frozen=True, slots=True)
 class GuestSpec:
     """`volume`: where its image lies ("" = local disk). `stays`: why it cannot migrate, in PVE's words; "" = it can.
-    `disk`: its size. `agent`: a guest agent answers while it is well."""
+    `disk`: its size. `agent`: a guest agent answers while it is well. `address`: of its network device, if Proxmox VE
+    knows it."""
 
     id: int
     name: str
@@ -55,6 +56,7 @@ class GuestSpec:
     stays: str = ""
     disk: int = 16 * GIB
     agent: bool = True
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,9 +247,22 @@ def settings_section(spec: ClusterSpec) -> dict[str, Any]:
         "channel": "C0LAB",
         "gluster": {"volumes": [volume.name for volume in spec.volumes], "enabled": bool(spec.volumes)},
         "groups": [group.model_dump(exclude_defaults=True) for group in spec.groups],
+        "paths": _paths(spec),
         "people": {"operators": ["U0ALICE", "U0BOB"], "approvers": ["U0CAROL"]},
     }
     return {**section, **spec.settings}
+
+
+def _paths(spec: ClusterSpec) -> list[dict[str, Any]]:
+    """Two ways in, as a careful admin has them: directly, which is through the routers where there are some, and
+    through a jump host on a line of its own."""
+    known = {guest.id for guest in spec.guests}
+    routers = [guest for group in spec.groups if group.name == "routers" for guest in group.guests if guest in known]
+    jump = {"address": "198.51.100.7", "host_key": "ssh-ed25519 AAAB"}
+    return [
+        {"name": "direct", "kind": "direct", "guests": routers},
+        {"name": "lte", "kind": "jump", "jumps": [jump]},
+    ]
 
 
 def in_seconds(value: float | str) -> float:

@@ -34,6 +34,8 @@ class Judgement:
 
     opinions: tuple[Opinion, ...]
     remedy: str = ""
+    over: str = ""
+    """The paths that were taken where the first one was not, "" if it was."""
 
     @property
     def open(self) -> bool:
@@ -64,7 +66,8 @@ class Judgement:
     def summary(self) -> str:
         """How many passed, and which are open only because somebody said so."""
         passed = sum(isinstance(opinion.verdict, Passed) for opinion in self.opinions)
-        return "; ".join([f"{passed} gates passed", *self.waived])
+        over = f" over {self.over}" if self.over else ""
+        return "; ".join([f"{passed} gates passed{over}", *self.waived])
 
 
 def _hinted(opinion: Opinion) -> str:
@@ -93,7 +96,8 @@ def judge_now(
     on_call = on_call_now(site) if moment in PEOPLE_ASKED else None
     world = World(site.managed, machines, own, seen, site.helper_checksum, on_call)
     opinions = judge(world, node, moment, site.clock(), waived)
-    judgement = Judgement(tuple(opinions), _remedy(opinions, seen))
+    over = ", ".join(sorted(set(site.cluster.detours().values())))
+    judgement = Judgement(tuple(opinions), _remedy(opinions, seen), over)
     if moment is not GatePhase.WATCH:
         _keep(site, run_id, node, moment, judgement)
     return judgement

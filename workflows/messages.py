@@ -70,9 +70,11 @@ def board(cluster: str, nodes: Sequence[str], starter: str, dry_run: bool) -> Sa
     return Saying("board", f"🔧 {kind} of *{cluster}* ({', '.join(nodes)}), started by <@{starter}>.")
 
 
-def order_of_nodes(nodes: Sequence[str], reasons: Sequence[str]) -> Saying:
+def order_of_nodes(nodes: Sequence[str], reasons: Sequence[str], ways: Sequence[str] = ()) -> Saying:
+    """`ways`: what of the ways in dies with what."""
     why = f" ({'; '.join(reasons)})" if reasons else ""
-    return _note(f"📋 The nodes go in this order: {', '.join(nodes)}{why}.")
+    paths = "".join(f"\n🛣️ {host(way)}." for way in ways)
+    return _note(f"📋 The nodes go in this order: {', '.join(nodes)}{why}.{paths}")
 
 
 def preflight_passed(summaries: Mapping[str, str]) -> Saying:

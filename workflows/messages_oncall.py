@@ -162,21 +162,19 @@ def handed_off(duty: Duty, rota: str, gone: Sequence[str], come: Sequence[str], 
         return f"🕳️ *{rota}*: nobody is on call any more.{off} {_woken_instead(duty.settings)}\n*Hint:* {FILL_IT}."
     if not come:
         return f"🔁 *{rota}*:{off} {_all(people, [s.person for s in duty.all_on_call(rota, at)])} stays on call."
-    now = " and ".join(f"{user(people, name)} is on call now{_until(duty, rota, at, name)}" for name in come)
-    return f"🔁 *{rota}*: {now}.{off}"
+    return f"🔁 *{rota}*: {_all(people, come)} {_be(come)} on call now{_until(duty, rota, at)}.{off}"
 
 
-def you_are_on(duty: Duty, rota: str, name: str, at: float) -> str:
+def you_are_on(duty: Duty, rota: str, at: float) -> str:
     """To whoever comes on, alone."""
-    text = f"📟 You are on call for *{rota}* now{_until(duty, rota, at, name)}."
+    text = f"📟 You are on call for *{rota}* now{_until(duty, rota, at)}."
     return f"{text}\n*Hint:* `/oncall test` rings you once, so that both of us know that it works."
 
 
-def you_are_off(duty: Duty, rota: str, at: float) -> str:
+def you_are_off(duty: Duty, rota: str, come: Sequence[str]) -> str:
     """To whoever goes off, alone."""
-    here = [shift.person for shift in duty.all_on_call(rota, at)]
-    has = f"{_all(duty.settings.people, here)} {_be(here, 'has', 'have')} it now"
-    then = has if here else "nobody has taken over"
+    people = duty.settings.people
+    then = f"{_all(people, come)} {_be(come, 'has', 'have')} it now" if come else "nobody has taken over"
     return f"👋 You are off call for *{rota}*; {then}."
 
 
@@ -191,15 +189,10 @@ def gaps_ahead(duty: Duty, gaps: Sequence[Gap], now: float) -> str:
 
 def nobody_on_call(rotas: Sequence[str]) -> str:
     """What the outage says that this is; it may be spoken."""
-    return f"nobody is on call in {' or '.join(rotas)}"
+    return f"nobody is on call in {' or '.join(rotas)}; /oncall override fills it"
 
 
-def _until(duty: Duty, rota: str, at: float, name: str) -> str:
-    """When this person's time on call ends; whom they stand beside is named."""
-    first, *more = duty.all_on_call(rota, at)
-    own = next((shift for shift in more if shift.person == name), None)
-    if own:
-        return f" beside {user(duty.settings.people, first.person)} until {day_at(own.end)}"
+def _until(duty: Duty, rota: str, at: float) -> str:
     end = duty.until(rota, at)
     return f" until {day_at(end)}" if end else ""
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cluster.facts import Guest, Ha, Membership, Read, Topic
+from cluster.reach import sentences
 from cluster.world import GatePhase, OwnChanges, Passed
 from engine.port import Waiting
 from workflows import messages
@@ -18,8 +19,9 @@ QDEVICE_HINT = "a QDevice gives the third vote: `pvecm qdevice setup ADDRESS`"
 
 
 def in_order(site: Site, named: Sequence[str]) -> Any:
-    """{"nodes", "reasons", "refused", "hint"}, or Waiting if the cluster does not answer. A person's order stands."""
-    machines = site.cluster.survey(frozenset({Topic.MEMBERSHIP, Topic.HA, Topic.GUESTS}), None)
+    """{"nodes", "reasons", "refused", "hint", "ways"}, or Waiting if the cluster does not answer. A person's order
+    stands."""
+    machines = site.cluster.survey(frozenset({Topic.MEMBERSHIP, Topic.HA, Topic.GUESTS, Topic.PATHS}), None)
     membership, ha, guests = machines.membership, machines.ha, machines.guests
     for reading in (membership, ha, guests):
         if not isinstance(reading, Read):
@@ -29,7 +31,9 @@ def in_order(site: Site, named: Sequence[str]) -> Any:
     assert isinstance(guests, Read)
     refused = impossible(membership.value, named or tuple(site.managed.nodes))
     nodes, reasons = (list(named), []) if named else sorted_nodes(site.managed, ha.value, guests.value)
-    return {"nodes": nodes, "reasons": reasons, "refused": refused, "hint": QDEVICE_HINT if refused else ""}
+    ways = sentences(site.managed, machines.paths.value, guests.value) if isinstance(machines.paths, Read) else []
+    hint = QDEVICE_HINT if refused else ""
+    return {"nodes": nodes, "reasons": reasons, "refused": refused, "hint": hint, "ways": ways}
 
 
 def impossible(membership: Membership, nodes: Sequence[str]) -> str:
@@ -65,6 +69,7 @@ def describe(site: Site, nodes: Sequence[str] = (), force: bool = False) -> str:
     head = [f"Order: {', '.join(order['nodes'])}" + (f" ({'; '.join(order['reasons'])})" if order["reasons"] else "")]
     if order["refused"]:
         head.append(f"Refused: {order['refused']}. {order['hint']}")
+    head += [f"Ways in: {way}" for way in order["ways"]]
     return "\n".join([*head, *(describe_node(site, node, force) for node in order["nodes"])])
 
 

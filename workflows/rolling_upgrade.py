@@ -53,7 +53,7 @@ def _upgrade(wheel: Wheel, wanted: Wanted) -> Plain:
         run.say("run.refused", lambda: messages.refused(refusal, order["hint"]))
         return {"state": "refused", "nodes": {}}
     nodes = order["nodes"]
-    run.say("run.order", lambda: messages.order_of_nodes(nodes, order["reasons"]))
+    run.say("run.order", lambda: messages.order_of_nodes(nodes, order["reasons"], order.get("ways", ())))
     if wanted.dry_run:
         text = wheel.read(Phase.LOOK, lambda: _described(wheel, nodes, wanted.force), "reading the plan", "plan")
         run.say("run.plan", lambda: messages.plan_shown(text))

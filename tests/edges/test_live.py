@@ -122,7 +122,7 @@ def test_maintenance_mode_of_a_dead_node_is_asked_of_another_one(night: Night, l
 
 def test_a_dead_node_s_own_word_cannot_be_had(night: Night, live: LiveCluster) -> None:
     night.power_cut("pve2")
-    with pytest.raises(Unreachable, match="pve2 does not answer over SSH"):
+    with pytest.raises(Unreachable, match="pve2 over direct does not answer over SSH"):
         live.node_status("pve2")
 
 
@@ -232,7 +232,7 @@ def test_the_node_that_reboots_is_not_the_entry_any_more(night: Night, live: Liv
     ],
 )
 def test_a_helper_that_answers_badly_is_a_sentence(night: Night, live: LiveCluster, fault: Fault, error: str) -> None:
-    night.faces.faults.plan(fault, node="pve2", what="status")
+    night.faces.faults.plan(fault, node="pve2", what="status", times=2)  # on both paths
     found = live.survey(frozenset({Topic.NODES}), None).nodes["pve2"]
     assert isinstance(found, Unread)
     assert error in found.why

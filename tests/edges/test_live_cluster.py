@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cluster.api import Cluster, Refused, Uncertain, Unreachable
-from cluster.facts import Guest, Machines, Read, Topic, Unread
+from cluster.facts import Guest, Machines, PathTest, Read, Topic, Unread
 from cluster.live import LiveCluster
 from sandbox.direct import SimCluster
 from sandbox.faults import Fault as ModelFault
@@ -35,6 +35,13 @@ class Pair:
         self.live = LiveCluster(settings, night.clock, lambda _: None)
         self.sim = SimCluster(night.model, settings, night.clock)
 
+    def one_path(self) -> None:
+        """No other way to try: what broke on this one is unclear."""
+        settings = self.live.settings.model_copy(update={"paths": ()})
+        self.live.close()
+        self.live = LiveCluster(settings, self.night.clock, lambda _: None)
+        self.sim = SimCluster(self.night.model, settings, self.night.clock)
+
     def direct(self, ask: Callable[[Cluster], Any]) -> Any:
         return self.night.faces.run(lambda: ask(self.sim))
 
@@ -54,6 +61,8 @@ def pair(night: Night) -> Iterator[Pair]:
 
 def facts(found: Any) -> Any:
     """A survey without its times and without the wording of what was not read."""
+    if isinstance(found, PathTest):
+        return found.path, found.node, bool(found.ssh), bool(found.api)
     if isinstance(found, Read):
         return facts(found.value)
     if isinstance(found, Unread):
@@ -227,6 +236,7 @@ def goes_down(pair: Pair, node: str) -> bool:
     ("how", "at_once", "later"), [(How.LOST, False, False), (How.LATE, False, True), (How.BROKEN, True, True)]
 )
 def test_a_scenarios_broken_line_breaks_here_too(pair: Pair, how: How, at_once: bool, later: bool) -> None:
+    pair.one_path()
     plan_line(pair, how, seconds=8.0)
     with pytest.raises(Uncertain):
         reboot(pair, "pve2")

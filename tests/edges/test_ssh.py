@@ -16,8 +16,9 @@ import paramiko
 import pytest
 
 from cluster.api import Refused, Uncertain, Unreachable
+from cluster.login import fingerprint, public_key
 from cluster.settings import NodeSettings, SshSettings
-from cluster.ssh import Done, SshNode, fingerprint, public_key, spoken
+from cluster.ssh import Done, SshNode, spoken
 
 Process = asyncssh.SSHServerProcess[bytes]
 

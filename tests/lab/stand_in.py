@@ -104,6 +104,7 @@ class ProxmoxStandIn:
             "gluster": {"volumes": [VOLUME], "gap": "1s"},
             "groups": [{"name": "routers", "guests": [101, 102]}],
             "people": {"operators": ["U0ALICE"], "approvers": ["U0CAROL"]},
+            "paths_required": 1,
             "limits": {"watch": "0s", "heal": "10m", "brick_back": "5m", "reboot": "3m"},
             **more,
         }

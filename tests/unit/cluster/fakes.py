@@ -45,7 +45,7 @@ class Clock:
 
 
 class FakeSsh:
-    """Stands for SshNode. `answers`: the helper's words -> what comes back; a list is used up, its last one stays."""
+    """Stands for a Shell. `answers`: the helper's words -> what comes back; a list is used up, its last one stays."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -53,7 +53,9 @@ class FakeSsh:
         self.asked: list[str] = []
         self.limits: list[tuple[float, int]] = []
 
-    def run(self, argv: Sequence[str], timeout: float, limit_bytes: int = 0, stdin: bytes = b"") -> Done:
+    def run(
+        self, argv: Sequence[str], timeout: float, limit_bytes: int = 0, stdin: bytes = b"", *, twice: bool = False
+    ) -> Done:
         assert list(argv[:3]) == ["sudo", "-n", "/usr/local/sbin/roundsman-helper"]
         words = " ".join(argv[3:])
         self.asked.append(words)

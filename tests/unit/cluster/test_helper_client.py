@@ -52,7 +52,7 @@ def pve1() -> FakeSsh:
 
 @pytest.fixture
 def helper(pve1: FakeSsh) -> Helper:
-    return Helper(pve1, settings())  # type: ignore[arg-type]
+    return Helper(pve1, settings())
 
 
 # ---- answers -------------------------------------------------------------------------------------------------------

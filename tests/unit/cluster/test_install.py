@@ -13,8 +13,9 @@ import pytest
 
 from cluster import install
 from cluster.api import Refused
+from cluster.login import public_key
 from cluster.settings import ClusterSettings, NodeSettings, SshSettings
-from cluster.ssh import Done, public_key
+from cluster.ssh import Done
 from tests.unit.cluster.fakes import settings
 
 
@@ -28,7 +29,9 @@ class Node:
     def __init__(self, name: str, node: NodeSettings, login: SshSettings) -> None:
         self.name, self._user = name, login.user
 
-    def run(self, argv: Sequence[str], timeout: float, limit_bytes: int = 0, stdin: bytes = b"") -> Done:
+    def run(
+        self, argv: Sequence[str], timeout: float, limit_bytes: int = 0, stdin: bytes = b"", *, twice: bool = False
+    ) -> Done:
         self.ran.append((self._user, list(argv), stdin))
         if argv[-1] == "status":
             return Done(0, json.dumps(self.status).encode(), b"")

@@ -35,7 +35,7 @@ class Pool:
                 STATUS: xml("status_healthy.xml"),
             }
         written = settings(gluster=GlusterSettings(**gluster))
-        helpers = {name: Helper(node, written) for name, node in ssh.items()}  # type: ignore[arg-type]
+        helpers = {name: Helper(node, written) for name, node in ssh.items()}
         self.peers = Peers(helpers, written, clock, clock.pause, workers)
 
     def survey(self) -> Gluster:

@@ -27,6 +27,7 @@ from cluster.facts import (
     NodeStatus,
     Package,
     PackagePlan,
+    PathTest,
     Peer,
     PeerView,
     Read,
@@ -35,6 +36,7 @@ from cluster.facts import (
     Unread,
     Volume,
     VolumeStatus,
+    WaysIn,
 )
 from cluster.gates import all_gates, ask
 from cluster.settings import ClusterSettings
@@ -69,6 +71,10 @@ def settings(**changes: Any) -> ClusterSettings:
         "api": {"token_id": "roundsman@pve!bot", "token": "not-a-secret"},
         "ssh": {"key_file": "/dev/null"},
         "groups": [{"name": "routers", "guests": [101, 102]}],
+        "paths": [
+            {"name": "direct", "guests": [101, 102]},
+            {"name": "lte", "kind": "jump", "jumps": [{"address": "lte.example", "host_key": "ssh-ed25519 AAAB"}]},
+        ],
     }
     return ClusterSettings.model_validate(plain | changes)
 
@@ -101,7 +107,19 @@ def machines() -> Machines:
         rules=Read((), NOW),
         ceph=Read(None, NOW),
         replication=Read((), NOW),
+        paths=Read(ways(), NOW),
     )
+
+
+def ways(*dead: tuple[str, str], **changes: Any) -> WaysIn:
+    """Every path to every node answers, but for (path, node) in `dead`; node "" = to none."""
+    tests = tuple(path_test(path, node, dead) for path in ("direct", "lte") for node in NODES)
+    return replace(WaysIn(tests), **changes)
+
+
+def path_test(path: str, node: str, dead: Iterable[tuple[str, str]]) -> PathTest:
+    why = "it says nothing" if {(path, node), (path, "")} & set(dead) else ""
+    return PathTest(path, node, NOW, why, why, 0.1, None if why else NOW)
 
 
 def membership(

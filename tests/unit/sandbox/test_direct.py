@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 
 from cluster.api import Cluster, Refused, TaskRef, Uncertain, Unreachable
@@ -10,7 +12,7 @@ from sandbox.faults import Fault, How, Kind
 from sandbox.lines import Act, Moment
 from sandbox.model import What
 from sandbox.spec import ClusterSpec
-from tests.unit.sandbox.evening import FOR_EVER, Evening
+from tests.unit.sandbox.evening import EVENING, FOR_EVER, Evening, with_one_path
 
 SAME_BOOT = "the boot that was approved"
 
@@ -173,7 +175,7 @@ def test_without_guards_the_node_obeys_and_the_second_copy_goes(spec: ClusterSpe
 )
 def test_a_line_that_fails_at_the_reboot(spec: ClusterSpec, how: str, error: type[Exception], reboots: int) -> None:
     line = {"kind": "line", "text": "reboot", "node": "pve2", "how": how, "amount": 5}
-    evening = Evening(spec, line)
+    evening = Evening(with_one_path(spec), line)
     with pytest.raises(error):
         evening.reboot("pve2")
     evening.later(600)
@@ -182,8 +184,61 @@ def test_a_line_that_fails_at_the_reboot(spec: ClusterSpec, how: str, error: typ
     assert len(evening.happened(What.REBOOT, "pve1")) == 1, "only that one call"
 
 
+@pytest.mark.parametrize(
+    ("how", "unclear", "reboots"),
+    [("unreachable", False, 1), ("lost", False, 1), ("broken", True, 1), ("late", False, 1)],
+)
+def test_with_a_second_path_the_reboot_is_ordered_again_and_happens_once(
+    spec: ClusterSpec, how: str, unclear: bool, reboots: int
+) -> None:
+    """The node says that a shutdown is under way where the first order arrived: what became of it is looked up."""
+    evening = Evening(spec, {"kind": "line", "text": "reboot", "node": "pve2", "how": how, "amount": 5})
+    with pytest.raises(Uncertain) if unclear else nullcontext():
+        evening.reboot("pve2")
+    evening.later(600)
+    assert len(evening.happened(What.REBOOT)) == reboots
+
+
+def test_a_migration_whose_line_broke_is_not_ordered_again_over_the_other_path(spec: ClusterSpec) -> None:
+    evening = Evening(spec, {"kind": "line", "text": "migrate", "guest": 103, "how": "broken"})
+    with pytest.raises(Uncertain):
+        evening.cluster.migrate(evening.guest(103), "pve1")
+    evening.later(600)
+    assert len(evening.happened(What.GUEST_MOVED, 103)) == 1
+
+
+def test_a_call_that_meets_a_dead_path_costs_its_silence_and_the_next_one_does_not(spec: ClusterSpec) -> None:
+    evening = Evening(spec, {"kind": "path-cut", "text": "direct"})
+    evening.cluster.guests()
+    assert evening.clock.now == EVENING + 10.0
+    evening.cluster.guests()
+    assert evening.clock.now == EVENING + 10.0
+    assert evening.cluster.detours() == {"pve1": "lte", "pve2": "lte", "pve3": "lte"}
+
+
+def test_the_path_through_the_routers_dies_with_the_last_of_them(spec: ClusterSpec) -> None:
+    first = {"kind": "guest-stops", "guest": 101}
+    assert Evening(spec, first).cluster.detours() == {}
+    evening = Evening(spec, first, {"kind": "guest-stops", "guest": 102})
+    evening.cluster.guests()
+    assert set(evening.cluster.detours().values()) == {"lte"}
+
+
+def test_with_every_path_dead_nothing_is_read_and_nothing_is_done(spec: ClusterSpec) -> None:
+    evening = Evening(spec, {"kind": "path-cut", "text": "direct"}, {"kind": "path-cut", "text": "lte"})
+    found = evening.cluster.survey(frozenset(Topic), None)
+    assert isinstance(found.membership, Unread)
+    assert isinstance(found.paths, Read)
+    assert not any(test.alive for test in found.paths.value.tests)
+    with pytest.raises(Unreachable, match="No path to lab lives: direct, lte say nothing"):
+        evening.cluster.maintenance("pve2", on=True)
+    assert evening.happened(What.MAINTENANCE_ON) == []
+
+
 def test_a_command_that_arrives_minutes_late_is_refused_by_the_node(spec: ClusterSpec) -> None:
-    evening = Evening(spec, {"kind": "line", "text": "reboot", "node": "pve2", "how": "late", "amount": 180})
+    evening = Evening(
+        with_one_path(spec), {"kind": "line", "text": "reboot", "node": "pve2", "how": "late", "amount": 180}
+    )
     with pytest.raises(Uncertain):
         evening.reboot("pve2")
     evening.later(600)
@@ -193,7 +248,7 @@ def test_a_command_that_arrives_minutes_late_is_refused_by_the_node(spec: Cluste
 
 def test_without_its_guards_the_node_obeys_a_late_command(spec: ClusterSpec) -> None:
     late = {"kind": "line", "text": "reboot", "node": "pve2", "how": "late", "amount": 900}
-    evening = Evening(spec, late, guard=False)
+    evening = Evening(with_one_path(spec), late, guard=False)
     with pytest.raises(Uncertain):
         evening.reboot("pve2")
     evening.reboot("pve2")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cluster.api import ClusterError, Refused, Uncertain, Unreachable
-from cluster.facts import Read, Topic, Unread
+from cluster.facts import PathTest, Read, Topic, Unread
 from cluster.guest_settings import GuestGroup, HealthProbe
 from sandbox.faults import Kind
 from sandbox.model import What
@@ -50,13 +50,6 @@ def restored(evening: Evening) -> str:
     task = rescue.restore(101, "qemu", "pve1", rescue.backups(101)[0].volid, "local", over=True)
     evening.later(600)
     return evening.cluster.task(task).error
-
-
-def comes_back(evening: Evening, guest: int) -> bool:
-    """Shut down, and left alone for a while."""
-    task_error(evening, "shutdown", guest, 60)
-    evening.later(200)
-    return evening.guest(guest).running
 
 
 def start_fails(evening: Evening) -> bool:
@@ -131,6 +124,18 @@ def statuses(evening: Evening) -> Mapping[str, Any]:
     return {name: reading.value for name, reading in survey(evening, Topic.NODES).items()}
 
 
+def tried_over(evening: Evening, path: str) -> list[PathTest]:
+    return [test for test in evening.cluster.test_paths().tests if test.path == path]
+
+
+def alive(evening: Evening, path: str) -> bool:
+    return all(test.alive for test in tried_over(evening, path))
+
+
+def latency(evening: Evening, path: str) -> float:
+    return max(test.latency for test in tried_over(evening, path))
+
+
 STORIES: dict[Kind, tuple[dict[str, Any], Shows]] = {
     Kind.MIGRATE_FAILS: ({"guest": 101}, lambda e: "aborted" in task_error(e, "migrate", 101, "pve2")),
     Kind.MIGRATE_LIES: ({"guest": 101}, lied),
@@ -141,7 +146,6 @@ STORIES: dict[Kind, tuple[dict[str, Any], Shows]] = {
     ),
     Kind.SHUTDOWN_HANGS: ({"guest": 103}, lambda e: "got timeout" in task_error(e, "shutdown", 103, 60)),
     Kind.START_FAILS: ({"guest": 103}, start_fails),
-    Kind.GUEST_STARTS: ({"guest": 101, "at": "4m"}, lambda e: comes_back(e, 101)),
     Kind.GUEST_STOPS: ({"guest": 101}, lambda e: e.guest(101).status == "stopped"),
     Kind.BACKUP_RUNNING: ({"guest": 101}, lambda e: [t.kind for t in survey(e, Topic.TASKS)] == ["vzdump"]),
     Kind.BACKUPS_GONE: ({}, lambda e: survey(e, Topic.BACKUPS) == ()),
@@ -196,9 +200,11 @@ STORIES: dict[Kind, tuple[dict[str, Any], Shows]] = {
     Kind.CEPH_STUCK: ({}, lambda e: not ceph_clean_after_a_reboot(e)),
     Kind.CEPH_WARNS: ({"text": "POOL_FULL"}, lambda e: list(survey(e, Topic.CEPH).checks) == ["POOL_FULL"]),
     Kind.CEPH_FLAGGED: ({"text": "noscrub"}, lambda e: survey(e, Topic.CEPH).flags == {"noscrub"}),
+    Kind.PATH_CUT: ({"text": "direct"}, lambda e: not alive(e, "direct") and alive(e, "lte")),
+    Kind.PATH_SLOW: ({"text": "lte", "amount": 3.0}, lambda e: latency(e, "lte") > 3.0),
     Kind.LINE: (
-        {"node": "pve2", "text": "maintenance"},
-        lambda e: says(Uncertain, "may have happened", lambda: e.cluster.maintenance("pve2", on=True)),
+        {"guest": 103, "text": "set_onboot"},
+        lambda e: says(Uncertain, "may have happened", lambda: e.cluster.set_onboot(e.guest(103), on=False)),
     ),
 }
 
