@@ -32,7 +32,7 @@ def fetch(url: str) -> bytes:
             if answer.status_code != 200:
                 raise CalendarError(f"it answers HTTP {answer.status_code}")
             return _body(answer, until)
-    except requests.RequestException as error:  # its text holds the address
+    except (OSError, ValueError) as error:  # all that requests raises; its text holds the address
         raise CalendarError(f"it does not answer ({type(error).__name__})") from None
 
 

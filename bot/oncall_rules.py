@@ -31,7 +31,10 @@ def broken_oncall_rules(oncall: OnCallSettings) -> Found:
 def _each(oncall: OnCallSettings) -> Found:
     people = list(oncall.people)
     yield from _alike([("people", name) for name in people], people, "person")
+    taken: dict[str, str] = {}
     for name, person in oncall.people.items():
+        if taken.setdefault(person.slack, name) != name:
+            yield Problem(("people", name, "slack"), f"is the Slack user of {taken[person.slack]} too")
         yield from _below(("people", name), _person(name, person))
     yield from _alike([("rotas", n, "name") for n in range(len(oncall.rotas))], [r.name for r in oncall.rotas], "rota")
     for n, rota in enumerate(oncall.rotas):

@@ -31,15 +31,16 @@ class Stretch:
 
 
 def parse(words: Sequence[str], now: float, zone: ZoneInfo, usage: str) -> Stretch:
-    """What follows the person. Times of day are on the clock of `zone`; an end is looked for after the start."""
+    """What follows the person. Times of day are on the clock of `zone`; an end is looked for after the start. What was
+    stays as it was: nothing begins before now."""
     parts = _parts(words, usage)
     if "until" in parts and "for" in parts:
         raise Wrong(f"say either `until WHEN` or `for 4h`, not both. Type `{usage}`.")
-    start = _time(parts["from"], now, zone) if "from" in parts else now
+    start = max(_time(parts["from"], now, zone), now) if "from" in parts else now
     end = _time(parts["until"], start, zone) if "until" in parts else None
     if "for" in parts:
         end = start + _length(parts["for"])
-    if end is not None and not max(start, now) < end <= start + LONGEST_S:
+    if end is not None and not start < end <= start + LONGEST_S:
         raise Wrong("that ends before it begins, or is over already, or lasts longer than 400 days.")
     return Stretch(start, end, "add" in parts)
 

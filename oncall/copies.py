@@ -41,5 +41,12 @@ def keep(store: Store, rota: str, copy: Copy, at: float) -> None:
 
 
 def copies(store: Store) -> dict[str, Copy]:
-    """Rota -> what is remembered of its calendar."""
-    return {kept.name.removeprefix(PREFIX): Copy.of(kept.value) for kept in store.kept_all(PREFIX)}
+    """Rota -> what is remembered of its calendar. What another version of this program wrote and this one cannot read
+    is as if it was never read: it is fetched anew."""
+    found = {}
+    for kept in store.kept_all(PREFIX):
+        try:
+            found[kept.name.removeprefix(PREFIX)] = Copy.of(kept.value)
+        except (TypeError, LookupError):
+            continue
+    return found

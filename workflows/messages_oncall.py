@@ -122,7 +122,7 @@ def week(duty: Duty, start: float, end: float, copies: Mapping[str, Copy]) -> st
 
 
 MOST_LINES = 25
-"""So many shifts of one rota in one message: 3,000 characters is what Slack takes in a section."""
+"""So many shifts of one rota in one message; who wants more has a shell."""
 
 
 def _few(lines: Sequence[str]) -> Sequence[str]:

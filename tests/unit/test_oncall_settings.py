@@ -124,6 +124,7 @@ RULES = [
         "    everybody:\n",
         'people.everybody: must be a short name of letters, digits, - and _, and not "everybody"',
     ),
+    ("U0BOB00001", "U0ALICE001", "people.bob.slack: is the Slack user of alice too"),
     ("U0ALICE001", "alice", "people.alice.slack: is not a Slack user id (U...); a profile's menu has Copy member ID"),
     ("+4930123456", "030123456", "people.alice.phone: is not a number in full, such as +4930123456"),
     (

@@ -211,6 +211,15 @@ def test_an_override_counts_as_soon_as_it_is_written(store: Store) -> None:
     assert person(rotas, NOW) == "bob"
 
 
+def test_what_another_version_kept_of_a_calendar_is_fetched_anew(feeds: Feeds) -> None:
+    store = MemoryStore(check_plain=True)
+    store.keep("calendar/primary", {"shape": "of another version"}, NOW)
+    rotas = Rotas(with_calendar(feeds.url), store, Clock())
+    assert not rotas.looked()
+    rotas.refresh()
+    assert person(rotas, NOW) == "alice"
+
+
 def test_a_copy_survives_its_way_through_the_store() -> None:
     copy = Copy(doubts=("a", "b"), mark="m", until=1.0, good_at=2.0, tried_at=3.0, down_since=4.0, why="w")
     assert Copy.of(copy.plain()) == copy

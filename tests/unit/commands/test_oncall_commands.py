@@ -160,6 +160,12 @@ def test_an_end_is_looked_for_after_the_start_whatever_comes_first(channel: Chan
     assert channel.on_call("2026-03-07T08:00") == ["alice"]
 
 
+def test_what_was_stays_as_it_was(channel: Channel) -> None:
+    told = channel.types(ALICE, "override bob from today 06:00 until today 18:00")
+    assert told.startswith("📟 *primary*: @bob is on call from Wed 04 Mar 11:00 UTC until Wed 04 Mar 17:00 UTC")
+    assert channel.on_call("2026-03-04T11:59") == ["alice"]
+
+
 def test_typed_once_and_delivered_twice_is_once(channel: Channel) -> None:
     once, twice = (channel.types(BOB, f"override <@{BOB}> for 4h", source="same") for _ in range(2))
     assert once == twice
