@@ -211,7 +211,8 @@ def bot(api_url: str, folder: Path) -> None:
 
     path, now = folder / "bench.db", time.time()
     slack = SlackSettings(bot_token=SecretStr("xoxb-local"), app_token=SecretStr("xapp-local"), api_url=api_url)
-    spec = replace(default_spec(), helper_checksum=helper_checksum(), settings={"gluster": {"gap": "0s"}})
+    no_wire = {"gluster": {"gap": "0s"}, "probing": {"defaults": False}}
+    spec = replace(default_spec(), helper_checksum=helper_checksum(), settings=no_wire)
     lab = managed_settings(spec)
     clusters = tuple(lab.model_copy(update={"name": f"lab{n}", "channel": c}) for n, c in enumerate(CHANNELS))
     start_runs(path, [managed.name for managed in clusters], now)

@@ -11,13 +11,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from bot import logs, systemd
+from bot import logs, lookout, systemd
 from bot.board import EVERY_S, Board
 from bot.clock import WallClock
 from bot.delivery import Delivery
 from bot.handoffs import EVERY_S as HANDOFFS_S
 from bot.handoffs import Handoffs
+from bot.http import CannotListen
 from bot.inbox import Inbox
+from bot.lookout import Lookout
 from bot.pager_rules import oncall_secrets
 from bot.rotas import EVERY_S as CALENDARS_S
 from bot.rotas import Rotas
@@ -77,7 +79,11 @@ def run(settings: Settings) -> None:
         bot = Roundsman(settings, os.environ)
     except (SecondProcess, StoreError) as error:
         raise SystemExit(f"roundsman: {error}") from None
-    code = bot.run_forever()
+    try:
+        code = bot.run_forever()
+    except CannotListen as error:
+        log.critical("bot: process '%d': starting -> ended (%s)", os.getpid(), error)
+        code = FAULTED
     logging.shutdown()
     os._exit(code)  # a plain exit would wait for passes under way, minutes at worst: they may be cut off anywhere
 
@@ -88,6 +94,7 @@ def secrets(settings: Settings) -> Iterator[str]:
     for managed in settings.clusters:
         yield managed.api.token.get_secret_value()
     yield from oncall_secrets(settings.oncall)
+    yield from lookout.secrets(settings)
 
 
 class Roundsman:
@@ -119,13 +126,18 @@ class Roundsman:
         self._marks = Worker("votes", self._votes.step, self._fatal)
         self._edge = SlackEdge(bot_token, app_token, settings.slack.api_url, self, self._clock, self._fatal)
         self._wall = self._make_wall()
+        self._lookout = Lookout(settings, self._store, self._runner, cluster, self._clock, self._fatal)
 
     def _make_watchers(self) -> Watchers | None:
         oncall = self._settings.oncall
         if oncall is None:
             return None
         self._rotas = Rotas(oncall, self._store, self._clock)
-        return Watchers(oncall, self._rotas.duty, all_pagers(oncall.pagers, "", self._clock))
+        return Watchers(oncall, self._rotas.duty, all_pagers(oncall.pagers, self._public_url, self._clock))
+
+    @property
+    def _public_url(self) -> str:
+        return self._settings.http.public_url if self._settings.http else ""
 
     def _make_runner(self, cluster: Callable[[ManagedCluster], Cluster]) -> Runner:
         checksum, pace = helper_checksum(), self._settings.pace
@@ -181,6 +193,7 @@ class Roundsman:
         self._marks.start()
         self._runner.begin()
         self._wall.start()
+        self._lookout.start()
         systemd.notify(self._environ, "READY=1")
         log.info("bot: process '%d': starting -> running (%d clusters)", os.getpid(), len(self._managed))
 
@@ -201,6 +214,7 @@ class Roundsman:
         systemd.notify(self._environ, "STOPPING=1")
         self._asked_to_stop.set()
         self._wall.stop()
+        self._lookout.stop()
         self._edge.stop()
         self._runner.stop(PATIENCE_S)
         for worker in (self._commands, self._marks, self._posting):
@@ -238,6 +252,7 @@ class Roundsman:
         self._marks.wake()
 
     def connected(self) -> None:
+        self._lookout.doctor.slack_answered()
         self._read_again()
 
     def _landed(self) -> None:
@@ -268,6 +283,8 @@ class Roundsman:
             self._chat.alive()
         except ChatDown as down:
             log.warning("bot: %s", down)
+        else:
+            self._lookout.doctor.slack_answered()
 
     # the end --------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,10 @@ PUSHOVER = "ROUNDSMAN_PUSHOVER_TOKEN"
 PUSHOVER_USER = "ROUNDSMAN_PUSHOVER_USER"
 TWILIO = "ROUNDSMAN_TWILIO_TOKEN"
 APPRISE = "ROUNDSMAN_APPRISE"
+HTTP = "ROUNDSMAN_HTTP_TOKEN"
+HEARTBEAT = "ROUNDSMAN_HEARTBEAT_URL"
+SHORTEST = 16
+"""Characters of a token that somebody made up: a shorter one can be guessed."""
 
 
 def pve_variable(cluster: str) -> str:
@@ -81,6 +85,23 @@ def twilio_token(environ: Mapping[str, str]) -> str:
 def apprise_urls(name: str, environ: Mapping[str, str]) -> list[str]:
     """A person's Apprise URLs, each a secret as a whole. Raises BadSecret."""
     return _text(own_variable(APPRISE, name), environ).split()
+
+
+def http_token(source: str, environ: Mapping[str, str]) -> str:
+    """What a source of alerts must show, or "" where none is set. Raises BadSecret."""
+    variable = own_variable(HTTP, source)
+    token = _secret(variable, environ)
+    if token and len(token) < SHORTEST:
+        raise BadSecret(f"{variable} can be guessed: take {SHORTEST} characters or more (`openssl rand -hex 24`)")
+    return token
+
+
+def heartbeat_url(environ: Mapping[str, str]) -> str:
+    """Where the dead man's switch is, or "" where none is set. Raises BadSecret."""
+    url = _secret(HEARTBEAT, environ)
+    if url and not re.fullmatch(r"https?://[^/?#]+/.*", url):
+        raise BadSecret(f"{HEARTBEAT} is not an address such as https://hc-ping.com/UUID")
+    return url
 
 
 def _text(variable: str, environ: Mapping[str, str]) -> str:

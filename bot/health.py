@@ -45,9 +45,8 @@ class Engine(Protocol):
 
 
 class Doctor:
-    """Safe to use from any thread. `probing`: whether probes are looked at. `clock`: seconds since the epoch, `now`: one
-    that does not jump. A database that hangs is told after STORE_S; the write goes on in its own thread, and until it
-    is through no other one is begun."""
+    """Safe to use from any thread. `clock`: seconds since the epoch, `now`: one that does not jump. A database that
+    hangs is told after STORE_S; the write goes on in its own thread, and until it is through no other one is begun."""
 
     def __init__(
         self,
@@ -61,11 +60,11 @@ class Doctor:
         self._lock = Lock()
         self._writer = ThreadPoolExecutor(1, "health")
         self._writing: Future[None] | None = None
-        self._slack_at: float | None = None
+        self._slack_at = now()
         self._kept: tuple[float, Health] | None = None
 
     def slack_answered(self) -> None:
-        """auth.test was good just now."""
+        """It took a connection or said that our token is good, just now."""
         self._slack_at = self._now()
 
     def look(self) -> Health:
@@ -121,8 +120,6 @@ class Doctor:
         self._store.keep(BEAT, {}, self._clock())
 
     def _slack_trouble(self) -> str:
-        if self._slack_at is None:
-            return "Slack has not answered yet"
         quiet = self._now() - self._slack_at
         return f"Slack has not answered for {quiet:.0f} s" if quiet > QUIET_S else ""
 

@@ -1,5 +1,5 @@
-"""The sign of life: a ping to a dead man's switch elsewhere, as healthchecks.io has it (URL/start, URL, URL/fail). It is
-sent only while the bot really works; else the switch is told why not. When not even that goes out, its silence wakes
+"""The sign of life: a ping to a dead man's switch elsewhere, as healthchecks.io has it (URL/start, URL, URL/fail). It
+is sent only while the bot really works; else the switch is told why not. When not even that goes out, its silence wakes
 people.
 
 The address is a secret: whoever has it can feign that all is well. It is in no log; so neither are the errors of the
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """`step` sends one ping and returns the seconds until the next one; a ping that did not arrive comes again sooner."""
+    """`step` sends a ping and returns the seconds until the next; one that did not arrive comes again sooner."""
 
     def __init__(self, settings: HeartbeatSettings, doctor: Doctor) -> None:
         self._settings, self._doctor = settings, doctor

@@ -70,8 +70,12 @@ def in_thread(handle: Callable[[Request], Answer]) -> Callable[[Request], Awaita
     return beside
 
 
+class CannotListen(Exception):
+    """The address is taken, or not ours."""
+
+
 class Http:
-    """`start` returns when it listens, and raises OSError when it cannot. `port`: the one that it really has."""
+    """`start` returns when it listens, and raises CannotListen when it cannot. `port`: the one that it really has."""
 
     def __init__(self, settings: HttpSettings, routes: Sequence[Route], fatal: Fatal) -> None:
         self._settings, self._routes, self._fatal = settings, routes, fatal
@@ -87,9 +91,8 @@ class Http:
         self._listening.wait(START_S)
         if self._trouble:
             self._thread.join()
-            raise OSError(
-                f"nobody can listen on {self._settings.listen}:{self._settings.port}: {self._trouble.strerror}"
-            )
+            where = f"{self._settings.listen}:{self._settings.port}"
+            raise CannotListen(f"nobody can listen on {where} (section http): {self._trouble.strerror}")
 
     def stop(self) -> None:
         if self._thread.is_alive():

@@ -1,4 +1,4 @@
-"""What Prometheus is told at /metrics: numbers of runs, waits, outages, pages, deliveries, probes and paths. No secrets,
+"""What Prometheus is told at /metrics: numbers of runs, waits, alerts, pages, deliveries, probes and paths. No secrets,
 and no text of people or machines.
 
 Nothing is counted beside the store: each scrape reads what stands there, bounded by what is active.

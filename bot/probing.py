@@ -1,9 +1,9 @@
 """All looks from outside, of all clusters, in one thread with a loop of its own.
 
-Looks over the network are coroutines. Those that ask a cluster may block: each has a thread while it lasts, and adapters
-that no run uses, so that whatever hangs holds up itself, neither other probes nor a run. A look that does not come back
-is answered for after its time limit, and not sent out again before it is back. What the looks mean is decided in
-workflows/night_watch.py; the store is read and written in a thread beside the loop.
+Looks over the network are coroutines. Those that ask a cluster may block: each has a thread while it lasts, and
+adapters that no run uses, so that whatever hangs holds up itself, neither other probes nor a run. A look that does not
+come back is answered for after its time limit, and not sent out again before it is back. What the looks mean is decided
+in workflows/night_watch.py; the store is read and written in a thread beside the loop.
 """
 
 from __future__ import annotations

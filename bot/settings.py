@@ -14,10 +14,11 @@ from pydantic_core import ErrorDetails
 
 from base.settings import Duration, Section
 from bot import credentials
+from bot.http_settings import HeartbeatSettings, HttpSettings
 from bot.oncall_rules import broken_oncall_rules
 from bot.pager_rules import broken_pager_rules
 from bot.settings_file import Document, Place, Problem, parse
-from bot.settings_rules import broken_rules
+from bot.settings_rules import broken_http_rules, broken_rules
 from oncall.settings import OnCallSettings
 from workflows.settings import ManagedCluster
 
@@ -61,6 +62,8 @@ class Settings(Section):
     oncall: OnCallSettings | None = Field(
         None, description="who is woken when something dies overnight; none = only mentions in Slack"
     )
+    http: HttpSettings | None = Field(None, description="the bot's own HTTP server; none = nobody can call it")
+    heartbeat: HeartbeatSettings = HeartbeatSettings()
 
 
 class SettingsError(Exception):
@@ -72,7 +75,9 @@ class SettingsError(Exception):
         super().__init__("\n".join([f"{path} has {count}:", *(f"  {fault}" for fault in faults)]))
 
 
-def load(path: Path, environ: Mapping[str, str], need: Collection[str] = ("slack", "pve", "oncall")) -> Settings:
+def load(
+    path: Path, environ: Mapping[str, str], need: Collection[str] = ("slack", "pve", "oncall", "http")
+) -> Settings:
     """Read and judge the settings. Raises SettingsError.
 
     `need`: whose secrets must be set; a command that never talks to Slack runs without Slack's.
@@ -84,6 +89,7 @@ def load(path: Path, environ: Mapping[str, str], need: Collection[str] = ("slack
     settings = _validate(document)
     document.problems += broken_rules(list(_sound_clusters(document.data)))
     document.problems += _broken_oncall(document.data, "oncall" in need)
+    document.problems += _broken_http(document.data)
     if document.problems or settings is None:
         raise SettingsError(path, [document.tell(problem) for problem in document.problems])
     return settings
@@ -121,9 +127,21 @@ def _add_environment(data: dict[str, Any], environ: Mapping[str, str], need: Col
         yield from _put_secret(
             _section(cluster, "api"), ("clusters", index, "api", "token"), variable, read, "pve" in need
         )
+    yield from _add_http(data, environ, "http" in need)
     if "oncall" in data:
         yield from _add_calendars(_section(data, "oncall"), environ, "oncall" in need)
         yield from _add_pagers(_section(data, "oncall"), environ, "oncall" in need)
+
+
+def _add_http(data: dict[str, Any], environ: Mapping[str, str], needed: bool) -> Iterator[Problem]:
+    for index, source in _listed(_mapping(data.get("http")), "sources"):
+        name = str(_mapping(source).get("name", ""))
+        read = partial(credentials.http_token, name, environ)
+        variable = credentials.own_variable(credentials.HTTP, name)
+        yield from _put_secret(_mapping(source), ("http", "sources", index, "token"), variable, read, needed)
+    url = partial(credentials.heartbeat_url, environ)
+    place = ("heartbeat", "url")
+    yield from _put_secret(_section(data, "heartbeat"), place, credentials.HEARTBEAT, url, needed=False)
 
 
 def _add_calendars(oncall: dict[str, Any], environ: Mapping[str, str], needed: bool) -> Iterator[Problem]:
@@ -218,6 +236,16 @@ def _broken_oncall(data: dict[str, Any], needed: bool) -> list[Problem]:
     except ValidationError:
         return []
     return [*broken_oncall_rules(oncall), *broken_pager_rules(oncall, needed)] if oncall else []
+
+
+def _broken_http(data: dict[str, Any]) -> list[Problem]:
+    """The same for those who may post alerts."""
+    try:
+        http = HttpSettings.model_validate(data["http"]) if "http" in data else None
+    except ValidationError:
+        return []
+    names = [str(_mapping(raw).get("name", "")) for _, raw in _raw_clusters(data)]
+    return list(broken_http_rules(http, names)) if http else []
 
 
 def _problem(error: ErrorDetails) -> Problem:

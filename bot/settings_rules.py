@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from zoneinfo import ZoneInfo, available_timezones
 
 from bot.credentials import pve_variable
+from bot.http_settings import HttpSettings
 from bot.settings_file import Place, Problem
 from cluster.guest_settings import GuestGroup
 from cluster.serving import trouble as health_trouble
@@ -178,6 +179,18 @@ def _probes(cluster: ManagedCluster) -> Iterator[Problem]:
         yield Problem(("probing", "of"), f"is less than fails: {cluster.probing.fails} looks of {cluster.probing.of}")
     for place, key, text in troubles(cluster):
         yield Problem(("probes", place, key), text)
+
+
+def broken_http_rules(http: HttpSettings, clusters: Sequence[str]) -> Iterator[Problem]:
+    """`clusters`: names of those that the settings know."""
+    names = [source.name for source in http.sources]
+    for index, source in enumerate(http.sources):
+        if source.name in names[:index]:
+            yield Problem(("http", "sources", index, "name"), "is the name of another source too")
+        for place, name in enumerate(source.clusters):
+            if name not in clusters:
+                text = f"is not one of the clusters: {', '.join(clusters)}"
+                yield Problem(("http", "sources", index, "clusters", place), text)
 
 
 def bad_zone(place: Place, name: str) -> Iterator[Problem]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from threading import Condition, Event, Lock, Thread
@@ -20,6 +21,8 @@ from engine.journal import DEFAULT_RULES, FAULT_RETRY, Clock, Rules, Waits, adva
 from engine.port import Plain, Run, Workflow
 from store.api import RunRow, Store
 
+STILL_S = 30.0
+"""A look that takes longer hangs, most probably in the database."""
 LOOK_S = 1.0  # at the latest; also how soon a row that another process wrote is seen
 WORKERS = 8
 
@@ -45,10 +48,16 @@ class Runner:
         self._woken, self._stopping = Event(), Event()
         self._going: set[str] = set()
         self._waits: Waits = {}  # of one run only the thread that advances it
+        self._looked_at = time.monotonic()
         self._spoken = Lock()  # taken by the first that ends the process, and kept
         self._ended = Condition()  # guards _going; told whenever a pass ends
         self._pool = ThreadPoolExecutor(WORKERS, "run")
         self._looker = Thread(target=self._look, name="runner", daemon=True)
+
+    @property
+    def alive(self) -> bool:
+        """Whether somebody looks after the runs, and has done so just now."""
+        return self._looker.is_alive() and time.monotonic() - self._looked_at < STILL_S
 
     def begin(self) -> None:
         """Begin to advance runs. Before this, read from Slack what people did while nobody listened."""
@@ -85,6 +94,7 @@ class Runner:
         try:
             while not self._stopping.is_set():
                 self._woken.clear()  # before looking, so that what comes meanwhile wakes again
+                self._looked_at = time.monotonic()
                 self._hand_out()
                 self._woken.wait(self._rest())
         except BaseException as error:  # noqa: BLE001 - a thread has nobody above it: the process ends

@@ -114,6 +114,7 @@ class House:
     def _cluster(self) -> dict[str, Any]:
         section = {**settings_section(self.scenario.spec), **self.faces.section()}
         section["gluster"] = {"gap": duration(least_look(self._speed)), **section["gluster"]}
+        section["probing"] = {**_pace_of_probes(self._speed), **section.get("probing", {})}
         plain: dict[str, Any] = json.loads(json.dumps(section))
         return plain
 
@@ -123,6 +124,12 @@ class House:
             vm = self.model.guests.get(int(act.about))
             guest = SimpleNamespace(id=vm.id, node=vm.node)
             self.sent.append(Sent(time.time(), act.verb, act.about, (guest,)))
+
+
+def _pace_of_probes(speed: float) -> dict[str, Any]:
+    """As often as by default, counted in the night's own time; but never more than once a second."""
+    every = max(10.0 / speed, 1.0)
+    return {"every": duration(every), "timeout": duration(0.3 * every)}
 
 
 @contextmanager

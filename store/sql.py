@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from math import inf
 from threading import Lock
 from typing import Any, TypeVar
@@ -19,6 +19,7 @@ from sqlalchemy import (
     Engine,
     Select,
     Table,
+    bindparam,
     case,
     delete,
     func,
@@ -76,6 +77,8 @@ Row = TypeVar(
     Kept,
 )
 
+AT_ONCE = 500
+"""So many values go into one statement: databases have a limit."""
 REMEDIES = {
     "disk is full": "free some space on its disk",
     "No space left": "free some space on its disk",
@@ -267,7 +270,7 @@ class SqlStore:
         with self._writing() as connection:
             if start is not None:
                 _add(connection, runs, _values(start), "id")
-            return [_take_in(connection, row) for row in rows]
+            return _take_in(connection, rows)
 
     def clear(self, cluster: str, fingerprints: Sequence[str], at: float) -> list[str]:
         meant = (alerts.c.cluster == cluster, alerts.c.fingerprint.in_(fingerprints), alerts.c.cleared_at.is_(None))
@@ -400,21 +403,42 @@ def _note(connection: Connection, row: AuditRow) -> None:
     connection.execute(insert(audit).values(_values(row)))
 
 
-def _take_in(connection: Connection, row: AlertRow) -> bool:
-    """True if it is new or fires again."""
-    same = (alerts.c.outage == row.outage, alerts.c.fingerprint == row.fingerprint)
-    before = connection.execute(select(alerts.c.count, alerts.c.cleared_at).where(*same)).first()
-    news = before is None or before[1] is not None
-    if before is None:
-        connection.execute(insert(alerts).values(_values(row)))
-    else:
-        began = {"began_at": row.began_at} if news else {}
-        word = {"at": row.at, "summary": row.summary, "severity": row.severity, "detail": row.detail}
-        told = {**word, **began, "count": before[0] + 1, "cleared_at": None}
-        connection.execute(update(alerts).where(*same).values(told))
-    if news:
-        _poke(connection, row.outage)
+def _take_in(connection: Connection, rows: Sequence[AlertRow]) -> list[bool]:
+    """True for each that is new or fires again. Few statements for many rows: a flood brings thousands."""
+    known, news = _known(connection, rows), list[bool]()
+    fresh, told = list[dict[str, Any]](), list[dict[str, Any]]()
+    for row in rows:
+        before = known.get((row.outage, row.fingerprint))
+        news.append(before is None or not before.firing)
+        kept = row if before is None or news[-1] else replace(row, began_at=before.began_at)
+        kept = replace(kept, count=before.count + 1 if before else row.count, cleared_at=None)
+        known[row.outage, row.fingerprint] = kept
+        if before is None:
+            fresh.append(_values(kept))
+        else:
+            told.append(_values(kept) | {"same": row.fingerprint, "of": row.outage})
+    if fresh:
+        connection.execute(insert(alerts), fresh)
+    if told:
+        same = (alerts.c.outage == bindparam("of"), alerts.c.fingerprint == bindparam("same"))
+        connection.execute(update(alerts).where(*same), told)
+    for outage in dict.fromkeys(row.outage for row, new in zip(rows, news, strict=True) if new):
+        _poke(connection, outage)
     return news
+
+
+def _known(connection: Connection, rows: Sequence[AlertRow]) -> dict[tuple[str, str], AlertRow]:
+    """Of these fingerprints, those that their outages have already."""
+    found: dict[tuple[str, str], AlertRow] = {}
+    for outage in dict.fromkeys(row.outage for row in rows):
+        marks = list(dict.fromkeys(row.fingerprint for row in rows if row.outage == outage))
+        for begin in range(0, len(marks), AT_ONCE):
+            these = alerts.c.fingerprint.in_(marks[begin : begin + AT_ONCE])
+            chosen = _select(AlertRow, alerts).where(alerts.c.outage == outage, these)
+            for values in connection.execute(chosen):
+                row = AlertRow(*values)
+                found[row.outage, row.fingerprint] = row
+    return found
 
 
 def _poke(connection: Connection, run_id: str, poked: bool = True) -> None:

@@ -1,0 +1,179 @@
+"""The loop that makes all looks: real sockets, a real database, threads."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from bot.probing import Probing
+from cluster.api import Cluster, Unreachable
+from sandbox.sockets import refused_port, silent_port
+from sandbox.spec import default_spec, managed_settings
+from store.api import AlertRow, StoreError
+from store.opening import open_store
+from store.sql import SqlStore
+from workflows.alerts import OUTAGE
+from workflows.night_watch import NightWatch
+from workflows.settings import ManagedCluster
+
+QUICK = {"every": "1s", "timeout": "0.3s", "fails": 2, "of": 3, "recover": 2}
+
+
+class Lab:
+    """A cluster whose guests are what `guests` answers; everything else is on this machine."""
+
+    def __init__(self, path: Path) -> None:
+        self.store: SqlStore = open_store(path / "lab.db")
+        self.guests: Callable[[], Any] = tuple
+        self.faults: list[BaseException] = []
+        self.raised = threading.Event()
+        self.loops: list[Probing] = []
+
+    def ask_api(self, node: str) -> None:
+        raise Unreachable(f"no connection to {node}")
+
+    def watch(self, *probes: dict[str, Any]) -> Probing:
+        plain = managed_settings(default_spec()).model_dump() | {"probing": {"defaults": False}}
+        plain["api"]["token"] = "not-a-secret"
+        managed = ManagedCluster.model_validate(plain | {"probes": [QUICK | probe for probe in probes]})
+        watch = NightWatch(self.store, managed, time.monotonic(), time.time())
+        adapters = cast(Cluster, self)  # of all its verbs, those that probes ask
+        clock, faults = time.time, self.faults.append
+        probing = Probing([watch], {"lab": adapters}, clock, time.monotonic, self.raised.set, faults)
+        probing.start()
+        self.loops.append(probing)
+        return probing
+
+    def alerts(self) -> list[AlertRow]:
+        return [row for run in self.store.runs(workflow=OUTAGE) for row in self.store.alerts(run.id)]
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    lab = Lab(tmp_path)
+    yield lab
+    for probing in lab.loops:
+        probing.stop()
+    lab.store.close()
+    assert lab.faults == []
+
+
+def eventually(true: Callable[[], object], within: float = 10.0) -> None:
+    end = time.monotonic() + within
+    while not true():
+        assert time.monotonic() < end, "it never came to be"
+        time.sleep(0.02)
+
+
+def test_a_port_that_dies_becomes_an_outage_and_ends_when_it_is_back(lab: Lab) -> None:
+    with refused_port() as port:
+        lab.watch({"name": "shop", "kind": "tcp", "target": f"127.0.0.1:{port}"})
+        eventually(lab.alerts)
+        (row,) = lab.alerts()
+        assert (row.subject, row.summary) == ("shop", f"127.0.0.1:{port} refuses connections")
+        assert row.at - row.began_at == pytest.approx(1.0, abs=0.3)
+        assert lab.raised.is_set()
+    with socket.create_server(("127.0.0.1", port)):
+        eventually(lambda: not lab.store.firing())
+
+
+def test_silent_ports_are_looked_at_one_look_at_a_time_and_hold_up_nobody(lab: Lab) -> None:
+    with silent_port() as silent, refused_port() as refused:
+        slow = {"kind": "tcp", "target": f"127.0.0.1:{silent}", "timeout": "0.9s"}
+        probing = lab.watch(
+            *({"name": f"silent {n}", **slow} for n in range(30)),
+            {"name": "refused", "kind": "tcp", "target": f"127.0.0.1:{refused}"},
+        )
+        eventually(lambda: any(row.subject == "refused" for row in lab.alerts()), 3.0)
+        eventually(lambda: len(lab.store.firing()) == 31, 6.0)
+        assert probing.states()["lab", "down"] == 31
+
+
+def test_a_look_that_hangs_holds_up_only_itself(lab: Lab) -> None:
+    let_go = threading.Event()
+    asked: list[float] = []
+
+    def hang() -> Any:
+        asked.append(time.monotonic())
+        let_go.wait(20.0)
+        return ()
+
+    lab.guests = hang
+    with refused_port() as port:
+        probing = lab.watch(
+            {"name": "guest", "kind": "guest", "target": "101", "timeout": "0.2s"},
+            {"name": "api", "kind": "pve_api", "target": "pve1"},
+            {"name": "shop", "kind": "tcp", "target": f"127.0.0.1:{port}"},
+        )
+        eventually(lambda: {row.subject for row in lab.alerts()} >= {"shop", "api", "guest"})
+        eventually(lambda: probing.looks()["lab", "guest", "unknown"] >= 4)
+    (guest,) = [row for row in lab.alerts() if row.subject == "guest"]
+    assert guest.summary.startswith("nobody can tell how it is: ")
+    assert len(asked) == 1  # it is not sent out again before it is back
+    let_go.set()
+    eventually(lambda: len(asked) > 1)
+
+
+def test_a_restart_with_an_open_outage_makes_no_second_one(lab: Lab) -> None:
+    with refused_port() as port:
+        shop = {"name": "shop", "kind": "tcp", "target": f"127.0.0.1:{port}"}
+        first = lab.watch(shop)
+        eventually(lab.alerts)
+        first.stop()
+        second = lab.watch(shop)
+        eventually(lambda: second.looks()["lab", "tcp", "failed"] >= 4)
+        assert [row.count for row in lab.alerts()] == [1]
+
+
+def test_a_dead_parent_is_found_by_its_child(lab: Lab) -> None:
+    """The parent's own turn would come in an hour."""
+    with refused_port() as port:
+        target = f"127.0.0.1:{port}"
+        with socket.create_server(("127.0.0.1", 0)) as alive:
+            lab.watch(
+                {"name": "uplink", "kind": "tcp", "target": target, "every": "1h"},
+                {"name": "a", "kind": "tcp", "target": target, "parents": ["uplink"]},
+                {"name": "fine", "kind": "tcp", "target": f"127.0.0.1:{alive.getsockname()[1]}"},
+            )
+            eventually(lab.alerts)
+            time.sleep(1.0)
+    assert [row.subject for row in lab.alerts()] == ["uplink"]
+
+
+def test_a_store_that_fails_ends_the_process(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise StoreError("the database is full")
+
+    monkeypatch.setattr(lab.store, "alert", full)
+    with refused_port() as port:
+        lab.watch({"name": "shop", "kind": "tcp", "target": f"127.0.0.1:{port}"})
+        eventually(lambda: lab.faults)
+    assert str(lab.faults[0]) == "the database is full"
+    lab.faults.clear()
+    lab.loops.pop().stop()
+    lab.faults.clear()
+
+
+def test_nothing_to_look_at_is_well_and_takes_no_thread(lab: Lab) -> None:
+    before = threading.active_count()
+    probing = lab.watch()
+    assert probing.alive
+    assert threading.active_count() == before
+
+
+def test_it_stops_at_once_even_while_looks_are_out(lab: Lab) -> None:
+    with silent_port() as port:
+        probing = lab.watch(
+            {"name": "a", "kind": "tcp", "target": f"127.0.0.1:{port}", "every": "60s", "timeout": "50s"}
+        )
+        time.sleep(0.3)
+        began = time.monotonic()
+        probing.stop()
+        assert time.monotonic() - began < 2.0
+        assert not probing.alive
