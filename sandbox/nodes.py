@@ -230,6 +230,10 @@ class Faces:
         ways = (*self._line_doors.values(), self._jump_line_door, self._jump_door, self._socks_door)
         for door in (*ways, *self._ssh_doors.values(), *self._api_doors.values()):
             await door.shut()
+        late = asyncio.all_tasks() - {asyncio.current_task()}  # handshakes with whoever knocked last
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
 
     def _wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """In the faces' thread. Raises also what the doors' own watch died of, so that it does not die unseen."""
