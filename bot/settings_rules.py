@@ -28,7 +28,7 @@ def broken_rules(clusters: Sequence[tuple[int, ManagedCluster]]) -> Iterator[Pro
     yield from _alike(clusters, "name", lambda cluster: pve_variable(cluster.name))
     yield from _alike(clusters, "channel", lambda cluster: cluster.channel)
     for index, cluster in clusters:
-        for rule in (_channel, _people, _limits, _nodes, _gluster, _groups, _windows, _probes, _paths):
+        for rule in (_channel, _people, _limits, _nodes, _gluster, _groups, _backups, _windows, _probes, _paths):
             yield from (Problem(("clusters", index, *found.place), found.text) for found in rule(cluster))
 
 
@@ -45,6 +45,11 @@ def _alike(
 def _channel(cluster: ManagedCluster) -> Iterator[Problem]:
     if not re.fullmatch(r"[CG][A-Z0-9]+", cluster.channel):
         yield Problem(("channel",), "is not a channel id (C...); Slack shows it at the end of the channel's About page")
+
+
+def _backups(cluster: ManagedCluster) -> Iterator[Problem]:
+    if cluster.backups.make_missing and not cluster.backups.storage:
+        yield Problem(("backups", "storage"), "is needed for make_missing: which storage takes the backups?")
 
 
 def _people(cluster: ManagedCluster) -> Iterator[Problem]:

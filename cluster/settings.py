@@ -89,6 +89,12 @@ class BackupSettings(Section):
         (), description="guests that need a fresh backup before a run; groups' members always"
     )
     max_age: Duration = Field(172800.0, description="older backups do not count")
+    verified: bool = Field(False, description="true: only backups count that the backup server has verified")
+    protected: bool = Field(False, description="true: only backups count that are protected from being pruned")
+    make_missing: bool = Field(
+        False, description="a run makes the backups that are missing by itself, before its gates"
+    )
+    storage: str = Field("", description="where to: needed for make_missing")
     on_gluster: tuple[str, ...] = Field(
         (), description="storages that lie on the volume itself: backups there do not count"
     )

@@ -15,11 +15,13 @@ from dataclasses import dataclass, field
 from math import inf, isfinite
 from typing import Any, Protocol
 
+from sandbox.invariants_restore import Rescued, told
 from sandbox.model import Event, Model, What
 from sandbox.model.core import US
 from store.api import Entry, OutboxRow, RunRow, Store
 from workflows.orders import Order
 from workflows.picture import picture
+from workflows.picture_restore import WORKFLOWS
 from workflows.settings import ManagedCluster
 
 LAG_S = 45.0
@@ -83,8 +85,10 @@ class Invariants:
     _running: set[int] = field(default_factory=set)
     _foreign: dict[str, float] = field(default_factory=dict)
     _quorum_lost: float = inf
+    _rescued: Rescued = field(init=False)
 
     def __post_init__(self) -> None:
+        self._rescued = Rescued(self.night, self._why_not)
         self._running = {spec.id for spec in self.night.model.spec.guests if spec.status == "running"}
 
     def look(self) -> list[str]:
@@ -94,12 +98,13 @@ class Invariants:
             return list(self._waits())
         found = [wrong for act in sent[self._sent :] for wrong in self._order(act)]
         found += [wrong for event in events[self._heard :] for wrong in self._event(event)]
+        found += [wrong for event in events[self._heard :] for wrong in self._rescued.event(event)]
         self._heard, self._sent = len(events), len(sent)
         return [*found, *self._waits()]
 
     def at_the_end(self) -> list[str]:
         """What was left behind without a word, and messages that never went out."""
-        return [*self._left(), *self._undelivered()]
+        return [*self._left(), *self._rescued.left(), *self._undelivered()]
 
     # ---- one event -----------------------------------------------------------------------------------------------
     def _event(self, event: Event) -> Iterator[str]:
@@ -277,7 +282,9 @@ class Invariants:
             if by == US and not _says(said, flag, "set"):
                 yield f"left behind without a word: {flag} is set on Ceph"
         for guest in sorted({act.args[0].id for act in self.night.sent if act.verb in ("shutdown", "set_onboot")}):
-            vm = self.night.model.guests.all[guest]
+            vm = self.night.model.guests.all.get(guest)
+            if vm is None:
+                continue  # a drill's copy, deleted again
             if not vm.running and vm.stopped_by == US and not _says(said, str(guest), "shut down"):
                 yield f"left behind without a word: guest {guest} is shut down"
             if vm.onboot != vm.spec.onboot and not _says(said, str(guest), "shut down", "onboot"):
@@ -287,7 +294,9 @@ class Invariants:
         """What a reader is told of things left: by the status while a run goes on, by its last words after it."""
         for run in self.night.store.runs():
             entries = self.night.store.entries(run.id)
-            if run.state == "active":
+            if run.workflow in WORKFLOWS:
+                yield from told(self.night.store, run)
+            elif run.state == "active":
                 yield from picture(run, entries).left
             else:
                 yield from map(_left_of, self.night.store.outbox(run.id))

@@ -180,13 +180,16 @@ class LuckyNight(Night):
     transcript: bool = False
     crashes: int = 0
     wrong: list[str] = field(default_factory=list)
+    opening: tuple[float, str] = (0.0, "/upgrade cluster")
+    """What Alice types, so many seconds after the night's start."""
 
     def __post_init__(self) -> None:
         self.luck = Random(f"luck {self.scenario.seed}")
         self._in_pass, self._asked, self._holds = False, "", 0
         super().__post_init__()
         self._judge = Invariants(self)
-        self.clock.at(self.scenario.start, partial(self.type, "alice", "/upgrade cluster"))
+        after, text = self.opening
+        self.clock.at(self.scenario.start + after, partial(self.type, "alice", text))
         if self._happens(self.odds.order_any_time):
             self._soon(self.luck.uniform(0, 3 * HOUR), self._order)
         if self._happens(self.odds.slack_down):

@@ -27,13 +27,15 @@ class BadSpec(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class NodeSpec:
-    """`boot_kernel`: what the next boot takes, if a newer kernel is installed already ("" = the running one)."""
+    """`boot_kernel`: what the next boot takes, if a newer kernel is installed already ("" = the running one).
+    `power_cycle`: the command of the settings; the sandbox runs none, it cycles its own node."""
 
     name: str
     memory: int = 64 * GIB
     kernel: str = "6.8.12-4-pve"
     boot_kernel: str = ""
     votes: int = 1
+    power_cycle: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +235,14 @@ GLUSTER_UPDATE = PackageSpec("glusterfs-server", "10.3-4", "10.3-5")
 def managed_settings(spec: ClusterSpec) -> ManagedCluster:
     """The settings a careful admin would write for this cluster; addresses are loopback, keys are not real."""
     machines: dict[str, Any] = {
-        "nodes": {node.name: {"address": "127.0.0.1", "host_key": "ssh-ed25519 AAAA"} for node in spec.nodes},
+        "nodes": {
+            node.name: {
+                "address": "127.0.0.1",
+                "host_key": "ssh-ed25519 AAAA",
+                "power_cycle": list(node.power_cycle),
+            }
+            for node in spec.nodes
+        },
         "api": {"token_id": "roundsman@pve!bot", "token": "not-a-secret"},
         "ssh": {"key_file": "/dev/null"},
     }

@@ -15,11 +15,14 @@ def catalogue(sites: Mapping[str, Site]) -> Mapping[str, Workflow]:
     """Every workflow by its name, bound to the sites; `args["cluster"]` says which one a run works on."""
     from engine.port import Again, Plain, Run
     from workflows.alerts import OUTAGE
+    from workflows.backup import backup_now
+    from workflows.drill import drill_restore
     from workflows.outage import KNOWN, known, outage
     from workflows.pager_test import PAGER_TEST, pager_test
-    from workflows.phases import RESTORE, UPGRADE
+    from workflows.phases import BACKUP, DRILL, RESTORE, RUNBOOK, UPGRADE
     from workflows.restore import restore
     from workflows.rolling_upgrade import rolling_upgrade
+    from workflows.runbook import runbook
 
     def on_site(
         workflow: Callable[[Run, Site, Mapping[str, Plain]], Plain | Again], run: Run, args: Mapping[str, Plain]
@@ -32,6 +35,9 @@ def catalogue(sites: Mapping[str, Site]) -> Mapping[str, Workflow]:
         KNOWN: partial(on_site, known),
         PAGER_TEST: partial(on_site, pager_test),
         RESTORE: partial(on_site, restore),
+        RUNBOOK: partial(on_site, runbook),
+        BACKUP: partial(on_site, backup_now),
+        DRILL: partial(on_site, drill_restore),
     }
 
 

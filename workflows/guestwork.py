@@ -13,8 +13,7 @@ from engine.port import Look, Waiting
 from workflows import messages_restore as words
 from workflows.messages import host, span
 from workflows.phases import Stage
-from workflows.steward import Steward
-from workflows.wheel import GaveUp
+from workflows.wheel import GaveUp, Wheel
 
 SETTLES_S = 10.0
 """A guest without an agent counts as serving when it has run for so long."""
@@ -25,7 +24,7 @@ def task_kind(kind: str, verb: str) -> str:
     return f"{'vz' if kind == 'lxc' else 'qm'}{verb}"
 
 
-def fresh(w: Steward, guest_id: int) -> Guest:
+def fresh(w: Wheel, guest_id: int) -> Guest:
     """The guest as it is listed now. Raises Refused when it is gone."""
     for guest in w.site.cluster.guests():
         if guest.id == guest_id:
@@ -33,7 +32,7 @@ def fresh(w: Steward, guest_id: int) -> Guest:
     raise Refused(f"guest {guest_id} is no longer listed in the cluster")
 
 
-def must_be_stopped(w: Steward, guest_id: int) -> Guest:
+def must_be_stopped(w: Wheel, guest_id: int) -> Guest:
     """Invariant 5, asked of the world right before the act: never over a running guest."""
     guest = fresh(w, guest_id)
     if guest.status != "stopped":
@@ -44,20 +43,21 @@ def must_be_stopped(w: Steward, guest_id: int) -> Guest:
 # ---- tasks -----------------------------------------------------------------------------------------------------------
 
 
-def start_once(w: Steward, kinds: Sequence[str], guest: int, since: float, send: Callable[[], TaskRef]) -> str:
+def start_once(w: Wheel, kinds: Sequence[str], guest: int, since: float, send: Callable[[], TaskRef]) -> str:
     """The task that does it: one that an earlier try has started since then, or a new one. An act of unknown outcome is
     looked up by its task."""
-    if found := _find(w, kinds, guest, since):
+    if found := find_task(w, kinds, guest, since):
         return found
     try:
         return send().upid
     except Uncertain:
-        if found := _find(w, kinds, guest, since):
+        if found := find_task(w, kinds, guest, since):
             return found
         raise
 
 
-def _find(w: Steward, kinds: Sequence[str], guest: int, since: float) -> str:
+def find_task(w: Wheel, kinds: Sequence[str], guest: int, since: float) -> str:
+    """One of ours that began since then and that was not followed to its end yet; "" if there is none."""
     for kind in kinds:
         ref = w.site.cluster.find_task(kind, guest, since)
         if ref is not None and ref.upid not in w.over:
@@ -65,7 +65,7 @@ def _find(w: Steward, kinds: Sequence[str], guest: int, since: float) -> str:
     return ""
 
 
-def follow(w: Steward, stage: Stage, upid: str, what: str, timeout: float, detail: str = "end") -> Mapping[str, Any]:
+def follow(w: Wheel, stage: Stage, upid: str, what: str, timeout: float, detail: str = "end") -> Mapping[str, Any]:
     """To its end: {"error": "" or why, "took", "said"}; on the way its log tells how far it is."""
 
     def probe(at: Look) -> Any:
@@ -83,7 +83,7 @@ def follow(w: Steward, stage: Stage, upid: str, what: str, timeout: float, detai
     return ended
 
 
-def _under_way(w: Steward, ref: TaskRef, at: Look) -> Waiting:
+def _under_way(w: Wheel, ref: TaskRef, at: Look) -> Waiting:
     """The log only tells how far it is: without it the task still runs."""
     try:
         seen = progress(w.site.cluster.rescue.log(ref))
@@ -97,7 +97,7 @@ def _under_way(w: Steward, ref: TaskRef, at: Look) -> Waiting:
 # ---- starting --------------------------------------------------------------------------------------------------------
 
 
-def start_and_serve(w: Steward, guest_id: int, name: str) -> float:
+def start_and_serve(w: Wheel, guest_id: int, name: str) -> float:
     """Start it and wait until it serves; seconds from the one to the other. A start that fails holds; a retry tries
     again."""
     while True:
@@ -106,7 +106,7 @@ def start_and_serve(w: Steward, guest_id: int, name: str) -> float:
         w.say(Stage.START, "", lambda node=node: words.starting(name, guest_id, node))  # type: ignore[misc]
         served = w.wait(
             Stage.SERVE,
-            lambda at, since=began: _serves(w, guest_id, since, at),  # type: ignore[misc]
+            lambda at, since=began: serves(w, guest_id, since, at),  # type: ignore[misc]
             w.site.managed.limits.serving,
             why=f"{host(name) or guest_id} to serve",
             who="the guest, by booting and by its agent's answer",
@@ -117,17 +117,22 @@ def start_and_serve(w: Steward, guest_id: int, name: str) -> float:
         w.hold(w.key(Stage.START), f"{words.named(name, guest_id)} did not start: {host(served['error'])}")
 
 
-def _start(w: Steward, guest_id: int, began: float) -> str:
-    """The node on which it is started. One that runs already is left alone."""
+def _start(w: Wheel, guest_id: int, began: float) -> str:
+    """The node on which it is started."""
     guest = fresh(w, guest_id)
-    if guest.running:
-        return guest.node
-    kinds = (task_kind(guest.kind, "start"), "hastart")
-    start_once(w, kinds, guest_id, began, lambda: w.site.cluster.start(guest))
+    start_task(w, guest, began)
     return guest.node
 
 
-def _serves(w: Steward, guest_id: int, began: float, at: Look) -> Any:
+def start_task(w: Wheel, guest: Guest, began: float) -> str:
+    """The task that starts it; "" for one that runs already."""
+    if guest.running:
+        return ""
+    kinds = (task_kind(guest.kind, "start"), "hastart")
+    return start_once(w, kinds, guest.id, began, lambda: w.site.cluster.start(guest))
+
+
+def serves(w: Wheel, guest_id: int, began: float, at: Look) -> Any:
     """{"how": ..., "took": ...}, or {"error": why} when its start ended in one, or Waiting."""
     guest = fresh(w, guest_id)
     took = at.now - at.since
@@ -142,7 +147,7 @@ def _serves(w: Steward, guest_id: int, began: float, at: Look) -> Any:
     return {"error": "", "how": f"it runs on {guest.node}", "took": took}
 
 
-def _not_started(w: Steward, guest: Guest, began: float) -> Any:
+def _not_started(w: Wheel, guest: Guest, began: float) -> Any:
     ref = w.site.cluster.find_task(task_kind(guest.kind, "start"), guest.id, began)
     if ref is not None and ref.upid not in w.over:
         state = w.site.cluster.task(ref)
@@ -154,7 +159,7 @@ def _not_started(w: Steward, guest: Guest, began: float) -> Any:
 # ---- after an abort --------------------------------------------------------------------------------------------------
 
 
-def let_end(w: Steward, stage: Stage, upid: str) -> None:
+def let_end(w: Wheel, stage: Stage, upid: str) -> None:
     """Nothing that was begun is cut off: a task of ours ends first."""
     if not upid or upid in w.over:
         return

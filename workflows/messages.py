@@ -77,8 +77,10 @@ def order_of_nodes(nodes: Sequence[str], reasons: Sequence[str], ways: Sequence[
     return _note(f"📋 The nodes go in this order: {', '.join(nodes)}{why}.{paths}")
 
 
-def preflight_passed(summaries: Mapping[str, str]) -> Saying:
-    return _note("✅ Preflight passed.\n" + bullets([f"{node}: {text}" for node, text in summaries.items()], 50))
+def preflight_passed(summaries: Mapping[str, str], drills: Sequence[str] = ()) -> Saying:
+    """`drills`: when the last restore drills were, and how long they took."""
+    lines = [*(f"{node}: {text}" for node, text in summaries.items()), *drills]
+    return _note("✅ Preflight passed.\n" + bullets(lines, 50))
 
 
 def refused(reason: str, hint: str) -> Saying:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 from cluster.facts import Backup
 from cluster.rescue import Disk, Side
@@ -14,6 +15,12 @@ from workflows.roles import mention
 from workflows.settings import ManagedCluster
 
 GIB = 1 << 30
+
+
+def day(when: float) -> str:
+    """A day and time that Slack shows in each reader's own zone: a backup may be older than today."""
+    plain = f"{datetime.fromtimestamp(when, UTC):%Y-%m-%d %H:%M} UTC"
+    return f"<!date^{int(when)}^{{date_short_pretty}} {{time}}|{plain}>"
 
 
 def gib(amount: float) -> str:
@@ -84,7 +91,7 @@ def aborted(name: str, left: Sequence[str]) -> Saying:
 # ---- what was found ------------------------------------------------------------------------------------------------
 
 
-def examined(managed: ManagedCluster, case: Case, plan: Sequence[str]) -> Saying:
+def examined(managed: ManagedCluster, case: Case, plan: Sequence[str]) -> str:
     guest = case.guest
     lock = f", locked by {host(guest.lock)}" if guest.lock else ""
     under = f", under HA ({host(guest.ha)})" if guest.ha else ""
@@ -98,7 +105,7 @@ def examined(managed: ManagedCluster, case: Case, plan: Sequence[str]) -> Saying
         *([f"• and {len(case.backups) - MOST_SHOWN} older ones"] if len(case.backups) > MOST_SHOWN else []),
         *plan,
     ]
-    return _note("\n".join(lines))
+    return "\n".join(lines)
 
 
 def _disk(managed: ManagedCluster, case: Case, disk: Disk) -> str:
@@ -127,7 +134,7 @@ def backup_line(backup: Backup) -> str:
     kept = ", protected" if backup.protected else ""
     bad = f" ({why_not(backup)})" if why_not(backup) and backup.verified is not False else ""
     notes = f": {host(backup.notes)}" if backup.notes else ""
-    return f"• {at(backup.made_at)} {host(backup.volid)}, {gib(backup.size)}{checked}{kept}{bad}{notes}"
+    return f"• {day(backup.made_at)} {host(backup.volid)}, {gib(backup.size)}{checked}{kept}{bad}{notes}"
 
 
 def plan_lines(backup: Backup, age: float, node: str, storage: str, new: str, sick: bool, local: bool) -> list[str]:
@@ -141,6 +148,10 @@ def plan_lines(backup: Backup, age: float, node: str, storage: str, new: str, si
 
 
 # ---- a virtual machine ---------------------------------------------------------------------------------------------
+
+
+def ask_stop(name: str, guest: int, status: str) -> str:
+    return f"May I stop {named(name, guest)}?\n• it is {host(status)}: its process is ended at once, its disks stay"
 
 
 def ask_aside(name: str, guest: int, status: str, disks: Sequence[Disk]) -> str:
@@ -171,7 +182,7 @@ def moved(name: str, guest: int, target: str) -> Saying:
 def ask_restore(name: str, guest: int, backup: Backup, age: float, node: str, storage: str, size: int) -> str:
     return (
         f"May I restore {named(name, guest)}?\n"
-        f"• from {host(backup.volid)}, made {at(backup.made_at)} ({span(age)} ago): what came later is not in it\n"
+        f"• from {host(backup.volid)}, made {day(backup.made_at)} ({span(age)} ago): what came later is not in it\n"
         f"• over the configuration of guest {guest} on {node}; new disks, about {gib(size)}, on storage {storage}\n"
         "• nothing is attached that it could delete; then it is started"
     )
@@ -214,7 +225,7 @@ def where_old_disks_are(guest: int, kind: str, old: Mapping[str, str], unused: S
 def ask_container(name: str, guest: int, new: int, backup: Backup, age: float, node: str, storage: str) -> str:
     return (
         f"May I restore container {named(name, guest)} as {new}?\n"
-        f"• from {host(backup.volid)}, made {at(backup.made_at)} ({span(age)} ago)\n"
+        f"• from {host(backup.volid)}, made {day(backup.made_at)} ({span(age)} ago)\n"
         f"• under the new id {new} on {node}, storage {storage}; {guest} stays as it is, stopped, with its disks\n"
         f"• onboot of {guest} is switched off, so that the two never run beside each other; then {new} is started"
     )
@@ -324,10 +335,19 @@ def node_back(node: str, took: float) -> Saying:
     return _note(f"✅ {node} answers again, {span(took)} after its power was cycled. Its bricks and guests follow.")
 
 
-def sides_shown(image: str, volume: str, sides: Sequence[Side], entries: Sequence[str]) -> Saying:
+def sides_shown(image: str, volume: str, sides: Sequence[Side], entries: Sequence[str]) -> str:
     lines = [f"🪓 {host(image)} of volume {volume} is in split-brain, {len(entries)} entries with its shards:"]
-    lines += [side_line(side) for side in sides]
-    return _note("\n".join(lines))
+    return "\n".join([*lines, *map(side_line, sides)])
+
+
+def shown(text: str) -> Saying:
+    """What was read and worded in one look."""
+    return _note(text)
+
+
+def choose_one(guest: int, nodes: Sequence[str]) -> Saying:
+    typed = " or ".join(f"`/restore heal {guest} from={node}`" for node in nodes)
+    return _note(f"👉 Which copy is the good one? Compare size, times and who blames whom, then type {typed}.")
 
 
 def side_line(side: Side) -> str:
@@ -337,8 +357,8 @@ def side_line(side: Side) -> str:
     )
     shards = f", {side.shards} shards" if side.shards else ""
     return (
-        f"• {host(side.brick)} on {side.node}: {gib(side.size)}{shards}, written {at(side.modified)}, changed "
-        f"{at(side.changed)}; blames {blames or 'nobody'}"
+        f"• {host(side.brick)} on {side.node}: {gib(side.size)}{shards}, written {day(side.modified)}, "
+        f"changed {day(side.changed)}; blames {blames or 'nobody'}"
     )
 
 
@@ -382,7 +402,8 @@ def backups_done(names: Sequence[str], took: float) -> Saying:
     return _note(f"🏁 Backed up after {span(took)}: {host(', '.join(names))}.")
 
 
-def drill_begins(name: str, guest: int, copy: int, backup: Backup, age: float, node: str, storage: str) -> Saying:
+def drill_begins(name: str, guest: int, copy: int, backup: Backup, now: float, node: str, storage: str) -> Saying:
+    age = now - backup.made_at
     return _note(
         f"🧯 Drill: {host(backup.volid)} of {named(name, guest)}, {span(age)} old, is restored as {copy} to {storage} "
         f"of {node}, without network. {guest} itself is not touched."
@@ -397,7 +418,7 @@ def drill_passed(name: str, guest: int, took: float, copying: float, booted: flo
 
 
 def drill_failed(name: str, guest: int, why: str, left: Sequence[str]) -> Saying:
-    rest = f" Left behind: {'; '.join(left)}." if left else " The copy is deleted."
+    rest = f" Left behind: {'; '.join(left)}." if left else " Nothing is left of its copy."
     return _note(f"🚨 Restore drill of {named(name, guest)} *failed*: {host(why)}.{rest}")
 
 

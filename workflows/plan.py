@@ -10,6 +10,7 @@ from cluster.reach import sentences
 from cluster.world import GatePhase, OwnChanges, Passed
 from engine.port import Waiting
 from workflows import messages
+from workflows.drill import last_drills
 from workflows.judging import judge_now
 from workflows.node import need_of
 from workflows.settings import ManagedCluster
@@ -70,7 +71,8 @@ def describe(site: Site, nodes: Sequence[str] = (), force: bool = False) -> str:
     if order["refused"]:
         head.append(f"Refused: {order['refused']}. {order['hint']}")
     head += [f"Ways in: {way}" for way in order["ways"]]
-    return "\n".join([*head, *(describe_node(site, node, force) for node in order["nodes"])])
+    drills = last_drills(site.store, site.managed, site.clock())
+    return "\n".join([*head, *(describe_node(site, node, force) for node in order["nodes"]), *drills])
 
 
 def describe_node(site: Site, node: str, force: bool) -> str:

@@ -17,7 +17,16 @@ from cluster.facts import Backup, Guest
 from cluster.rescue import Disk
 from engine.port import Plain, Run, Saying, Waiting
 from workflows import messages_restore as words
-from workflows.guestwork import follow, fresh, let_end, must_be_stopped, start_and_serve, start_once, task_kind
+from workflows.guestwork import (
+    find_task,
+    follow,
+    fresh,
+    let_end,
+    must_be_stopped,
+    start_and_serve,
+    start_once,
+    task_kind,
+)
 from workflows.messages import host
 from workflows.phases import RESTORE, Stage
 from workflows.restore_look import (
@@ -77,7 +86,7 @@ def restore(run: Run, site: Site, args: Mapping[str, Plain]) -> Plain:
 
 def _restore(w: Steward, wanted: Wanted, patient: Patient) -> Plain:
     seen = w.read(Stage.LOOK, lambda: _seen(w, wanted, patient), "reading its disks, image and backups")
-    w.say(Stage.LOOK, "", lambda: Saying("note", seen["told"]))
+    w.say(Stage.LOOK, "", lambda: words.shown(seen["told"]))
     if seen["refused"]:
         w.say(Stage.LOOK, "refused", lambda: words.refused(seen["refused"], seen["hint"]))
         return {"state": "refused", "guest": patient.guest}
@@ -92,10 +101,23 @@ def _restore(w: Steward, wanted: Wanted, patient: Patient) -> Plain:
 
 
 def _done(w: Steward, patient: Patient, guest: int) -> Plain:
-    total = w.act(Stage.SERVE, lambda *_: w.site.clock() - patient.asked_at, "total")
+    spent = w.act(Stage.SERVE, lambda *_: _spent(w, patient), "spent")
+    total, people = spent["total"], spent["people"]
     old = sorted(patient.old.values()) if patient.kind == "qemu" else []
-    w.say(Stage.SERVE, "done", lambda: words.finished(patient.name, guest, total, w.waited, patient.copying, old))
-    return {"state": "done", "guest": patient.guest, "as": guest, "total": total, "people": w.waited}
+    w.say(Stage.SERVE, "done", lambda: words.finished(patient.name, guest, total, people, patient.copying, old))
+    return {"state": "done", "guest": patient.guest, "as": guest, "total": total, "people": people}
+
+
+def _spent(w: Steward, patient: Patient) -> dict[str, float]:
+    """Seconds from the command until now, and how many of them it waited for people: in requests and in holds."""
+    entries = w.site.store.entries(w.run.id)
+    ended = {entry.key: entry.at for entry in entries if entry.kind == "result"}
+    waits = [entry for entry in entries if entry.kind == "wait" and entry.key in ended]
+    people = [entry for entry in waits if f".{Stage.ASK}.wait" in entry.key or ".hold" in entry.key]
+    return {
+        "total": w.site.clock() - patient.asked_at,
+        "people": sum(ended[entry.key] - entry.at for entry in people),
+    }
 
 
 # ---- what it is about ----------------------------------------------------------------------------------------------
@@ -154,13 +176,13 @@ def _seen(w: Steward, wanted: Wanted, patient: Patient) -> Any:
     plan = _plan(w, wanted, patient, case)
     found = {"disks": {disk.slot: disk.volid for disk in case.config.disks}, "size": case.config.size}
     if isinstance(plan, str):
-        return {"refused": plan, "hint": "", "told": words.examined(w.site.managed, case, []).text, **found}
+        return {"refused": plan, "hint": "", "told": words.examined(w.site.managed, case, []), **found}
     space = plan.space
     age = w.site.clock() - plan.backup.made_at
     sick = is_sick(w.site.managed, case.sick, space)
     new = "a new container" if patient.kind == "lxc" else f"guest {patient.guest} again"
     lines = words.plan_lines(plan.backup, age, plan.node, space.storage, new, sick, not space.shared)
-    return {"refused": "", "hint": "", "told": words.examined(w.site.managed, case, lines).text, **found}
+    return {"refused": "", "hint": "", "told": words.examined(w.site.managed, case, lines), **found}
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,16 +224,18 @@ def set_aside(w: Steward, patient: Patient) -> None:
         lambda offer: words.ask_aside(patient.name, patient.guest, offer.data["status"], _disks(offer)),
         "its disks were set aside before you took it back; `/restore abort` stops before the next step",
     )
-    w.approved(step, lambda *_: _stop(w, patient))
+    w.approved(step, lambda *_: stop_if_dead(w, patient.guest))
     w.wait(
         Stage.ASIDE,
-        lambda _: _is_stopped(w, patient),
+        lambda _: is_stopped(w, patient.guest),
         w.site.managed.limits.serving,
         why=f"{host(patient.name)} to be stopped",
         who="Proxmox VE, by ending its process",
         detail="stopped",
     )
-    kept = w.goes_on(step, lambda _, offer: _detach(w, patient, offer), "detach")
+    kept = w.goes_on(
+        step, lambda _, offer: _detach(w, patient, offer), "detach", lambda _: _detached(w, patient, w.offered())
+    )
     w.say(Stage.ASIDE, "", lambda: words.set_aside(patient.name, patient.guest, kept))
 
 
@@ -223,7 +247,7 @@ def _is_aside(w: Steward, patient: Patient) -> bool:
 def _aside_offer(w: Steward, patient: Patient) -> Offer:
     """Bound to the guest, its node, its disks and the digest of its configuration."""
     guest = fresh(w, patient.guest)
-    if no := _untouchable(guest):
+    if no := untouchable(guest):
         return no
     config = w.site.cluster.rescue.config(guest)
     if config.protection:
@@ -238,7 +262,7 @@ def _aside_offer(w: Steward, patient: Patient) -> Offer:
     return Offer(terms, {"status": guest.status, "disks": disks, "digest": config.digest})
 
 
-def _untouchable(guest: Guest) -> Offer | None:
+def untouchable(guest: Guest) -> Offer | None:
     if guest.running:
         return Offer(no=f"it runs on {guest.node}: a running guest is never restored over", hint="somebody started it")
     if guest.lock:
@@ -252,26 +276,30 @@ def _disks(offer: Offer) -> list[Disk]:
     return [Disk(**disk) for disk in offer.data["disks"]]
 
 
-def _stop(w: Steward, patient: Patient) -> str:
-    """Only what is dead is stopped: asked once more, for people took their time."""
-    guest = fresh(w, patient.guest)
+def stop_if_dead(w: Steward, guest_id: int) -> str:
+    """Asked once more, for people took their time."""
+    guest = fresh(w, guest_id)
     return w.site.cluster.rescue.stop(guest).upid if is_dead(guest) else ""
 
 
-def _is_stopped(w: Steward, patient: Patient) -> Any:
-    guest = fresh(w, patient.guest)
+def is_stopped(w: Steward, guest_id: int) -> Any:
+    guest = fresh(w, guest_id)
     return True if guest.status == "stopped" else Waiting(f"it is {host(guest.status)}")
 
 
+def _detached(w: Steward, patient: Patient, offer: Offer) -> list[str] | None:
+    """What was set aside by a try of which nobody heard the end; None if it was not."""
+    attached = {disk.slot for disk in w.site.cluster.rescue.config(fresh(w, patient.guest)).disks}
+    disks = _disks(offer)
+    return None if attached & {disk.slot for disk in disks} else [disk.volid for disk in disks]
+
+
 def _detach(w: Steward, patient: Patient, offer: Offer) -> list[str]:
-    """What is detached already (a try whose answer was lost) is not detached again."""
-    guest = must_be_stopped(w, patient.guest)
-    rescue = w.site.cluster.rescue
-    attached = {disk.slot for disk in rescue.config(guest).disks}
-    slots = [disk.slot for disk in _disks(offer) if disk.slot in attached]
-    if slots:
-        rescue.detach(guest, slots, offer.data["digest"])
-    return [disk.volid for disk in _disks(offer)]
+    """All at once or none: Proxmox VE compares the digest that was approved."""
+    guest, disks = must_be_stopped(w, patient.guest), _disks(offer)
+    if disks:
+        w.site.cluster.rescue.detach(guest, [disk.slot for disk in disks], offer.data["digest"])
+    return [disk.volid for disk in disks]
 
 
 def move_to(w: Steward, wanted: Wanted, patient: Patient) -> None:
@@ -302,7 +330,7 @@ def move_stopped(w: Steward, guest_id: int, name: str, target: str) -> None:
         return start_once(w, kinds, guest_id, began, lambda: w.site.cluster.migrate(guest, target))
 
     while True:
-        upid = w.approved(step, deed)
+        upid = w.approved(step, deed, lambda _: find_task(w, kinds, guest_id, began) or None)
         ended = follow(w, Stage.MOVE, upid, "its move to end", w.site.managed.limits.drain) if upid else {"error": ""}
         if w.read(Stage.MOVE, lambda: fresh(w, guest_id).node == target, "where it is", "there"):
             break
@@ -346,7 +374,11 @@ def restore_over(w: Steward, wanted: Wanted, patient: Patient) -> None:
 def _until_restored(w: Steward, patient: Patient, step: Step, send: Any) -> None:
     while True:
         began = w.act(Stage.RESTORE, lambda *_: w.site.clock(), "began")
-        patient.task = w.approved(step, lambda _, offer, began=began: send(offer, began))  # type: ignore[misc]
+        patient.task = w.approved(
+            step,
+            lambda _, offer, since=began: send(offer, since),  # type: ignore[misc]
+            partial(_begun, w, patient, began),
+        )
         data = w.offered().data
         volid = data["backup"]["volid"]
         w.say(Stage.RESTORE, "", partial(_restoring, w, patient, data))
@@ -358,6 +390,12 @@ def _until_restored(w: Steward, patient: Patient, step: Step, send: Any) -> None
         patient.failed.append(volid)
         where = w.read(Stage.RESTORE, lambda: _where(w, patient), "looking for the old disks", "old")
         w.hold(w.key(Stage.RESTORE), words.failed(ended["error"]), where)
+
+
+def _begun(w: Steward, patient: Patient, began: float, _: str) -> str | None:
+    """The restore that an earlier try has started, if it has."""
+    guest = w.offered().data.get("new", patient.guest)
+    return find_task(w, (task_kind(patient.kind, "restore"),), guest, began) or None
 
 
 def _restoring(w: Steward, patient: Patient, data: Mapping[str, Any]) -> Saying:
@@ -377,8 +415,8 @@ def _restore_offer(w: Steward, wanted: Wanted, patient: Patient) -> Offer:
     """Bound to the guest, the backup, node and storage, and the digest of the configuration that is overwritten."""
     guest = fresh(w, patient.guest)
     if guest.status != "stopped":
-        return _untouchable(guest) or Offer(no=f"it is {host(guest.status)}, not stopped", hint="stop it")
-    if no := _untouchable(guest):
+        return untouchable(guest) or Offer(no=f"it is {host(guest.status)}, not stopped", hint="stop it")
+    if no := untouchable(guest):
         return no
     case = examine(w.site, guest)
     if case.config.disks:

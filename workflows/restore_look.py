@@ -166,7 +166,8 @@ def choose_storage(
     if order:
         return order[0], ""
     full = [f"{s.storage} ({_gib(s.avail)} free)" for s in here if s.active and s.avail < need]
-    bad = [f"{s.storage} (its volume is not healed)" for s in here if s.active and is_sick(settings, case.sick, s)]
+    roomy = [s for s in here if s.active and s.avail >= need]
+    bad = [f"{s.storage} (its volume is not healed)" for s in roomy if is_sick(settings, case.sick, s)]
     seen = "; ".join([*full, *bad]) or "there is none for disks of guests"
     return None, f"no storage of {node} can take {_gib(need)}: {seen}"
 

@@ -9,6 +9,8 @@ from cluster.facts import Read, Topic
 from cluster.world import GatePhase
 from engine.port import Plain, Run
 from workflows import messages
+from workflows.backup import make_missing
+from workflows.drill import last_drills
 from workflows.node import walk_node
 from workflows.phases import Phase
 from workflows.plan import describe_node, in_order
@@ -58,6 +60,7 @@ def _upgrade(wheel: Wheel, wanted: Wanted) -> Plain:
         text = wheel.read(Phase.LOOK, lambda: _described(wheel, nodes, wanted.force), "reading the plan", "plan")
         run.say("run.plan", lambda: messages.plan_shown(text))
         return {"state": "done", "nodes": {}, "dry_run": True}
+    make_missing(wheel)
     run.part("run.gates", lambda: _preflight(wheel, nodes))
     outcomes = {node: run.part(node, lambda node=node: _one(wheel, wanted, node)) for node in nodes}  # type: ignore[misc]
     watching = site.managed.limits.watch
@@ -81,7 +84,11 @@ def _preflight(wheel: Wheel, nodes: list[str]) -> None:
             summaries[node] = "skipped"
             continue
         summaries[node] = "; ".join([judged["gates"], *judged["notes"]])
-    wheel.run.say("run.preflight", lambda: messages.preflight_passed(summaries))
+    wheel.run.say("run.preflight", lambda: messages.preflight_passed(summaries, _drills(wheel)))
+
+
+def _drills(wheel: Wheel) -> list[str]:
+    return last_drills(wheel.site.store, wheel.site.managed, wheel.site.clock())
 
 
 def _one(wheel: Wheel, wanted: Wanted, node: str) -> str:

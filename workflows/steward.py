@@ -89,20 +89,18 @@ class Steward(Wheel):
     def __init__(self, run: Run, site: Site, starter: str, subject: str, name: str, *, slash: str, pages: bool) -> None:
         super().__init__(run, site, starter, subject)
         self.name, self.slash, self._pages = name, slash, pages
+        self.meant = subject if subject.isdigit() else name
+        """How people name it when they steer."""
         self.granted: Granted | None = None
-        self.waited = 0.0
-        """Seconds that it waited for people."""
-        self.over: set[str] = set()
-        """Tasks of Proxmox VE that this run followed to their end: none of them is the one that is looked for."""
 
     # how it speaks ------------------------------------------------------------------------------------------------
 
     @property
     def ends_a_hold(self) -> str:
-        return f"an operator, with `{self.slash} retry {self.node}` or `{self.slash} abort {self.node}`"
+        return f"an operator, with `{self.slash} retry {self.meant}` or `{self.slash} abort {self.meant}`"
 
     def says_hold(self, why: str, hint: str, page: bool) -> Saying:
-        return messages_restore.hold(self.site.managed, self.name, f"{self.slash} {{}} {self.node}", why, hint, page)
+        return messages_restore.hold(self.site.managed, self.name, f"{self.slash} {{}} {self.meant}", why, hint, page)
 
     def _weak(self) -> bool:
         """A guest that is down is reason enough to wake somebody; a drill is not."""
@@ -135,6 +133,13 @@ class Steward(Wheel):
                 self._rest(base, why)
 
         return self.judged(base, lambda: self._judge(step), do, shut, found)["value"]
+
+    def refuses(self, step: Step) -> bool:
+        """True, and said, if it could not be done anyway: then nobody is asked."""
+        plain = self.read(step.stage, lambda: _plain(step.look()), f"looking before {step.what}", "first")
+        if plain["no"]:
+            self.say(Stage.LOOK, "refused", lambda: messages_restore.refused(plain["no"], plain["hint"]))
+        return bool(plain["no"])
 
     def offered(self) -> Offer:
         """What was approved last."""
@@ -196,7 +201,6 @@ class Steward(Wheel):
             why=f"approval for {step.what}",
             who=f"{people.approvals_needed} of the approvers, with an emoji",
         )
-        self.waited += answer.get("waited", 0.0)
         return {"key": key, **answer}
 
     # right before the deed ------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from enum import Enum
 from itertools import count
 from typing import Any
 
-from cluster.api import ClusterError, Refused
+from cluster.api import ClusterError, Refused, Uncertain
 from cluster.facts import Read, Topic
 from cluster.world import GatePhase, OwnChanges
 from engine.port import Look, Run, Saying, Waiting
@@ -100,6 +100,8 @@ class Wheel:
         """Redundancy is reduced because of us, so a hold pages; else it notifies."""
         self.own = UNCHANGED
         self.approval: Approval | None = None
+        self.over: set[str] = set()
+        """Tasks of Proxmox VE that this run followed to their end: none of them is the one that is looked for."""
         self._used: dict[str, int] = {}
 
     # keys and sayings -----------------------------------------------------------------------------------------
@@ -203,7 +205,7 @@ class Wheel:
             judgement = judge()
             if not judgement.open:
                 return ["shut", judgement.in_the_way, judgement.remedy]
-            tried = self._attempt(key, fn)
+            tried = self._attempt(key, fn, asks=found is not nothing)
             if tried[0] != "did":
                 return tried
             return ["did", {"value": tried[1], "gates": judgement.summary, "notes": judgement.notes}]
@@ -242,13 +244,16 @@ class Wheel:
                 case ["failed", why, hint]:
                     self.hold(base, why, hint)
 
-    def _attempt(self, key: str, fn: Deed) -> list[Any]:
+    def _attempt(self, key: str, fn: Deed, *, asks: bool = False) -> list[Any]:
+        """`asks`: whether an act of unknown outcome was done is found out before it is tried again."""
         if order := self.ordered():
             return ["ordered", order.value]
         try:
             return ["did", fn(key, self.run.acted(key))]
         except Refused as refused:
             return ["failed", messages.host(str(refused)), messages.host(refused.hint)]
+        except Uncertain as broken:
+            return ["unclear" if asks else "later", messages.host(str(broken))]
         except (ClusterError, ChatDown) as silent:
             return ["later", messages.host(str(silent))]
 
@@ -270,6 +275,13 @@ class Wheel:
                     self.hold(base, f"waited {messages.span(timeout)} in vain for {why}; last seen: {seen}")
                 case _:
                     self.hold(base, f"waited {messages.span(timeout)} in vain for {why}; nothing could be seen")
+
+    def tried(
+        self, phase: AnyPhase, probe: Callable[[Look], Any], timeout: float, *, why: str, who: str, detail: str = ""
+    ) -> Any:
+        """Wait for a value of `probe`; None: not in time, which holds nobody up."""
+        answer = self._until(self.key(phase, detail), probe, timeout, why=why, who=who)
+        return answer[1] if answer is not None and answer[0] == "saw" else None
 
     def _until(self, base: str, probe: Callable[[Look], Any], timeout: float, *, why: str, who: str) -> Any:
         """["saw", value]; or ["late", what was seen], or None where not even that is known. A pause holds, and then
@@ -311,7 +323,7 @@ class Wheel:
             return {"how": "rejected", "by": list(rejecters)}
         approvers = counted(marks.approve, self.starter, people, chat)
         if len(approvers) >= people.approvals_needed:
-            return {"how": "approved", "by": list(approvers), "at": at.now, "waited": at.now - at.since}
+            return {"how": "approved", "by": list(approvers), "at": at.now}
         if at.now >= at.deadline:
             return {"how": "expired", "deadline": at.deadline}
         return Waiting(f"{len(approvers)} of {people.approvals_needed} approvals")

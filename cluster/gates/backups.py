@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from cluster.facts import Backup, Topic
 from cluster.gates._common import QUARTER_S, listed, on_gluster, span, value
 from cluster.world import Blocked, Gate, GatePhase, Passed, Verdict, World
 
 
 def check(world: World, node: str, phase: GatePhase, now: float) -> Verdict:
-    rows = value(world.machines.backups)
-    inside = frozenset(world.settings.backups.on_gluster) | {row.storage for row in on_gluster(world)}
-    newest = {guest: _newest([row for row in rows if row.guest == guest], inside) for guest in _wanted(world)}
-    evidence = {str(guest): row.volid or row.storage if row else None for guest, row in newest.items()}
-    limit = world.settings.backups.max_age
-    wrong = {guest: why for guest, row in newest.items() if (why := _why_not(row, now, limit))}
+    newest = _newest_of_each(world)
+    evidence = {str(guest): _shown(row) if row else None for guest, row in newest.items()}
+    wrong = _wrong(world, newest, now)
     if not wrong:
         return Passed(evidence)
     what = listed(f"guest {guest}: {why}" for guest, why in wrong.items())
     reason = f"{len(wrong)} of {len(newest)} guests have no fresh backup outside of Gluster; {what}"
-    return Blocked(reason, evidence, f"`vzdump {' '.join(map(str, wrong))} --mode snapshot --storage STORAGE`")
+    return Blocked(reason, evidence, f"`/backup now {next(iter(wrong))}` makes one")
+
+
+def stale(world: World, now: float) -> list[int]:
+    """The guests whose backup is missing, too old, or not as the settings want it."""
+    return list(_wrong(world, _newest_of_each(world), now))
+
+
+def _newest_of_each(world: World) -> dict[int, Backup | None]:
+    rows = value(world.machines.backups)
+    inside = frozenset(world.settings.backups.on_gluster) | {row.storage for row in on_gluster(world)}
+    return {guest: _newest([r for r in rows if r.guest == guest], inside, world) for guest in _wanted(world)}
+
+
+def _wrong(world: World, newest: Mapping[int, Backup | None], now: float) -> dict[int, str]:
+    limit = world.settings.backups.max_age
+    return {guest: why for guest, row in newest.items() if (why := _why_not(row, now, limit))}
+
+
+def _shown(row: Backup) -> dict[str, object]:
+    return {"volid": row.volid or row.storage, "verified": row.verified, "protected": row.protected}
 
 
 def _wanted(world: World) -> list[int]:
@@ -26,9 +45,19 @@ def _wanted(world: World) -> list[int]:
     return sorted({*world.settings.backups.critical, *grouped})
 
 
-def _newest(rows: list[Backup], inside: frozenset[str]) -> Backup | None:
-    """An empty file, one that failed its verification, or one on the volume itself restores nothing."""
-    good = [row for row in rows if row.size > 0 and row.verified is not False and row.storage not in inside]
+def _newest(rows: list[Backup], inside: frozenset[str], world: World) -> Backup | None:
+    """An empty file, one that failed its verification, or one on the volume itself restores nothing. Nor counts one
+    that is not verified or not protected, where the settings want that."""
+    settings = world.settings.backups
+    good = [
+        row
+        for row in rows
+        if row.size > 0
+        and row.verified is not False
+        and row.storage not in inside
+        and (row.verified or not settings.verified)
+        and (row.protected or not settings.protected)
+    ]
     return max(good, key=lambda row: row.made_at, default=None)
 
 

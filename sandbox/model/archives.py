@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from cluster.facts import Backup
 from sandbox.faults import Kind
-from sandbox.model.core import Core, Denied, What
+from sandbox.model.core import US, Core, Denied, What
 from sandbox.model.gluster import NAMESPACE, Gluster
 from sandbox.model.guests import NO_QUORUM, Guests, Vm
 from sandbox.model.machines import Machines
@@ -91,6 +91,7 @@ class Archives:
     def stop(self, guest: int, user: str, by: str) -> str:
         """Pull its plug."""
         vm = self._reached(guest)
+        self.core.note(What.STOPPING, vm.node, guest=guest, by=by)
         kind = "hastop" if vm.ha else self._kind(vm, "stop")
         return self.tasks.start(kind, vm.node, guest, user, self.core.timings.stop, lambda: self._stopped(vm, by))
 
@@ -101,6 +102,7 @@ class Archives:
             raise Denied("detected modified configuration - file changed by other user? Try again.")
         if missing := [slot for slot in slots if slot not in vm.disks]:
             raise Denied(f"no disk at {missing[0]}")
+        self.core.note(What.DETACHED, vm.node, guest=guest, by=US, text=", ".join(slots))
         for slot in slots:
             vm.unused[self._free_slot(vm)] = vm.disks.pop(slot)
         self._changed(vm)
@@ -199,6 +201,7 @@ class Archives:
         if there and there.running:
             lasts, finish = 1.0, lambda: f"unable to restore VM {wish.guest} - vm is running"
             return self.tasks.start("qmrestore", wish.node, wish.guest, user, lasts, finish)
+        self.core.note(What.RESTORING, wish.node, guest=wish.guest, by=US, text=wish.volid)
         vm = self._emptied(there) if there else self._new(wish, source)
         lasts = self.core.takes(self._size(source) / MIB / self.core.timings.restore_mib)
         if self._size(source) > self.room(wish.storage):

@@ -59,6 +59,9 @@ class What(StrEnum):
     GUEST_STOPPED = "guest-stopped"
     GUEST_DIED = "guest-died"  # it got EIO and does not come back by itself
     START_FAILED = "start-failed"
+    STOPPING = "stopping"  # the plug of `guest` is being pulled
+    DETACHED = "detached"  # disks of `guest`: they are unused disks now
+    RESTORING = "restoring"  # a restore of `guest` began; `text` is the backup
     DISKS_FREED = "disks-freed"  # a restore over `guest` deleted what was attached; `text` names it
     RESTORED = "restored"  # `guest` on `node`; `text` is the backup
     RESTORE_FAILED = "restore-failed"  # `guest`; `text` is why

@@ -3,10 +3,11 @@ asked for where they matter."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sandbox.faults import Fault, Kind
-from sandbox.model.core import SOMEBODY
+from sandbox.model.core import SOMEBODY, Denied
 from sandbox.model.tasks import ROOT
 from sandbox.model.trouble import Effect
 
@@ -48,7 +49,9 @@ def _begins(model: Model) -> dict[Kind, Effect]:
 
 
 def _by_hand(model: Model, fault: Fault) -> None:
-    model.guests.start(fault.guest, SOMEBODY)
+    """If it can be started just now."""
+    with suppress(Denied):
+        model.guests.start(fault.guest, SOMEBODY)
 
 
 def _ends(model: Model) -> dict[Kind, Effect]:

@@ -78,7 +78,7 @@ def test_fresh_backups_of_every_member_of_a_group_open() -> None:
 
 def test_a_guest_without_a_backup_blocks_with_the_command_that_makes_one() -> None:
     world = with_backups(backup(101))
-    hint = "`vzdump 102 --mode snapshot --storage STORAGE`"
+    hint = "`/backup now 102` makes one"
     assert_blocked(verdict("backups", world), no_backup("none that would restore"), hint)
 
 

@@ -52,6 +52,12 @@ def restored(evening: Evening) -> str:
     return evening.cluster.task(task).error
 
 
+def started_by_somebody(evening: Evening) -> bool:
+    evening.cluster.shutdown(evening.guest(101), 60)
+    evening.later(120)
+    return evening.guest(101).running
+
+
 def start_fails(evening: Evening) -> bool:
     task_error(evening, "shutdown", 103, 60)
     return "start failed" in task_error(evening, "start", 103)
@@ -196,6 +202,7 @@ STORIES: dict[Kind, tuple[dict[str, Any], Shows]] = {
     Kind.BACKUP_PRUNED: ({"guest": 101}, lambda e: e.cluster.rescue.backups(101) == ()),
     Kind.ARCHIVE_BAD: ({"guest": 101}, lambda e: "vma extract" in restored(e)),
     Kind.STORAGE_FULL: ({"text": "local", "amount": 3}, lambda e: "no space left" in restored(e)),
+    Kind.GUEST_STARTS: ({"guest": 101, "at": 60}, started_by_somebody),
     Kind.HA_ERROR: ({"guest": 104}, lambda e: (e.guest(104).ha, e.guest(104).status) == ("error", "stopped")),
     Kind.CEPH_STUCK: ({}, lambda e: not ceph_clean_after_a_reboot(e)),
     Kind.CEPH_WARNS: ({"text": "POOL_FULL"}, lambda e: list(survey(e, Topic.CEPH).checks) == ["POOL_FULL"]),

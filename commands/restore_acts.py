@@ -1,0 +1,95 @@
+"""`/restore heal|start|unlock|unfreeze|power-cycle`: the other acts of the runbook, each with an approval."""
+
+from __future__ import annotations
+
+from commands.api import Command, Desk, Reply, Typed, Wrong
+from commands.finding import cluster_in, did_you_mean, must_operate
+from commands.rescuing import VOLUME_LETTERS, plain_name, start
+from workflows.phases import RUNBOOK
+from workflows.runbook import HEAL, POWER_CYCLE, START_ON, UNFREEZE, UNLOCK
+from workflows.settings import ManagedCluster
+
+HEAL_USAGE = "/restore heal GUEST [from=NODE]"
+START_USAGE = "/restore start GUEST NODE"
+
+
+def _node(managed: ManagedCluster, name: str) -> str:
+    if name not in managed.nodes:
+        raise Wrong(f'*{managed.name}* has no node "{name}"{did_you_mean(name, list(managed.nodes))}.')
+    return name
+
+
+def _words(desk: Desk, typed: Typed, words: list[str], most: int, usage: str) -> tuple[ManagedCluster, list[str]]:
+    managed, rest = cluster_in(desk, typed, words)
+    must_operate(desk, typed, managed, "act on a guest or a node")
+    if not rest or len(rest) > most:
+        raise Wrong(f"that takes other words: `{usage}`.")
+    return managed, rest
+
+
+def heal(desk: Desk, typed: Typed, words: list[str]) -> Reply:
+    managed, rest = _words(desk, typed, words, 2, HEAL_USAGE)
+    guest = plain_name(rest[0], "id or name of a guest")
+    args = {"act": HEAL, "guest": guest, "title": f"Healing the image of {guest}"}
+    if len(rest) == 2:
+        if not rest[1].startswith("from="):
+            raise Wrong(f'unknown argument "{rest[1]}". Type `{HEAL_USAGE}`.')
+        args["brick"] = plain_name(rest[1].removeprefix("from="), "node or brick", VOLUME_LETTERS)
+    return start(desk, typed, managed, RUNBOOK, args, f"A look at both sides of {guest}'s image")
+
+
+def start_on(desk: Desk, typed: Typed, words: list[str]) -> Reply:
+    managed, rest = _words(desk, typed, words, 2, START_USAGE)
+    if len(rest) < 2:
+        raise Wrong(f"name the guest and the node: `{START_USAGE}`.")
+    guest, node = plain_name(rest[0], "id or name of a guest"), _node(managed, rest[1])
+    args = {"act": START_ON, "guest": guest, "node": node, "title": f"Starting {guest} on {node}"}
+    return start(desk, typed, managed, RUNBOOK, args, f"Starting {guest} on {node}")
+
+
+def unlock(desk: Desk, typed: Typed, words: list[str]) -> Reply:
+    managed, rest = _words(desk, typed, words, 1, "/restore unlock GUEST")
+    guest = plain_name(rest[0], "id or name of a guest")
+    args = {"act": UNLOCK, "guest": guest, "title": f"Unlocking {guest}"}
+    return start(desk, typed, managed, RUNBOOK, args, f"Unlocking {guest}")
+
+
+def unfreeze(desk: Desk, typed: Typed, words: list[str]) -> Reply:
+    managed, rest = _words(desk, typed, words, 1, "/restore unfreeze GUEST")
+    guest = plain_name(rest[0], "id or name of a guest")
+    args = {"act": UNFREEZE, "guest": guest, "title": f"Unfreezing {guest} in HA"}
+    return start(desk, typed, managed, RUNBOOK, args, f"Unfreezing {guest} in HA")
+
+
+def power_cycle(desk: Desk, typed: Typed, words: list[str]) -> Reply:
+    managed, rest = _words(desk, typed, words, 1, "/restore power-cycle NODE")
+    node = _node(managed, rest[0])
+    if not managed.nodes[node].power_cycle:
+        raise Wrong(f"the settings name no command that cycles the power of {node}: nodes.{node}.power_cycle.")
+    args = {"act": POWER_CYCLE, "node": node, "title": f"Cycling the power of {node}"}
+    return start(desk, typed, managed, RUNBOOK, args, f"The power cycle of {node}")
+
+
+COMMANDS = (
+    Command(
+        "/restore",
+        "heal",
+        HEAL_USAGE,
+        "operators: show both sides of an image in split-brain; `from=` takes one as the good one, with an approval.",
+        heal,
+    ),
+    Command(
+        "/restore", "start", START_USAGE, "operators: start a stopped guest on a node, with an approval.", start_on
+    ),
+    Command("/restore", "unlock", "/restore unlock GUEST", "operators: take a lock off that was left behind.", unlock),
+    Command(
+        "/restore", "unfreeze", "/restore unfreeze GUEST", "operators: get a guest out of HA's error state.", unfreeze
+    ),
+    Command(
+        "/restore",
+        "power-cycle",
+        "/restore power-cycle NODE",
+        "operators: switch a node off and on that answers nobody, with the command of the settings.",
+        power_cycle,
+    ),
+)

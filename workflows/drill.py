@@ -1,0 +1,257 @@
+"""A restore drill: the newest backup restored under a spare id, without network, booted, checked, deleted, and timed.
+
+Nothing of the guest itself is touched, so nobody has to approve it. Deleted is only what this drill has made: an id
+that was free when it asked, and that its own restore task has filled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cluster.api import ClusterError, Refused, TaskRef
+from cluster.facts import Backup
+from engine.port import Plain, Run
+from store.api import Store
+from workflows import messages_restore as words
+from workflows.guestwork import follow, fresh, let_end, serves, start_once, start_task, task_kind
+from workflows.messages import host
+from workflows.phases import Stage
+from workflows.restore import SLASH, is_stopped
+from workflows.restore_look import choose_backup, choose_node, choose_storage, examine, find_guest
+from workflows.settings import ManagedCluster
+from workflows.site import Site
+from workflows.steward import Steward
+from workflows.wheel import Aborted, GaveUp, Mode
+
+
+@dataclass(slots=True)
+class Copy:
+    """The copy of one drill; derived from journaled results. `task`: its restore. `made`: it is there."""
+
+    guest: int
+    name: str
+    kind: str
+    id: int
+    node: str
+    storage: str
+    volid: str
+    task: str = ""
+    made: bool = False
+
+
+def drill_restore(run: Run, site: Site, args: Mapping[str, Plain]) -> Plain:
+    """Returns {"state": done | failed | refused | aborted, ...}."""
+    word, by = str(args["guest"]), str(args["by"])
+    run.say("board", lambda: words.board(site.managed.name, f"Restore drill of {host(word)}", by))
+    w = Steward(run, site, by, "", word, slash=SLASH, pages=False)
+    try:
+        found = w.read(Stage.LOOK, lambda: _look(site, word), "looking for a backup and room for it", "guest")
+        if found["refused"]:
+            run.say("run.refused", lambda: words.refused(found["refused"]))
+            return {"state": "refused"}
+    except Aborted:
+        run.say("run.aborted", lambda: words.aborted(w.name, []))
+        return {"state": "aborted"}
+    w = Steward(run, site, by, str(found["guest"]), found["name"], slash=SLASH, pages=False)
+    return _drill(w, found)
+
+
+def _look(site: Site, word: str) -> Any:
+    """Which backup, and where its copy goes: onto a storage that is well, of a node that reads the backup."""
+    members = next((group.guests for group in site.managed.groups if group.name == word), ())
+    guest, why = find_guest(site.cluster.guests(), str(_longest_untried(site, members)) if members else word)
+    if guest is None:
+        return {"refused": why}
+    case = examine(site, guest)
+    backup, why = choose_backup(case, "")
+    if backup is None:
+        return {"refused": why}
+    node, why = choose_node(case, "", backup)
+    space, why = choose_storage(site.managed, case, node, "", case.config.size or backup.size) if node else (None, why)
+    if space is None:
+        return {"refused": why}
+    return {
+        "refused": "",
+        "guest": guest.id,
+        "name": guest.name,
+        "kind": guest.kind,
+        "id": site.cluster.rescue.free_id(),
+        "node": node,
+        "storage": space.storage,
+        "backup": {name: getattr(backup, name) for name in backup.__slots__},
+    }
+
+
+def _longest_untried(site: Site, members: tuple[int, ...]) -> int:
+    """Of a group the member whose last drill is the longest ago."""
+    tried = {guest: site.store.kept(drill_name(site.managed.name, guest)) for guest in members}
+    return min(members, key=lambda guest: kept.at if (kept := tried[guest]) else 0.0)
+
+
+def _drill(w: Steward, found: Mapping[str, Any]) -> Plain:
+    backup = found["backup"]
+    copy = Copy(
+        found["guest"], found["name"], found["kind"], found["id"], found["node"], found["storage"], backup["volid"]
+    )
+    began = w.act(Stage.LOOK, lambda *_: w.site.clock(), "began")
+    w.say(
+        Stage.LOOK,
+        "",
+        lambda: words.drill_begins(copy.name, copy.guest, copy.id, Backup(**backup), began, copy.node, copy.storage),
+    )
+    try:
+        seen = _live_through(w, copy, began)
+    except Aborted:
+        w.mode = Mode.ABORT
+        let_end(w, Stage.RESTORE, copy.task)
+        left = _deleted(w, copy)
+        w.run.say("run.aborted", lambda: words.aborted(w.name, left))
+        return {"state": "aborted", "left": left}
+    left = _deleted(w, copy)
+    took = w.act(Stage.DELETE, lambda *_: _keep(w, copy, began, seen), "kept")
+    if seen["error"] or left:
+        why = seen["error"] or "its copy could not be deleted"
+        w.say(Stage.DELETE, "failed", lambda: words.drill_failed(copy.name, copy.guest, why, left))
+        return {"state": "failed", "why": why, "left": left}
+    w.say(
+        Stage.DELETE,
+        "passed",
+        lambda: words.drill_passed(copy.name, copy.guest, took, seen["copying"], seen["booted"]),
+    )
+    return {"state": "done", "took": took}
+
+
+def _live_through(w: Steward, copy: Copy, began: float) -> dict[str, Any]:
+    """{"error": "" or why, "copying", "booted"} in seconds."""
+    cluster, kinds = w.site.cluster, (task_kind(copy.kind, "restore"),)
+    copy.task = w.act(
+        Stage.RESTORE,
+        lambda *_: start_once(
+            w,
+            kinds,
+            copy.id,
+            began,
+            lambda: cluster.rescue.restore(copy.id, copy.kind, copy.node, copy.volid, copy.storage, over=False),
+        ),
+    )
+    ended = follow(w, Stage.RESTORE, copy.task, "the copy to be written", w.site.managed.limits.restore)
+    if ended["error"]:
+        return {"error": f"the restore ended with: {ended['error']}", "copying": ended["took"], "booted": 0.0}
+    copy.made = True
+    w.act(Stage.NETWORK, lambda *_: _unplug(w, copy))
+    booted = _boot(w, copy)
+    if booted is None:
+        return {"error": "it was restored, and did not answer after its start", "copying": ended["took"], "booted": 0.0}
+    return {"error": booted["error"], "copying": ended["took"], "booted": booted["took"]}
+
+
+def _unplug(w: Steward, copy: Copy) -> None:
+    """No network, and no start with its node. Read again before it may start: two routers of one address are worse
+    than no drill."""
+    rescue, guest = w.site.cluster.rescue, fresh(w, copy.id)
+    networks = rescue.config(guest).networks
+    if networks:
+        rescue.unplug(guest, networks)
+    if w.site.cluster.onboot(guest):
+        w.site.cluster.set_onboot(guest, False)
+
+
+def _boot(w: Steward, copy: Copy) -> Any:
+    """How it answered; None: not in time, which is what a drill is there to find."""
+    began = w.act(Stage.START, lambda *_: w.site.clock(), "began")
+    w.act(Stage.START, lambda *_: _start_unplugged(w, copy, began))
+    return w.tried(
+        Stage.SERVE,
+        lambda at: serves(w, copy.id, began, at),
+        w.site.managed.limits.serving,
+        why=f"copy {copy.id} to answer",
+        who="the copy, by booting",
+    )
+
+
+def _start_unplugged(w: Steward, copy: Copy, began: float) -> str:
+    guest = fresh(w, copy.id)
+    if networks := w.site.cluster.rescue.config(guest).networks:
+        raise Refused(f"copy {copy.id} still has {', '.join(networks)}: it is not started beside the real one")
+    return start_task(w, guest, began)
+
+
+# ---- what it leaves: nothing ---------------------------------------------------------------------------------------
+
+
+def _deleted(w: Steward, copy: Copy) -> list[str]:
+    """Stop the copy and delete it; [] if nothing is left of it."""
+    try:
+        if not w.read(Stage.DELETE, lambda: _is_ours(w, copy), "whether the copy is there", "there"):
+            return []
+        w.act(Stage.DELETE, lambda *_: _stop(w, copy), "stop")
+        w.wait(
+            Stage.DELETE,
+            lambda _: is_stopped(w, copy.id),
+            w.site.managed.limits.serving,
+            why=f"copy {copy.id} to be stopped",
+            who="Proxmox VE, by ending its process",
+            detail="stopped",
+        )
+        began = w.act(Stage.DELETE, lambda *_: w.site.clock(), "began")
+        upid = w.act(Stage.DELETE, lambda *_: _delete(w, copy, began))
+        ended = follow(w, Stage.DELETE, upid, "the copy to be deleted", w.site.managed.limits.serving) if upid else {}
+        return [f"{words.drill_left(copy.id, copy.node)} ({host(ended['error'])})"] if ended.get("error") else []
+    except GaveUp as why:
+        return [f"{words.drill_left(copy.id, copy.node)} ({why})"]
+
+
+def _is_ours(w: Steward, copy: Copy) -> bool:
+    """There is a guest of this id, and our own restore has made it: its task ended well, or it is still named so."""
+    if not copy.task or not any(guest.id == copy.id for guest in w.site.cluster.guests()):
+        return False
+    return copy.made or _made_by(w, copy)
+
+
+def _made_by(w: Steward, copy: Copy) -> bool:
+    try:
+        state = w.site.cluster.task(TaskRef(copy.task))
+    except ClusterError:
+        return False
+    return not state.running and not state.error
+
+
+def _stop(w: Steward, copy: Copy) -> str:
+    guest = fresh(w, copy.id)
+    return "" if guest.status == "stopped" else w.site.cluster.rescue.stop(guest).upid
+
+
+def _delete(w: Steward, copy: Copy, began: float) -> str:
+    """Gone already (a try whose answer was lost) is deleted too."""
+    guests = [guest for guest in w.site.cluster.guests() if guest.id == copy.id]
+    if not guests:
+        return ""
+    kinds = (task_kind(copy.kind, "destroy"),)
+    return start_once(w, kinds, copy.id, began, lambda: w.site.cluster.rescue.delete(guests[0]))
+
+
+# ---- what is remembered --------------------------------------------------------------------------------------------
+
+
+def drill_name(cluster: str, guest: int) -> str:
+    """Under which the last drill of a guest is kept."""
+    return f"drill.restore.{cluster}.{guest}"
+
+
+def _keep(w: Steward, copy: Copy, began: float, seen: Mapping[str, Any]) -> float:
+    """Seconds from the first order to the deleted copy."""
+    now = w.site.clock()
+    fact = {"guest": copy.guest, "name": copy.name, "took": now - began, "passed": not seen["error"], "run": w.run.id}
+    w.site.store.keep(drill_name(w.site.managed.name, copy.guest), fact, now)
+    return now - began
+
+
+def last_drills(store: Store, managed: ManagedCluster, now: float) -> list[str]:
+    """ "last restore drill of router-a: 12 days ago, 4 min 10 s", for each guest that had one."""
+    kept = store.kept_all(f"drill.restore.{managed.name}.")
+    return [
+        words.last_drill(row.value["name"], now - row.at, row.value["took"], row.value["passed"])
+        for row in sorted(kept, key=lambda row: int(row.value["guest"]))
+    ]

@@ -1,0 +1,348 @@
+"""The other acts of the restore runbook, each one approved step: start a guest on another node, take a lock off,
+unfreeze it in HA, cycle the power of a dead node, resolve a split image by the side that a person chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from cluster.facts import Guest
+from cluster.rescue import Split
+from engine.port import Look, Plain, Run, Waiting
+from workflows import messages_restore as words
+from workflows.guestwork import fresh, must_be_stopped, start_and_serve
+from workflows.messages import host
+from workflows.phases import Stage
+from workflows.restore import SLASH, is_stopped, move_stopped, stop_if_dead, untouchable
+from workflows.restore_look import find_guest, image_of
+from workflows.site import Site
+from workflows.steward import Offer, Step, Steward
+from workflows.wheel import Aborted
+
+START_ON, UNLOCK, UNFREEZE, POWER_CYCLE, HEAL = "start", "unlock", "unfreeze", "power-cycle", "heal"
+TOO_LATE = "it was done before you took it back"
+
+
+def runbook(run: Run, site: Site, args: Mapping[str, Plain]) -> Plain:
+    """Returns {"state": done | refused | aborted}."""
+    title, by = str(args["title"]), str(args["by"])
+    run.say("board", lambda: words.board(site.managed.name, host(title), by))
+    w = Steward(run, site, by, "", title, slash=SLASH, pages=False)
+    try:
+        if args["act"] == POWER_CYCLE:
+            node = str(args["node"])
+            w = Steward(run, site, by, node, node, slash=SLASH, pages=False)
+            return {"state": power_cycle(w, node)}
+        found = w.read(Stage.LOOK, lambda: _find(site, str(args["guest"])), "finding the guest", "guest")
+        if found["refused"]:
+            run.say("run.refused", lambda: words.refused(found["refused"]))
+            return {"state": "refused"}
+        w = Steward(run, site, by, str(found["guest"]), found["name"], slash=SLASH, pages=False)
+        return ACTS[str(args["act"])](w, found["guest"], found["name"], args)
+    except Aborted:
+        run.say("run.aborted", lambda: words.aborted(w.name, []))
+        return {"state": "aborted"}
+
+
+def _find(site: Site, word: str) -> Any:
+    guest, why = find_guest(site.cluster.guests(), word)
+    if guest is None:
+        return {"refused": why}
+    return {"refused": "", "guest": guest.id, "name": guest.name}
+
+
+# ---- start it on another node --------------------------------------------------------------------------------------
+
+
+def start_on(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> Plain:
+    """Move it, stopped as it is, and start it there."""
+    target = str(args["node"])
+    if not w.read(Stage.MOVE, lambda: fresh(w, guest).node == target, "where it is", "here"):
+        move_stopped(w, guest, name, target)
+    step = Step(
+        Stage.ACT,
+        f"starting {words.named(name, guest)} on {target}",
+        lambda: _start_offer(w, guest, name, target),
+        lambda _: words.ask_start_on(name, guest, target, target),
+        TOO_LATE,
+    )
+    if w.refuses(step):
+        return {"state": "refused"}
+    w.approved(step, lambda *_: "go")
+    start_and_serve(w, guest, name)
+    return {"state": "done"}
+
+
+def _start_offer(w: Steward, guest_id: int, name: str, target: str) -> Offer:
+    guest = fresh(w, guest_id)
+    if guest.status != "stopped":
+        return Offer(no=f"it is {host(guest.status)} on {guest.node}", hint="only a stopped guest is started")
+    return _locked(guest) or Offer({"guest": words.named(name, guest_id), "node": target})
+
+
+def _locked(guest: Guest) -> Offer | None:
+    if not guest.lock:
+        return None
+    return Offer(no=f"it is locked ({host(guest.lock)})", hint=f"`/restore unlock {guest.id}` if nothing holds it")
+
+
+# ---- locks and HA --------------------------------------------------------------------------------------------------
+
+
+def unlock(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> Plain:
+    step = Step(
+        Stage.ACT,
+        f"unlocking {words.named(name, guest)}",
+        lambda: _lock_offer(fresh(w, guest), name),
+        lambda offer: words.ask_unlock(name, guest, offer.data["lock"]),
+        TOO_LATE,
+    )
+    if w.refuses(step):
+        return {"state": "refused"}
+    w.approved(step, lambda _, offer: _unlock(w, guest, offer.data["lock"]), lambda _: _unlocked(w, guest))
+    lock = w.offered().data["lock"]
+    w.say(Stage.ACT, "", lambda: words.unlocked(name, guest, lock))
+    return {"state": "done"}
+
+
+def _lock_offer(guest: Guest, name: str) -> Offer:
+    if not guest.lock:
+        return Offer(no="it is not locked", hint="nothing has to be done")
+    return Offer({"guest": words.named(name, guest.id), "lock": guest.lock, "node": guest.node}, {"lock": guest.lock})
+
+
+def _unlock(w: Steward, guest_id: int, lock: str) -> str:
+    w.site.cluster.rescue.unlock(fresh(w, guest_id), lock)
+    return lock
+
+
+def _unlocked(w: Steward, guest_id: int) -> str | None:
+    """Done by a try of which nobody heard the end."""
+    return None if fresh(w, guest_id).lock else "done"
+
+
+def unfreeze(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> Plain:
+    """Out of the error state leads only "disabled"; then HA may start it again."""
+    step = Step(
+        Stage.ACT,
+        f"unfreezing {words.named(name, guest)}",
+        lambda: _ha_offer(fresh(w, guest), name),
+        lambda offer: words.ask_unfreeze(name, guest, offer.data["state"]),
+        TOO_LATE,
+    )
+    if w.refuses(step):
+        return {"state": "refused"}
+    w.approved(step, lambda *_: _let_go(w, guest), lambda _: fresh(w, guest).ha in LET_GO or None)
+    _until_ha(w, guest, LET_GO, "HA to let it go", "disabled")
+    w.act(Stage.ACT, lambda *_: w.site.cluster.rescue.ha_state(fresh(w, guest), "started"), "started")
+    _until_ha(w, guest, ("started",), "HA to start it", "running")
+    w.say(Stage.ACT, "", lambda: words.unfrozen(name, guest))
+    return {"state": "done"}
+
+
+LET_GO = ("disabled", "stopped")
+"""HA states out of which a guest can be started."""
+
+
+def _let_go(w: Steward, guest: int) -> str:
+    w.site.cluster.rescue.ha_state(fresh(w, guest), "disabled")
+    return "disabled"
+
+
+def _ha_offer(guest: Guest, name: str) -> Offer:
+    if not guest.ha:
+        return Offer(no="it is not under HA", hint=f"`qm start {guest.id}` starts it")
+    if guest.running:
+        return Offer(no=f"it runs on {guest.node}, HA has it as {host(guest.ha)}", hint="nothing has to be done")
+    return Offer({"guest": words.named(name, guest.id), "HA": guest.ha, "node": guest.node}, {"state": guest.ha})
+
+
+def _until_ha(w: Steward, guest: int, states: tuple[str, ...], why: str, detail: str) -> None:
+    def probe(_: Look) -> Any:
+        state = fresh(w, guest).ha
+        return state if state in states else Waiting(f"HA has it as {host(state)}")
+
+    w.wait(Stage.ACT, probe, w.site.managed.limits.serving, why=why, who="the HA manager, in its round", detail=detail)
+
+
+# ---- a dead node ---------------------------------------------------------------------------------------------------
+
+
+def power_cycle(w: Steward, node: str) -> str:
+    """Only a node that answers nobody, by nobody's word."""
+    step = Step(
+        Stage.ACT,
+        f"cycling the power of {node}",
+        lambda: _power_offer(w, node),
+        lambda offer: words.ask_power_cycle(node, offer.data["guests"]),
+        "its power was cycled before you took it back",
+    )
+    if w.refuses(step):
+        return "refused"
+    w.approved(step, lambda *_: _cut(w, node), lambda _: "sent")  # whether it was sent nobody can tell: its boot will
+    w.say(Stage.ACT, "", lambda: words.power_cycled(node))
+    took = w.wait(
+        Stage.ACT,
+        lambda at: at.now - at.since if w.site.cluster.rescue.answers(node) == "ssh" else Waiting("it does not answer"),
+        w.site.managed.limits.reboot,
+        why=f"{node} to boot",
+        who="the node, by booting",
+        detail="back",
+    )
+    w.say(Stage.ACT, "back", lambda: words.node_back(node, took))
+    return "done"
+
+
+def _cut(w: Steward, node: str) -> str:
+    w.site.cluster.rescue.power_cycle(node)
+    return "sent"
+
+
+def _power_offer(w: Steward, node: str) -> Offer:
+    if not w.site.managed.nodes[node].power_cycle:
+        return Offer(no=f"the settings name no command for {node}", hint=f"nodes.{node}.power_cycle")
+    if how := w.site.cluster.rescue.answers(node):
+        return Offer(no=f"{node} answers: {how}", hint="a node that answers is rebooted, not cut off")
+    there = [f"{guest.name} ({guest.id})" for guest in w.site.cluster.guests() if guest.node == node]
+    return Offer({"node": node, "guests": ", ".join(there) or "none"}, {"guests": there})
+
+
+# ---- a split image -------------------------------------------------------------------------------------------------
+
+
+def heal(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> Plain:
+    """Gluster's resolution by source brick: the same brick for base file and shards, while the guest is stopped."""
+    brick = str(args.get("brick", ""))
+    found = w.read(Stage.LOOK, lambda: _sides(w, guest), "reading both sides of its image")
+    if found["refused"]:
+        w.say(Stage.LOOK, "refused", lambda: words.refused(found["refused"], found["hint"]))
+        return {"state": "refused"}
+    w.say(Stage.LOOK, "", lambda: words.shown(found["told"]))
+    if not brick:
+        w.say(Stage.LOOK, "choose", lambda: words.choose_one(guest, found["nodes"]))
+        return {"state": "done"}
+    stop_dead(w, guest, name)
+    step = Step(
+        Stage.ACT,
+        f"healing the image of {words.named(name, guest)} from {host(brick)}",
+        lambda: _side_offer(w, guest, name, brick),
+        lambda offer: offer.data["question"],
+        "the side was taken before you took your mark back",
+    )
+    w.approved(step, partial(_choose, w, guest), lambda _: _chosen(w, w.offered()))
+    data = w.offered().data
+    took = w.wait(
+        Stage.ACT,
+        lambda at: _no_longer_split(w, data["image"], at.now - at.since),
+        w.site.managed.limits.serving,
+        why="its image to leave split-brain",
+        who="Gluster, by healing it from the side that was taken",
+        detail="healed",
+    )
+    w.say(Stage.ACT, "", lambda: words.side_taken(data["image"], data["brick"], took))
+    return {"state": "done"}
+
+
+def stop_dead(w: Steward, guest: int, name: str) -> None:
+    """What is left of a guest that got errors from its disk is stopped, with an approval of its own."""
+    if w.read(Stage.ASIDE, lambda: fresh(w, guest).status == "stopped", "whether it is stopped", "needed"):
+        return
+    step = Step(
+        Stage.ASIDE,
+        f"stopping {words.named(name, guest)}",
+        lambda: _stop_offer(w, guest, name),
+        lambda offer: words.ask_stop(name, guest, offer.data["status"]),
+        "it was stopped before you took it back",
+    )
+    w.approved(step, lambda *_: stop_if_dead(w, guest))
+    w.wait(
+        Stage.ASIDE,
+        lambda _: is_stopped(w, guest),
+        w.site.managed.limits.serving,
+        why=f"{host(name)} to be stopped",
+        who="Proxmox VE, by ending its process",
+        detail="stopped",
+    )
+
+
+def _stop_offer(w: Steward, guest_id: int, name: str) -> Offer:
+    guest = fresh(w, guest_id)
+    return untouchable(guest) or Offer(
+        {"guest": words.named(name, guest_id), "node": guest.node}, {"status": guest.status}
+    )
+
+
+def _split_of(w: Steward, guest_id: int) -> Split | None:
+    """The first image of this guest that is in split-brain."""
+    rescue = w.site.cluster.rescue
+    config = rescue.config(fresh(w, guest_id))
+    images = [image_of(disk) for disk in (*config.disks, *config.unused)]
+    torn = [trouble for trouble in rescue.troubles() if trouble.split and trouble.name in images]
+    return rescue.split(torn[0].volume, torn[0].name) if torn else None
+
+
+def _sides(w: Steward, guest_id: int) -> Any:
+    split = _split_of(w, guest_id)
+    if split is None:
+        hint = f"`/restore {guest_id}` brings it back from a backup"
+        return {"refused": f"no image of guest {guest_id} is in split-brain", "hint": hint}
+    nodes = [side.node for side in split.sides]
+    return {
+        "refused": "",
+        "told": words.sides_shown(split.image, split.volume, split.sides, split.entries),
+        "nodes": nodes,
+    }
+
+
+def _side_offer(w: Steward, guest_id: int, name: str, brick: str) -> Offer:
+    """Bound to the image, the side that is kept and what is split of it. `brick`: its node, or its whole name."""
+    guest = fresh(w, guest_id)
+    if guest.status != "stopped":
+        return Offer(
+            no=f"it is {host(guest.status)} on {guest.node}", hint="its image is only touched while it is stopped"
+        )
+    split = _split_of(w, guest_id)
+    if split is None:
+        return Offer(no="no image of it is in split-brain any more", hint="`/restore abort` ends this")
+    kept = [side for side in split.sides if brick in (side.node, side.brick)]
+    if len(kept) != 1:
+        known = ", ".join(side.node for side in split.sides)
+        return Offer(no=f"there is no such side: {host(brick)}", hint=f"sides are on {known}")
+    others = [side for side in split.sides if side is not kept[0]]
+    terms = {
+        "guest": words.named(name, guest_id),
+        "image": split.image,
+        "kept": kept[0].brick,
+        "entries": split.mark,
+    }
+    question = words.ask_side(name, guest_id, split.image, kept[0], others, len(split.entries))
+    return Offer(terms, {"image": split.image, "brick": kept[0].brick, "question": question})
+
+
+def _choose(w: Steward, guest_id: int, _: str, offer: Offer) -> str:
+    """Asked of the world once more: stopped, and split in the very same way (the node compares that itself)."""
+    must_be_stopped(w, guest_id)
+    split = _split_of(w, guest_id)
+    if split is not None and split.image == offer.data["image"]:
+        w.site.cluster.rescue.choose(split, offer.data["brick"])
+    return str(offer.data["brick"])
+
+
+def _chosen(w: Steward, offer: Offer) -> str | None:
+    """Done by a try of which nobody heard the end: it is listed as split no more."""
+    image = offer.data["image"]
+    split = any(trouble.split and trouble.name == image for trouble in w.site.cluster.rescue.troubles())
+    return None if split else str(offer.data["brick"])
+
+
+def _no_longer_split(w: Steward, image: str, took: float) -> Any:
+    torn = [trouble for trouble in w.site.cluster.rescue.troubles() if trouble.name == image]
+    if any(trouble.split for trouble in torn):
+        return Waiting("it is still listed as split")
+    return Waiting(f"it heals: listed on {len(torn)} bricks") if torn else took
+
+
+Act = Callable[[Steward, int, str, Mapping[str, Plain]], Plain]
+ACTS: Mapping[str, Act] = {START_ON: start_on, UNLOCK: unlock, UNFREEZE: unfreeze, HEAL: heal}
+"""Acts about a guest, by the word that people type."""
