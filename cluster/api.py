@@ -138,8 +138,9 @@ class Cluster(Protocol):
         ...
 
     # acts on nodes, through the node helper
-    def maintenance(self, node: str, on: bool) -> None:
-        """Request maintenance mode on or off; told to another node when this one does not answer."""
+    def maintenance(self, node: str, on: bool, not_after_uptime: float | None = None) -> None:
+        """Request maintenance mode. On: told to the node itself, which refuses when it is late by its own uptime. Off:
+        told to another node when this one does not answer."""
         ...
 
     def upgrade(self, node: str, unit: str, plan_checksum: str, not_after_uptime: float) -> None:

@@ -108,8 +108,11 @@ class Helper:
 
     # ---- acts ----------------------------------------------------------------------------------------------------
 
-    def maintenance(self, node: str, on: bool) -> None:
-        self._order("maintenance", "on" if on else "off", node)
+    def maintenance_on(self, not_after_uptime: float) -> None:
+        self._order("maintenance", "on", f"{not_after_uptime:.2f}")
+
+    def maintenance_off(self, node: str) -> None:
+        self._order("maintenance", "off", node)
 
     def upgrade(self, unit: str, plan_checksum: str, not_after_uptime: float) -> None:
         self._order("upgrade", unit, plan_checksum, f"{not_after_uptime:.2f}", timeout=GUARDED_S)

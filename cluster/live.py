@@ -226,11 +226,16 @@ class LiveCluster:
 
     # ---- acts on nodes -------------------------------------------------------------------------------------------
 
-    def maintenance(self, node: str, on: bool) -> None:
-        """Any node can pass the request on, so one that does not answer is passed over."""
+    def maintenance(self, node: str, on: bool, not_after_uptime: float | None = None) -> None:
+        """Any node can pass on that it is over, so one that does not answer is passed over."""
+        if on:
+            if not_after_uptime is None:
+                raise ValueError("maintenance mode is asked for with the time after which it must not go on any more")
+            self._helper(node).maintenance_on(not_after_uptime)
+            return
         self._helper(node)
         first = sorted(self._helpers, key=lambda name: name != node)
-        self._first_of(first, lambda helper: helper.maintenance(node, on))
+        self._first_of(first, lambda helper: helper.maintenance_off(node))
 
     def upgrade(self, node: str, unit: str, plan_checksum: str, not_after_uptime: float) -> None:
         self._knife = node

@@ -221,11 +221,11 @@ class SimCluster:
     def ceph_flag(self, flag: str, on: bool) -> None:
         self._act("ceph_flag", flag, lambda now: self._model.ceph_flag(now, flag, on))
 
-    def maintenance(self, node: str, on: bool) -> None:
+    def maintenance(self, node: str, on: bool, not_after_uptime: float | None = None) -> None:
         def ask(now: float) -> None:
             others = (name for name in self._settings.nodes if self._model.ssh_answers(now, name))
-            via = node if self._model.ssh_answers(now, node) else next(others, node)
-            self._model.maintenance(now, via, node, on)
+            via = node if on or self._model.ssh_answers(now, node) else next(others, node)
+            self._model.maintenance(now, via, node, on, not_after_uptime if self._guard else None)
 
         self._act("maintenance", node, ask)
 

@@ -110,9 +110,10 @@ class Helper:
         return plan | {"trouble": "", "hint": "", "refreshed_s_ago": None if at is None else now - at}
 
     def _maintenance(self, node: str, found: Found) -> Mapping[str, Any]:
-        target = found["node"] or node
-        on = found["word"] == "on"
-        self._line.do("maintenance", target, lambda: self._model.maintenance(self._clock(), node, target, on))
+        target = found.get("node") or node
+        on, late = found["word"] == "on", found.get("not_after")
+        until = float(late) if late else None
+        self._line.do("maintenance", target, lambda: self._model.maintenance(self._clock(), node, target, on, until))
         return {"node": target, "requested": found["word"]}
 
     def _upgrade(self, node: str, found: Found) -> Mapping[str, Any]:

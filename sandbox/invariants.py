@@ -117,6 +117,8 @@ class Invariants:
         yield from self._apart(act)
         yield from self._whole(act)
         yield from self._approved(act)
+        if event.at - act.at > EXPIRY_S + 1.0:
+            yield act.wrong(f"{event.at - act.at:.0f} s after it was ordered")
         if event.what is What.UPGRADE:
             yield from self._upgrade(act)
         if event.what is What.REBOOT:
@@ -227,8 +229,6 @@ class Invariants:
         asked, boot_id = act.detail["asked"], act.detail["boot_id"]
         if asked != boot_id:
             yield act.wrong(f"a second time: meant was boot {asked}, this is {boot_id}")
-        if act.event.at - act.at > EXPIRY_S + 1.0:
-            yield act.wrong(f"{act.event.at - act.at:.0f} s after it was ordered")
         elsewhere = set(act.detail["running"])
         for group in self.night.managed.groups:
             fell = any(act.event.at - self._fell.get(guest, -inf) < LAG_S for guest in group.guests)

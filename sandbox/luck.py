@@ -26,7 +26,7 @@ from store.memory import MemoryStore
 MINUTE, HOUR = 60.0, 3600.0
 NODES = ("pve1", "pve2", "pve3")
 GUESTS = (101, 102, 103, 104)
-EXPIRES = ("reboot", "upgrade")
+EXPIRES = ("reboot", "upgrade", "maintenance")
 SIMULATED = Rules(pace=Pace(4.0, MINUTE, 30 * MINUTE), strict=True)
 """Looks are rarer than in life, for each one costs a replay."""
 LASTS = 6 * 24 * HOUR
@@ -139,7 +139,7 @@ def _begin(rng: Random, node: str) -> dict[str, Any]:
 def _line(rng: Random, node: str, guest: int) -> Fault:
     """Which call goes wrong, and how; calls that arrive late are aimed (LuckyNight)."""
     verb = rng.choice(("reboot", "upgrade", "maintenance", "migrate", "start", "shutdown", "set_onboot"))
-    to_node = verb in (*EXPIRES, "maintenance")
+    to_node = verb in EXPIRES
     how = rng.choice((How.UNREACHABLE, How.LOST, How.BROKEN))
     return Fault(Kind.LINE, node=node if to_node else "", guest=0 if to_node else guest, text=verb, how=how)
 

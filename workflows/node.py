@@ -214,7 +214,7 @@ def maintenance_on(walk: Walk) -> None:
     done = w.gated(
         Phase.MAINTENANCE,
         GatePhase.MAINTENANCE,
-        lambda *_: w.site.cluster.maintenance(w.node, True),
+        lambda *_: _enter(w),
         ask_again=_ask_again(walk),
     )
     w.reduced = True
@@ -227,6 +227,11 @@ def maintenance_on(walk: Walk) -> None:
         detail="reached",
     )
     w.say(Phase.MAINTENANCE, "", lambda: messages.maintenance_on(w.node, done["gates"]))
+
+
+def _enter(w: Wheel) -> None:
+    uptime = w.site.cluster.node_status(w.node).uptime
+    w.site.cluster.maintenance(w.node, True, uptime + NOT_AFTER_S)
 
 
 def upgrade(walk: Walk) -> None:

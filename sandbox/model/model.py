@@ -52,6 +52,10 @@ KEEPS_BACKUPS = ("pbs", "nfs")
 """Kinds of storages that take backups and no disks of guests."""
 
 
+AHEAD_S = 60.0
+"""As the real helper has it: what expires later than this was made for another boot of the node."""
+
+
 class Model:
     """`guard=False` takes away what the node helper checks by itself, so that tests can show what it is good for."""
 
@@ -281,9 +285,13 @@ class Model:
         self.need_ssh(now, name)
         return self.packages.plan(name)
 
-    def maintenance(self, now: float, via: str, name: str, on: bool, by: str = US) -> None:
-        """Ask for maintenance mode of `name` on the node `via`; it is only queued."""
+    def maintenance(
+        self, now: float, via: str, name: str, on: bool, not_after: float | None = None, *, by: str = US
+    ) -> None:
+        """Ask for maintenance mode of `name` on the node `via`; it is only queued. `not_after`: uptime of `via`."""
         self.need_ssh(now, via)
+        if not_after is not None and self.guard:
+            self._guard_time(self.node(via), not_after)
         self.ha_manager.request(self.node(name).name, on, by, self._standing(name))
 
     def upgrade(self, now: float, name: str, unit: str, checksum: str, not_after: float, guard: bool = True) -> None:
@@ -393,6 +401,8 @@ class Model:
         late = self.core.now - node.booted_at - not_after
         if late > 0:
             self._refuse(node, f"too late by {late:.0f} s")
+        if late < -AHEAD_S:
+            self._refuse(node, "made for another boot")
 
     def _guard_heal(self, node: Node) -> None:
         why = self.gluster.heals_itself(node.name)

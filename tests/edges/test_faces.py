@@ -241,13 +241,19 @@ def test_a_reboot_that_was_approved_for_another_boot_is_refused(night: Night) ->
     assert "not 00000000" in json.loads(done.out)["refused"]
 
 
-def test_maintenance_mode_is_asked_for_at_another_node_and_shows_up_later(night: Night) -> None:
-    assert night.helper("pve1", "maintenance", "on", "pve3") == {"node": "pve3", "requested": "on"}
+def test_maintenance_mode_shows_up_later(night: Night) -> None:
+    not_after = str(night.helper("pve3", "status")["uptime"] + 10)
+    assert night.helper("pve3", "maintenance", "on", not_after) == {"node": "pve3", "requested": "on"}
     assert night.api("pve1").cluster.ha.status.manager_status.get()["manager_status"]["node_request"]["pve3"] == {}
     night.pass_time(30)
     status = night.api("pve1").cluster.ha.status.manager_status.get()
     assert status["manager_status"]["node_request"]["pve3"] == {"maintenance": 1}
     assert status["lrm_status"]["pve3"]["mode"] == "maintenance"
+
+
+def test_maintenance_mode_that_is_asked_for_too_late_is_refused(night: Night) -> None:
+    done = night.ssh("pve3", *HELPER, "maintenance", "on", str(night.helper("pve3", "status")["uptime"] - 1))
+    assert (done.rc, "too late" in json.loads(done.out)["refused"]) == (3, True)
 
 
 def test_a_key_that_is_not_the_bots_does_not_get_in(night: Night, tmp_path: Path) -> None:

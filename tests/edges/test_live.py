@@ -113,11 +113,22 @@ def test_the_heal_is_asked_of_another_node(night: Night, live: LiveCluster) -> N
     assert (progress.asked, progress.down, progress.healed) == ("pve2", ("pve1:/srv/vmstore/brick",), False)
 
 
-def test_maintenance_mode_of_a_dead_node_is_asked_of_another_one(night: Night, live: LiveCluster) -> None:
-    night.power_cut("pve1")
-    live.maintenance("pve1", on=True)
-    night.pass_time(10)
+def test_the_end_of_a_dead_node_s_maintenance_mode_is_asked_of_another_one(night: Night, live: LiveCluster) -> None:
+    live.maintenance("pve1", True, live.node_status("pve1").uptime + 10)
+    night.pass_time(30)
     assert "pve1" in night.model.ha(night.clock()).maintenance
+    night.power_cut("pve1")
+    live.maintenance("pve1", False)
+    night.pass_time(30)
+    assert "pve1" not in night.model.ha(night.clock()).maintenance
+
+
+def test_maintenance_mode_is_asked_for_only_of_the_node_itself_and_in_time(night: Night, live: LiveCluster) -> None:
+    with pytest.raises(Refused, match="too late"):
+        live.maintenance("pve1", True, live.node_status("pve1").uptime - 1)
+    night.power_cut("pve1")
+    with pytest.raises(Unreachable, match="pve1 does not answer over SSH"):
+        live.maintenance("pve1", True, 10.0)
 
 
 def test_a_dead_node_s_own_word_cannot_be_had(night: Night, live: LiveCluster) -> None:

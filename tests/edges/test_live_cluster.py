@@ -110,7 +110,7 @@ def test_a_cluster_with_a_node_off_reads_the_same_both_ways(pair: Pair) -> None:
 
 
 def test_maintenance_mode_reads_the_same_both_ways(pair: Pair) -> None:
-    pair.live.maintenance("pve3", True)
+    pair.live.maintenance("pve3", True, pair.live.node_status("pve3").uptime + 10)
     pair.night.pass_time(40)
     live = assert_same_facts(pair, "pve3")
     assert isinstance(live.ha, Read)
@@ -141,7 +141,7 @@ def test_a_guest_is_shut_down_kept_down_and_started_again(pair: Pair) -> None:
 
 def test_maintenance_mode_goes_on_and_off_again(pair: Pair) -> None:
     for wanted, shown in ((True, {"pve3"}), (False, set())):
-        pair.live.maintenance("pve3", wanted)
+        pair.live.maintenance("pve3", wanted, pair.live.node_status("pve3").uptime + 10)
         pair.night.pass_time(60)
         ha = pair.live.survey(frozenset({Topic.HA}), None).ha
         assert isinstance(ha, Read)

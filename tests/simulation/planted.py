@@ -81,8 +81,9 @@ def order_is_read_beside_the_journal(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(node, "drain", hasty)
 
 
-def reboot_never_expires(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(node, "NOT_AFTER_S", inf)
+def orders_never_expire(patch: pytest.MonkeyPatch) -> None:
+    """The node does not look at the time."""
+    patch.setattr(Model, "_guard_time", lambda *_: None)
 
 
 def gates_are_not_asked_at_the_reboot(patch: pytest.MonkeyPatch) -> None:
@@ -106,7 +107,7 @@ PLANTED: Mapping[Plant, str] = {
     rejection_is_forgotten: "though it was rejected",
     abort_leaves_maintenance_mode: "left behind without a word",
     order_is_read_beside_the_journal: "this replay never came by",
-    reboot_never_expires: "after it was ordered",
+    orders_never_expire: "after it was ordered",
     gates_are_not_asked_at_the_reboot: "reboot",
     next_node_before_maintenance_ended: "is in maintenance mode because of us",
 }

@@ -135,15 +135,15 @@ def test_a_unit_s_trouble_comes_with_its_hint(pve1: FakeSsh, helper: Helper) -> 
 def test_orders_go_out_in_the_helper_s_words(pve1: FakeSsh, helper: Helper) -> None:
     pve1.answers = dict.fromkeys(
         [
-            "maintenance on pve2",
+            "maintenance on 5010.25",
             "maintenance off pve1",
             f"upgrade night.pve1.upgrade {'d' * 64} 5010.25",
             "reboot 1111 5010.00",
         ],
         says({}),
     )
-    helper.maintenance("pve2", on=True)
-    helper.maintenance("pve1", on=False)
+    helper.maintenance_on(5010.25)
+    helper.maintenance_off("pve1")
     helper.upgrade("night.pve1.upgrade", "d" * 64, 5010.25)
     helper.reboot("1111", 5010.0)
     assert pve1.asked == list(pve1.answers)

@@ -13,7 +13,6 @@ from sandbox.model import Event, Model, What
 from sandbox.spec import ClusterSpec, Timings, managed_settings
 
 EVENING = 1_772_488_800.0
-FOR_EVER = 1e12
 
 
 class Evening:
@@ -36,7 +35,7 @@ class Evening:
 
     def upgrade(self, node: str, unit: str = "run.upgrade") -> None:
         plan = self.model.plan(self.clock.now, node)
-        self.cluster.upgrade(node, unit, plan.checksum, FOR_EVER)
+        self.cluster.upgrade(node, unit, plan.checksum, self.cluster.node_status(node).uptime + 10.0)
 
     def guest(self, guest: int) -> Guest:
         return next(row for row in self.cluster.guests() if row.id == guest)

@@ -12,7 +12,7 @@ from sandbox.faults import Fault, How, Kind
 from sandbox.lines import Act, Moment
 from sandbox.model import What
 from sandbox.spec import ClusterSpec
-from tests.unit.sandbox.evening import EVENING, FOR_EVER, Evening, with_one_path
+from tests.unit.sandbox.evening import EVENING, Evening, with_one_path
 
 SAME_BOOT = "the boot that was approved"
 
@@ -102,11 +102,27 @@ def test_our_newest_task_is_found_again(evening: Evening) -> None:
     assert evening.cluster.find_task("qmigrate", 102, began) is None
 
 
-def test_maintenance_is_told_to_another_node_when_this_one_is_off(spec: ClusterSpec) -> None:
-    evening = Evening(spec, {"kind": "power-cut", "node": "pve2"})
+def test_the_end_of_maintenance_mode_is_told_to_another_node_when_this_one_is_off(spec: ClusterSpec) -> None:
+    evening = Evening(spec, {"kind": "power-cut", "node": "pve2", "at": 30})
     evening.cluster.maintenance("pve2", on=True)
-    evening.later(30)
+    evening.later(29)
     assert evening.model.ha(evening.clock.now).maintenance == frozenset({"pve2"})
+    evening.later(31)
+    evening.cluster.maintenance("pve2", on=False)
+    evening.later(30)
+    assert evening.model.ha(evening.clock.now).maintenance == frozenset()
+
+
+def test_maintenance_mode_is_asked_for_only_of_the_node_itself(spec: ClusterSpec) -> None:
+    evening = Evening(spec, {"kind": "power-cut", "node": "pve2"})
+    with pytest.raises(Unreachable, match="pve2: ssh does not answer"):
+        evening.cluster.maintenance("pve2", on=True)
+
+
+def test_the_node_refuses_maintenance_mode_that_is_asked_for_too_late(spec: ClusterSpec) -> None:
+    evening = Evening(spec)
+    with pytest.raises(Refused, match="too late by 5 s"):
+        evening.cluster.maintenance("pve2", True, evening.cluster.node_status("pve2").uptime - 5)
 
 
 # ---- the helper's own guards ---------------------------------------------------------------------------------------
@@ -141,7 +157,7 @@ def test_the_node_refuses_an_upgrade_that_is_not_the_approved_one(spec: ClusterS
     approved = evening.model.plan(evening.clock.now, "pve2").checksum
     evening.later(61)
     with pytest.raises(Refused, match="the package plan is not the approved one"):
-        evening.cluster.upgrade("pve2", "run.upgrade", approved, FOR_EVER)
+        evening.cluster.upgrade("pve2", "run.upgrade", approved, evening.cluster.node_status("pve2").uptime + 10)
 
 
 def test_starting_the_same_unit_again_is_harmless(evening: Evening) -> None:
