@@ -14,9 +14,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import yaml
 
@@ -32,7 +34,7 @@ from sandbox.phones import LocalPhones, PhonesInThread
 from sandbox.phones import run_in_thread as run_phones
 from sandbox.scenario import Scenario
 from sandbox.simpagers import ONCALL
-from sandbox.slack import ClusterCard, LocalSlack, SlackInThread, Tokens, run_in_thread
+from sandbox.slack import ClusterCard, LocalSlack, Manifest, SlackInThread, Tokens, run_in_thread
 from sandbox.slack.state import CAST, User
 from sandbox.sockets import free_port
 from sandbox.spec import settings_section
@@ -41,6 +43,9 @@ from store.opening import read_store
 from workflows.settings import ManagedCluster
 
 REPOSITORY = Path(__file__).parent.parent
+MANIFEST = REPOSITORY / "deploy" / "slack-manifest.yaml"
+"""As the unchanged bot is installed with: it says which commands there are."""
+NIGHT_H = 11
 END_S = 10.0
 """A bot that was asked to end has so long."""
 
@@ -104,8 +109,14 @@ class House:
     def _on_call(self, phones: PhonesInThread) -> dict[str, Any]:
         """The people of the scenario, with telephones, and a way for a key press to come back."""
         section = {**ONCALL, **(self.scenario.oncall or {}), "pagers": phones.section()}
-        for name, person in section["people"].items():
-            person["phone"] = phones.company.subscribers[name].phone
+        section["people"] = {
+            name: {
+                **person,
+                "phone": phones.company.subscribers[name].phone,
+                "night": _night_now(person.get("zone", "UTC")),
+            }
+            for name, person in section["people"].items()
+        }
         port = free_port()
         http = {"listen": "127.0.0.1", "port": port, "public_url": f"http://127.0.0.1:{port}"}
         plain: dict[str, Any] = json.loads(json.dumps({"oncall": section, "http": http}))
@@ -149,13 +160,20 @@ def house(
         with ExitStack() as stack:
             called = scenario.oncall is not None
             phones = stack.enter_context(run_phones(LocalPhones(ticking=True))) if called else None
-            slack = LocalSlack(port, users=users, cluster=card, phones=phones)
+            manifest = Manifest.from_plain(yaml.safe_load(MANIFEST.read_text("utf-8")))
+            slack = LocalSlack(port, users=users, manifest=manifest, cluster=card, phones=phones)
             running = stack.enter_context(run_in_thread(slack))
             faces.start()
             around.append(House(replace(scenario, spec=spec), speed, folder, running, faces, phones))
             yield around[0]
     finally:
         faces.stop()
+
+
+def _night_now(zone: str) -> dict[str, str]:
+    """Scenarios are lived at night, whatever the clock on the wall says."""
+    fell = datetime.now(ZoneInfo(zone)) - timedelta(hours=1)
+    return {"start": f"{fell:%H:%M}", "end": f"{fell + timedelta(hours=NIGHT_H):%H:%M}"}
 
 
 class BotProcess:

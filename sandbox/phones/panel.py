@@ -44,6 +44,11 @@ class Panel:
                 return True
         return False
 
+    async def pick_up(self, call: Call, key: str) -> None:
+        """As somebody does who was woken by it."""
+        await self.act("answer", call.sid)
+        await self._company.press(call, key, self._clock())
+
     def _call(self, call: Call) -> dict[str, Any]:
         somebody = self._company.whose(call.to)
         state = {"status": call.status, "said": call.said, "listens": call.listens is not None, "left": call.left}

@@ -178,9 +178,9 @@ class PhonesInThread:
         self.ask(lambda: self.pushes.acknowledge(newest.receipt))
 
     def press(self, person: str, key: str) -> None:
-        """On the newest call, now."""
+        """On the newest call, now; it is answered if it still rings."""
         call = self.calls(person)[-1]
-        self.do(self.company.press(call, key, self.phones.clock()))
+        self.do(self.phones.panel.pick_up(call, key))
 
     def calls(self, person: str) -> list[Call]:
         number = self.company.subscribers[person].phone

@@ -315,7 +315,8 @@ function compose(form, thread) {
   });
   form.addEventListener("submit", (event) => { event.preventDefault(); submit(); });
   form.address = () => {
-    const where = thread() ? "Reply" : `Message #${names.channel(state.channel)}, or type / for a command`;
+    const room = state.channels.get(state.channel);
+    const where = thread() ? "Reply" : `Message ${room ? roomName(room) : ""}, or type / for a command`;
     field.placeholder = `${where} · as ${realName(state.me)}`;
     field.setAttribute("aria-label", where);
   };
