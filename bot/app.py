@@ -17,7 +17,7 @@ from bot.clock import WallClock
 from bot.delivery import Delivery
 from bot.handoffs import EVERY_S as HANDOFFS_S
 from bot.handoffs import Handoffs
-from bot.http import CannotListen
+from bot.http import CannotListen, Route
 from bot.inbox import Inbox
 from bot.lookout import Lookout
 from bot.pager_rules import oncall_secrets
@@ -26,6 +26,7 @@ from bot.rotas import Rotas
 from bot.settings import Settings
 from bot.slack import SlackEdge
 from bot.slackchat import SlackChat
+from bot.voice import VoiceHook
 from bot.votes import Mark, Votes
 from bot.worker import Worker
 from cluster.api import Cluster
@@ -126,7 +127,8 @@ class Roundsman:
         self._marks = Worker("votes", self._votes.step, self._fatal)
         self._edge = SlackEdge(bot_token, app_token, settings.slack.api_url, self, self._clock, self._fatal)
         self._wall = self._make_wall()
-        self._lookout = Lookout(settings, self._store, self._runner, cluster, self._clock, self._fatal)
+        routes = self._phone_routes()
+        self._lookout = Lookout(settings, self._store, self._runner, cluster, self._clock, self._fatal, routes)
 
     def _make_watchers(self) -> Watchers | None:
         oncall = self._settings.oncall
@@ -134,6 +136,13 @@ class Roundsman:
             return None
         self._rotas = Rotas(oncall, self._store, self._clock)
         return Watchers(oncall, self._rotas.duty, all_pagers(oncall.pagers, self._public_url, self._clock))
+
+    def _phone_routes(self) -> list[Route]:
+        """The way back of a key that was pressed, where a phone can ring and the world can reach this bot."""
+        twilio = self._settings.oncall.pagers.twilio if self._settings.oncall else None
+        if self._watchers is None or twilio is None or not self._public_url:
+            return []
+        return VoiceHook(self._store, self._watchers, twilio, self._public_url, self._clock, self._runner.wake).routes
 
     @property
     def _public_url(self) -> str:

@@ -12,16 +12,19 @@ import hmac
 import logging
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from urllib.parse import parse_qs, urlsplit
+from dataclasses import replace
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
+from bot.http import Answer, Request, Route, in_thread
 from oncall.pagers._twiml import asked_again, said
+from oncall.pagers.voice import KEY_PATH
 from oncall.settings import TwilioSettings
 from store.api import PageRow, RunRow, Store
 from workflows.acknowledging import take
 from workflows.site import Watchers
 
 ACKNOWLEDGE = "1"
+MOST_FIELDS = 100
 MOST_FIELD = 200
 """Characters of a field; Twilio's are a tenth as long."""
 PORTS: Mapping[str, str] = {"https": ":443", "http": ":80"}
@@ -29,25 +32,35 @@ PORTS: Mapping[str, str] = {"https": ":443", "http": ":80"}
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """An answer over HTTP; `body` is TwiML with status 200, else a sentence."""
-
-    status: int
-    body: str
-
-
 class VoiceHook:
-    """`watchers` may be asked by any thread. `clock`: seconds since the epoch. Blocks for as long as the store does."""
+    """`watchers` may be asked by any thread. `clock`: seconds since the epoch. `landed` is told of each
+    acknowledgement. Blocks for as long as the store does."""
 
     def __init__(
-        self, store: Store, watchers: Watchers, twilio: TwilioSettings, public_url: str, clock: Callable[[], float]
+        self,
+        store: Store,
+        watchers: Watchers,
+        twilio: TwilioSettings,
+        public_url: str,
+        clock: Callable[[], float],
+        landed: Callable[[], None] = lambda: None,
     ) -> None:
-        self._store, self._watchers, self._twilio, self._clock = store, watchers, twilio, clock
+        self._store, self._watchers, self._twilio, self._clock, self._landed = store, watchers, twilio, clock, landed
         self._public_url = public_url.rstrip("/")
 
-    def key_pressed(self, path: str, signed: str, form: Mapping[str, str]) -> Answered:
-        """A POST to the KEY_PATH of oncall/pagers/voice.py. `path`: with its query, byte by byte as it was asked for;
+    @property
+    def routes(self) -> list[Route]:
+        return [Route("POST", KEY_PATH, in_thread(self._posted))]
+
+    def _posted(self, request: Request) -> Answer:
+        try:
+            form = dict(parse_qsl(request.body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS))
+        except ValueError:
+            return Answer(400, "this is not a form\n")
+        return self.key_pressed(request.path, request.headers.get("x-twilio-signature", ""), form)
+
+    def key_pressed(self, path: str, signed: str, form: Mapping[str, str]) -> Answer:
+        """A POST to KEY_PATH. `path`: with its query, byte by byte as it was asked for;
         `signed`: X-Twilio-Signature.
 
         1. Who asks: 403 without the right signature.
@@ -56,15 +69,15 @@ class VoiceHook:
         """
         if not self._signed(path, signed, form):
             log.warning("voice: a request with a bad signature was refused")
-            return Answered(403, "the signature is not Twilio's")
+            return Answer(403, "the signature is not Twilio's\n")
         page = self._page(path, form.get("CallSid", ""))
         run = self._store.run(page.run_id) if page else None
         if page is None or run is None:
             log.warning("voice: key press of unknown call '%s'", form.get("CallSid", "")[:MOST_FIELD])
-            return Answered(404, "no such call")
+            return Answer(404, "no such call\n")
         if form.get("Digits", "").strip() != ACKNOWLEDGE:
-            return Answered(200, asked_again(self._twilio.voice, f"{self._public_url}{path}"))
-        return Answered(200, said(self._twilio.voice, self._take(run, page, form.get("CallSid", "") or page.receipt)))
+            return _spoken(asked_again(self._twilio.voice, f"{self._public_url}{path}"))
+        return _spoken(said(self._twilio.voice, self._take(run, page, form.get("CallSid", "") or page.receipt)))
 
     def _take(self, run: RunRow, page: PageRow, sid: str) -> str:
         """What the phone says. The page first: an acknowledged call is not hung up when all the others stop."""
@@ -74,6 +87,7 @@ class VoiceHook:
         self._store.page(replace(page, state="acknowledged", receipt=sid, error="", changed_at=now))
         who = person.slack if person else page.person
         take(self._store, self._watchers, run, who, "voice", f"{run.id} {sid}", now)
+        self._landed()
         log.info("voice: page '%s' of run '%s': %s -> acknowledged (key 1)", page.key, run.id, page.state)
         return "Acknowledged. Thank you. It is yours now."
 
@@ -90,6 +104,10 @@ class VoiceHook:
         told = given.encode(errors="replace")
         good = (signature(token, url, form) for url in _spellings(self._public_url, path))
         return bool(token) and any(hmac.compare_digest(wanted.encode(), told) for wanted in good)
+
+
+def _spoken(twiml: str) -> Answer:
+    return Answer(200, twiml, "text/xml")
 
 
 def signature(token: str, url: str, form: Mapping[str, str]) -> str:

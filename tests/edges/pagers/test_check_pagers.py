@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.check_pagers import check_pagers
+from bot.http_settings import HttpSettings
 from bot.settings import EXAMPLE, Settings, load
 from sandbox.phones import ACCOUNT, PhonesInThread
 from tests.unit.test_settings import ROOT, SECRETS
@@ -21,8 +22,12 @@ def checked(phones: PhonesInThread, tmp_path_factory: pytest.TempPathFactory) ->
     return load(path, SECRETS | phones.environment() | {"ROUNDSMAN_APPRISE_BOB": phones.sink("bob")})
 
 
+def public(settings: Settings) -> Settings:
+    return settings.model_copy(update={"http": HttpSettings(public_url="https://bot.example.org")})
+
+
 def test_all_is_there(checked: Settings) -> None:
-    assert [(line.ok, line.subject, line.text) for line in check_pagers(checked, "https://bot.example.org")] == [
+    assert [(line.ok, line.subject, line.text) for line in check_pagers(public(checked))] == [
         (True, "apprise bob", "the URLs parse (JSON); only /oncall test proves that they work"),
         (True, "pushover alice", "Pushover knows the key, with 1 devices; nothing was rung"),
         (True, "pushover bob", "Pushover knows the key, with 1 devices; nothing was rung"),
@@ -32,7 +37,7 @@ def test_all_is_there(checked: Settings) -> None:
 
 
 def test_without_a_public_address_a_line_says_what_does_not_work(checked: Settings) -> None:
-    last = list(check_pagers(checked))[-1]
+    last = list(check_pagers(checked.model_copy(update={"http": None})))[-1]
     assert (last.ok, last.subject) == (False, "voice key press")
     assert last.remedy == "set http.public_url to an address under which Twilio reaches this bot"
 

@@ -3,14 +3,13 @@ press on its way back through the real webhook. Time is wound."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qsl
 
 import pytest
 
+from bot.http import Http
+from bot.http_settings import HttpSettings
 from bot.voice import VoiceHook
 from oncall.pagers import Pager, all_pagers
 from oncall.settings import PagerSettings
@@ -19,6 +18,7 @@ from sandbox.clock import VirtualClock
 from sandbox.nightwatch import MIDNIGHT, NightWatch
 from sandbox.phones import APP_TOKEN, CAST, TOKEN, Habit, LocalPhones, PhonesInThread, run_in_thread
 from sandbox.slack import Fault, Kind
+from sandbox.sockets import free_port
 from store.api import PageRow
 
 RUNGS = [
@@ -64,45 +64,35 @@ class Night(NightWatch):
         return self.store.pages(self.outages()[0].id)
 
 
-class Public:
-    """The bot as the world reaches it; `hook` is there once the bot is."""
-
-    hook: VoiceHook | None = None
-    url = ""
-
-
 @contextmanager
-def listening(public: Public) -> Iterator[None]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            form = dict(parse_qsl(self.rfile.read(int(self.headers["Content-Length"])).decode()))
-            assert public.hook is not None
-            answer = public.hook.key_pressed(self.path, self.headers["X-Twilio-Signature"], form)
-            self.send_response(answer.status)
-            self.end_headers()
-            self.wfile.write(answer.body.encode())
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Quiet."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
-        public.url = f"http://127.0.0.1:{server.server_port}"
-        yield
-        server.shutdown()
+def answering(hook: Callable[[str], VoiceHook]) -> Iterator[str]:
+    """The bot's own HTTP server with the phone's way back; its address. `hook` is made for that address."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    faults: list[BaseException] = []
+    http = Http(HttpSettings(port=port), hook(url).routes, faults.append)
+    http.start()
+    yield url
+    http.stop()
+    assert faults == []
 
 
 @pytest.fixture
 def night() -> Iterator[Night]:
-    public, clock = Public(), VirtualClock(MIDNIGHT)
-    with listening(public), run_in_thread(LocalPhones(clock)) as phones:
-        night = Night(phones, clock, public.url)
+    clock = VirtualClock(MIDNIGHT)
+    nights: list[Night] = []
+
+    def hook(url: str) -> VoiceHook:
+        night = Night(phones, clock, url)
+        nights.append(night)
         assert night.watchers is not None
         assert night.settings.twilio is not None
-        public.hook = VoiceHook(night.store, night.watchers, night.settings.twilio, public.url, clock)
-        yield night
+        return VoiceHook(night.store, night.watchers, night.settings.twilio, url, clock)
+
+    with run_in_thread(LocalPhones(clock)) as phones, answering(hook):
+        yield nights[0]
         phones.expect.assert_nobody_paged()
-        night.assert_quiet()
+        nights[0].assert_quiet()
         assert phones.company.faults == []
 
 

@@ -21,7 +21,7 @@ from sandbox.slack import LocalSlack, SlackInThread
 from sandbox.slack import run_in_thread as run_slack
 from store.api import PageRow, RunRow
 from store.memory import MemoryStore
-from tests.edges.pagers.test_night import Public, listening
+from tests.edges.pagers.test_night import answering
 from tests.edges.test_page import CLUSTER, chromium, page, pytestmark  # noqa: F401
 from workflows.site import Watchers
 
@@ -47,16 +47,16 @@ def slack(phones: PhonesInThread) -> Iterator[SlackInThread]:
 class Bot:
     """The pagers and the webhook of a bot, and one outage about which Bob is called."""
 
-    def __init__(self, phones: PhonesInThread, public: Public) -> None:
+    def __init__(self, phones: PhonesInThread, url: str) -> None:
         tokens = {"pushover": APP_TOKEN, "twilio": TOKEN}
         section = {name: {**given, "token": tokens[name]} for name, given in phones.section().items()}
         settings = PagerSettings.model_validate(section)
         assert settings.twilio is not None
-        self.pagers: dict[str, Pager] = all_pagers(settings, public.url, time.time)
+        self.pagers: dict[str, Pager] = all_pagers(settings, url, time.time)
         self.store = MemoryStore()
         oncall = OnCallSettings.model_validate(ONCALL)
         watchers = Watchers(oncall, lambda: Duty(oncall), {})
-        public.hook = VoiceHook(self.store, watchers, settings.twilio, public.url, time.time)
+        self.hook = VoiceHook(self.store, watchers, settings.twilio, url, time.time)
         now = time.time()
         self.store.start_run(RunRow(RUN, "outage", "lab", {}, "active", now, "roundsman", now))
         bob = phones.company.subscribers["bob"]
@@ -72,9 +72,14 @@ class Bot:
 
 @pytest.fixture
 def bot(phones: PhonesInThread) -> Iterator[Bot]:
-    public = Public()
-    with listening(public):
-        yield Bot(phones, public)
+    bots: list[Bot] = []
+
+    def hook(url: str) -> VoiceHook:
+        bots.append(Bot(phones, url))
+        return bots[0].hook
+
+    with answering(hook):
+        yield bots[0]
 
 
 def test_a_call_is_answered_and_acknowledged_by_hand(page: Page, bot: Bot, tmp_path: Path) -> None:  # noqa: F811

@@ -130,8 +130,8 @@ def test_a_call_whose_id_a_crash_lost_is_known_by_its_page(line: Line) -> None:
     ["/voice/key", "/voice/key?run=x&key=y", f"/voice/key?run={RUN}&key=t0.rung9.bob.voice", "/voice/key?run=&key="],
 )
 def test_an_unknown_call_is_not_found(line: Line, path: str) -> None:
-    assert line.press(sid="CA" + "9" * 32, path=path) == (404, "no such call")
-    assert line.press(sid="", path=path) == (404, "no such call")
+    assert line.press(sid="CA" + "9" * 32, path=path) == (404, "no such call\n")
+    assert line.press(sid="", path=path) == (404, "no such call\n")
     assert line.orders() == []
 
 
@@ -178,7 +178,7 @@ def test_the_signatures_that_twilio_documents(token: str, url: str, form: dict[s
 
 @pytest.mark.parametrize("signed", ["", "x", "RSOYDt4T1cUTdK1PDd93/VVr8B8=", "ß" * 28, "\udcff" * 28])
 def test_a_bad_signature_is_forbidden_and_does_nothing(line: Line, signed: str) -> None:
-    assert line.press(signed=signed) == (403, "the signature is not Twilio's")
+    assert line.press(signed=signed) == (403, "the signature is not Twilio's\n")
     assert line.orders() == []
     assert line.state() == "sent"
 
