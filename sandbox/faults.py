@@ -46,6 +46,7 @@ class Kind(StrEnum):
     COROSYNC_OLD = "corosync-old"  # `node` has an older corosync.conf
     STORAGE_INACTIVE = "storage-inactive"  # storage `text` is not active on `node`
     HA_DISARMED = "ha-disarmed"  # somebody disarmed HA
+    HA_STUCK = "ha-stuck"  # the HA state of `guest` is `text` ("error", "ignored"), while it runs: HA does not move it
     MAINTENANCE_IGNORED = "maintenance-ignored"  # requests for maintenance mode of `node` lead to nothing
     FOREIGN_MAINTENANCE = "foreign-maintenance"  # somebody put `node` into maintenance mode; its end puts it back
     # packages

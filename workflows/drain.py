@@ -8,6 +8,7 @@ from typing import Any
 
 from cluster.api import TaskRef, Uncertain
 from cluster.facts import Capacity, Guest, Machines, Move, Read, Topic
+from cluster.gates.ha import LEFT_ALONE
 from cluster.guest_settings import GuestGroup
 from cluster.ways import WayOut, way_out, why_not_serving
 from engine.port import Look, Waiting
@@ -185,6 +186,8 @@ def _arrived(w: Wheel, guest_id: int, source: str, upid: str, at: Look) -> Any:
     guest = find(w, guest_id)
     if guest.node != source and guest.running and guest.ha in HA_AGREES["running"]:
         return "arrived"
+    if guest.node == source and guest.ha in LEFT_ALONE:
+        return f"its HA state is {guest.ha}: {LEFT_ALONE[guest.ha].format(sid=guest.sid)}"
     if not upid:
         return Waiting(f"listed on {guest.node}, {guest.status}")
     task = w.site.cluster.task(TaskRef(upid))

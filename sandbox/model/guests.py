@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from cluster.facts import Guest, Move, Serving
-from sandbox.faults import Kind
+from sandbox.faults import Fault, Kind
 from sandbox.model.core import HA, Core, Denied, What
 from sandbox.model.machines import Machines, Node, Power
 from sandbox.model.tasks import ROOT, Tasks
@@ -247,7 +247,12 @@ class Guests:
     def _row(self, vm: Vm) -> Guest:
         spec, lock = vm.spec, self.lock(vm)
         status = vm.qmp if self.machines.all[vm.node].api else (vm.shown or vm.qmp)
-        return Guest(vm.id, spec.name, spec.kind, vm.node, status, spec.memory, vm.ha, lock, spec.template)
+        ha = stuck.text if (stuck := self.stuck(vm)) else vm.ha
+        return Guest(vm.id, spec.name, spec.kind, vm.node, status, spec.memory, ha, lock, spec.template)
+
+    def stuck(self, vm: Vm) -> Fault | None:
+        """HA has given it up, or was told to ignore it, and so leaves it where it is."""
+        return self.trouble.has(Kind.HA_STUCK, str(vm.id)) if vm.ha else None
 
     def lock(self, vm: Vm) -> str:
         fault = self.trouble.has(Kind.GUEST_LOCKED, str(vm.id))

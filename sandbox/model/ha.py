@@ -100,7 +100,7 @@ class HaManager:
     def _empty(self, node: str, turn: int) -> None:
         """Move its running guests under HA away; look again each round, until none is left."""
         mode = self.modes[node]
-        left = [vm for vm in self.guests.on(node) if vm.ha and vm.running]
+        left = [vm for vm in self.guests.on(node) if vm.ha and vm.running and not self.guests.stuck(vm)]
         if mode.turn != turn or not left or not self.machines.all[node].lit:
             return
         for vm in left:

@@ -127,7 +127,7 @@ def test_maintenance_mode_is_asked_for_only_of_the_node_itself_and_in_time(night
     with pytest.raises(Refused, match="too late"):
         live.maintenance("pve1", True, live.node_status("pve1").uptime - 1)
     night.power_cut("pve1")
-    with pytest.raises(Unreachable, match="pve1 does not answer over SSH"):
+    with pytest.raises(Unreachable, match="pve1 over direct does not answer over SSH"):
         live.maintenance("pve1", True, 10.0)
 
 

@@ -20,6 +20,7 @@ from tests.unit.gates.build import (
     status,
     verdict,
     with_,
+    with_guest,
     with_node,
     with_own,
 )
@@ -130,6 +131,20 @@ def test_the_maintenance_mode_that_this_run_set_does_not_block() -> None:
 def test_the_node_itself_in_somebody_elses_maintenance_mode_blocks() -> None:
     world = with_(healthy(), ha=ha("pve2", "pve3"))
     assert_blocked(verdict("maintenance", world), "pve2, pve3 are in maintenance mode, and not because of this run")
+
+
+@pytest.mark.parametrize(
+    ("state", "hint"),
+    [("error", "`ha-manager set vm:103 --state disabled`"), ("ignored", "`ha-manager set vm:103 --state started`")],
+)
+def test_a_guest_that_ha_leaves_alone_blocks_before_anybody_waits_for_it(state: str, hint: str) -> None:
+    world = with_guest(healthy(), 103, ha=state)
+    assert_blocked(verdict("ha", world), f"db (103) is in HA state {state}: HA would not move it away from pve2", hint)
+
+
+def test_a_guest_that_ha_leaves_alone_blocks_no_other_node_and_none_when_it_is_off() -> None:
+    assert_passed(verdict("ha", with_guest(healthy(), 103, ha="error"), node="pve1"))
+    assert_passed(verdict("ha", with_guest(healthy(), 103, ha="error", status="stopped")))
 
 
 def test_disarmed_ha_ignores_maintenance_mode_and_blocks() -> None:

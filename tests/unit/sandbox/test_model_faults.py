@@ -178,6 +178,10 @@ STORIES: dict[Kind, tuple[dict[str, Any], Shows]] = {
         {"node": "pve2", "text": "vmstore"},
         lambda e: [(s.node, s.storage) for s in survey(e, Topic.STORAGES) if not s.active] == [("pve2", "vmstore")],
     ),
+    Kind.HA_STUCK: (
+        {"guest": 104, "text": "error"},
+        lambda e: (e.guest(104).ha, e.guest(104).running) == ("error", True),
+    ),
     Kind.HA_DISARMED: ({}, lambda e: not survey(e, Topic.HA).armed and not asked_for_maintenance(e)),
     Kind.MAINTENANCE_IGNORED: ({"node": "pve2"}, lambda e: not asked_for_maintenance(e)),
     Kind.FOREIGN_MAINTENANCE: ({"node": "pve2"}, lambda e: maintained(e, "pve2")),
