@@ -156,7 +156,7 @@ class Company:
             await self._end(call, "busy" if habit.line == "busy" else "failed", at)
             return
         call.status = "ringing"
-        self._paged(Paged(at, somebody.name if somebody else call.to, "voice", ""))
+        self._paged(Paged(at, somebody.name if somebody else call.to, "voice", _first_words(call)))
         rings_until = at + call.ring
         self._agenda.at(rings_until, lambda late: self._nobody(call, late))
         if habit.answers is not None and at + habit.answers < rings_until:
@@ -271,6 +271,13 @@ def signature(token: str, method: str, url: str, form: Mapping[str, str]) -> str
     """X-Twilio-Signature: over the address, and of a POST each field's name and value, by name."""
     fields = "".join(name + form[name] for name in sorted(form)) if method == "POST" else ""
     return base64.b64encode(hmac.digest(token.encode(), (url + fields).encode(), hashlib.sha1)).decode()
+
+
+def _first_words(call: Call) -> str:
+    """What will be said first, where that came with the order."""
+    verbs = parse(call.twiml) if call.twiml else []
+    inside = [part for verb in verbs for part in (verb.inside if isinstance(verb, Gather) else (verb,))]
+    return next((part.text for part in inside if isinstance(part, Say)), "")
 
 
 def _absolute(verb: Verb, base: str) -> Verb:

@@ -1,0 +1,108 @@
+"""The whole bot with telephones: Slack, the database, the HTTP server and the paging services are real connections."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bot.http_settings import HttpSettings
+from oncall.settings import OnCallSettings
+from sandbox.clock import ModelClock
+from sandbox.phones import APP_TOKEN, TOKEN, Habit, LocalPhones, PhonesInThread, run_in_thread
+from sandbox.simpagers import ONCALL
+from sandbox.slack import ALICE, BOB, CHANNEL, LocalSlack, Manifest
+from sandbox.slack import run_in_thread as run_slack
+from sandbox.sockets import free_port
+from tests.edges.test_app import SPEED, House, eventually
+from workflows.alerts import Alert, raise_alerts
+
+COMMANDS = Manifest(commands=("/upgrade", "/outage", "/oncall"))
+PEOPLE = OnCallSettings.model_validate(ONCALL).model_dump()["people"]
+RUNGS = [
+    {"who": ["alice"], "how": ["mention", "direct", "pushover"], "wait": "2m"},
+    {"who": ["bob"], "how": ["mention", "voice"], "wait": "10m"},
+]
+
+
+class Called(House):
+    """A bot whose people have telephones. Time passes sixty times as fast, for the phones too."""
+
+    phones: PhonesInThread
+
+    def with_phones(self, phones: PhonesInThread, public: bool = True) -> Called:
+        self.phones = phones
+        section = phones.section()
+        section["pushover"]["token"], section["twilio"]["token"] = APP_TOKEN, TOKEN
+        people = {
+            name: {
+                **person,
+                "phone": phones.company.subscribers[name].phone,
+                "pushover": phones.company.subscribers[name].pushover,
+            }
+            for name, person in PEOPLE.items()
+        }
+        oncall = {**ONCALL, "people": people, "policies": [{"rungs": RUNGS}], "pagers": section}
+        port = free_port()
+        http = HttpSettings(port=port, public_url=f"http://127.0.0.1:{port}" if public else "")
+        self.settings = self.settings.model_copy(update={"oncall": OnCallSettings.model_validate(oncall), "http": http})
+        return self
+
+    def dies(self) -> str:
+        now = self.clock()
+        alert = Alert("probe/101", "probe", "router-a (101)", "does not answer", "critical", now)
+        return raise_alerts(self.bots[0]._store, self.managed, [alert], now)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[Called]:
+    clock = ModelClock(SPEED)
+    with run_slack(LocalSlack(clock=clock, manifest=COMMANDS)) as slack:
+        house = Called(slack, tmp_path, clock)
+        yield house
+        for bot in house.bots:
+            bot.stop()
+        assert house.exits == []
+
+
+@pytest.fixture
+def phones(house: Called) -> Iterator[PhonesInThread]:
+    with run_in_thread(LocalPhones(house.clock, ticking=True)) as running:
+        yield running
+
+
+def test_the_second_person_presses_one_and_everything_else_stops(house: Called, phones: PhonesInThread) -> None:
+    house.with_phones(phones).running()
+    phones.will("bob", Habit(answers=5, presses="1", after=20))
+    outage = house.dies()
+    house.slack.wait_for(lambda message: message.channel == CHANNEL and f"<@{ALICE}>" in message.text)
+    house.slack.wait_for(lambda message: message.channel.startswith("D") and "is down in part" in message.text)
+    eventually(lambda: phones.pushes_to("alice") != [])
+
+    house.says(f"<@{BOB}> has it; nothing rings any more", within=30)
+    [call] = phones.calls("bob")
+    assert "router a (1 0 1): does not answer" in call.said[0]
+    eventually(lambda: call.said[-1] == "Acknowledged. Thank you. It is yours now.")
+    eventually(lambda: phones.pushes_to("alice")[0].cancelled is not None)
+    pages = {(page.person, page.how): page.state for page in house.bots[0]._store.pages(outage)}
+    assert pages["alice", "pushover"] == "cancelled"
+    assert pages["bob", "voice"] == "acknowledged"
+    assert phones.company.faults == []
+
+
+def test_without_a_public_address_the_start_says_what_will_not_work(
+    house: Called, phones: PhonesInThread, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    house.with_phones(phones, public=False).running()
+    assert "http.public_url is not set; the phone rings and speaks, but no key press can acknowledge" in caplog.text
+
+
+def test_with_one_the_start_warns_of_nothing(
+    house: Called, phones: PhonesInThread, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    house.with_phones(phones).running()
+    assert "public_url" not in caplog.text
