@@ -21,6 +21,7 @@ from bot.http import CannotListen, Route
 from bot.inbox import Inbox
 from bot.lookout import Lookout
 from bot.pager_rules import oncall_secrets
+from bot.pathwatch import PathWatch
 from bot.rotas import EVERY_S as CALENDARS_S
 from bot.rotas import Rotas
 from bot.settings import Settings
@@ -154,6 +155,7 @@ class Roundsman:
             name: Site(managed, cluster(managed), self._chat, self._store, self._clock, checksum, self._watchers)
             for name, managed in self._managed.items()
         }
+        self._path_watches = [self._path_watch(site) for site in sites.values()]
         rules = Rules(Pace(pace.divisor, pace.least, pace.most), page=self._fault)
         return Runner(
             self._store,
@@ -163,6 +165,12 @@ class Roundsman:
             rules=rules,
             exit_process=self._leave,
         )
+
+    def _path_watch(self, site: Site) -> Worker:
+        watched = self._watchers is not None
+        wake = lambda: self._runner.wake()  # noqa: E731  # there is no runner yet
+        watch = PathWatch(self._store, site.managed, site.cluster, self._clock, watched, wake)
+        return Worker(f"paths-{site.managed.name}", watch.step, self._fatal)
 
     def _fault(self, row: RunRow, sentence: str) -> Saying:
         """A cluster that is no longer in the settings has nobody to mention; its run stands still all the same."""
@@ -203,6 +211,8 @@ class Roundsman:
         self._runner.begin()
         self._wall.start()
         self._lookout.start()
+        for watch in self._path_watches:
+            watch.start()
         systemd.notify(self._environ, "READY=1")
         log.info("bot: process '%d': starting -> running (%d clusters)", os.getpid(), len(self._managed))
 
@@ -226,6 +236,8 @@ class Roundsman:
         self._lookout.stop()
         self._edge.stop()
         self._runner.stop(PATIENCE_S)
+        for watch in self._path_watches:
+            watch.stop(patience=0.0)
         for worker in (self._commands, self._marks, self._posting):
             worker.stop()
         self._inbox.stop()

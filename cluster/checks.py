@@ -13,13 +13,16 @@ from dataclasses import dataclass
 from cluster import gluster
 from cluster.api import ClusterError
 from cluster.ceph import CephApi
+from cluster.facts import PathTest, WaysIn
 from cluster.helper import INSTALL, Helper
 from cluster.install import helper_checksum
+from cluster.kin import Kin
+from cluster.paths import Paths, PathTests
 from cluster.proxmox import Proxmox, grant
 from cluster.pve import Pve, backed_up
+from cluster.reach import reach, sentences
 from cluster.replication import ReplicationApi
 from cluster.settings import ClusterSettings
-from cluster.ssh import SshNode
 
 PRIVILEGES: Mapping[str, Mapping[str, str]] = {
     "/": {"Sys.Audit": "who is online, HA"},
@@ -60,7 +63,11 @@ class CheckLine:
 def check_cluster(settings: ClusterSettings) -> Iterator[CheckLine]:
     """The API of every node, the token's privileges, the members; then login, helper and Gluster of every node."""
     nodes = list(settings.nodes)
-    with ThreadPoolExecutor(WORKERS) as workers, closing(Proxmox(settings)) as api:
+    with (
+        ThreadPoolExecutor(WORKERS) as workers,
+        closing(Paths(settings)) as paths,
+        closing(Proxmox(settings, paths)) as api,
+    ):
         pve = Pve(api, settings, workers.map)
         found = list(workers.map(lambda node: _api(pve, node), nodes))
         yield from found
@@ -68,8 +75,9 @@ def check_cluster(settings: ClusterSettings) -> Iterator[CheckLine]:
         if answering:
             yield from _privileges(api, pve, answering[0], settings)
             yield _members(pve, answering[0], settings)
-        for lines in workers.map(lambda node: list(_node(settings, node)), nodes):
+        for lines in workers.map(lambda node: list(_node(settings, paths, node)), nodes):
             yield from lines
+        yield from _paths(settings, paths, api, pve, workers)
 
 
 def _api(pve: Pve, node: str) -> CheckLine:
@@ -127,16 +135,62 @@ def _members(pve: Pve, entry: str, settings: ClusterSettings) -> CheckLine:
     return CheckLine(True, "members", ", ".join(sorted(members)), "")
 
 
-def _node(settings: ClusterSettings, node: str) -> Iterator[CheckLine]:
+def _node(settings: ClusterSettings, paths: Paths, node: str) -> Iterator[CheckLine]:
     """Login and helper; and what only the helper tells. Without it nothing else can be asked."""
-    with closing(SshNode(node, settings.nodes[node], settings.ssh)) as ssh:
-        helper = Helper(ssh, settings)
-        line = _helper(helper, settings)
-        yield line
-        if line.ok:
-            yield _votes(helper)
-            if settings.gluster.enabled and node in (settings.gluster.nodes or settings.nodes):
-                yield _peers(helper)
+    helper = Helper(paths.shells[node], settings)
+    line = _helper(helper, settings)
+    yield line
+    if line.ok:
+        yield _votes(helper)
+        if settings.gluster.enabled and node in (settings.gluster.nodes or settings.nodes):
+            yield _peers(helper)
+
+
+def _paths(
+    settings: ClusterSettings, paths: Paths, api: Proxmox, pve: Pve, workers: ThreadPoolExecutor
+) -> Iterator[CheckLine]:
+    """A line for each path, what dies with what, and whether that is enough. A node to which none leads is told of
+    above, and says nothing about a path."""
+    with closing(PathTests(settings, paths, api, clock=lambda: 0.0)) as tests:
+        tried = tests.run()
+    reached = [node for node in settings.nodes if any(test.alive for test in tried if test.node == node)]
+    for path in settings.ways:
+        yield _path(path.name, [test for test in tried if test.path == path.name and test.node in reached])
+    try:
+        guests = pve.guests("")
+    except ClusterError:
+        guests = ()
+    depends, home = Kin(settings, api.get, workers.map).look(guests)
+    ways = WaysIn(tried, depends, {}, home)
+    for text in sentences(settings, ways, guests):
+        yield CheckLine(True, "paths", text, "")
+    if reached:
+        yield _enough(settings, ways, reached)
+
+
+def _path(name: str, tests: list[PathTest]) -> CheckLine:
+    alive = [test for test in tests if test.alive]
+    slowest = f", slowest {max(test.latency for test in alive):.2f} s" if alive else ""
+    text = f"answers at {len(alive)} of {len(tests)} nodes{slowest}"
+    dead = next((test for test in tests if not test.alive), None)
+    if dead is None:
+        return CheckLine(True, f"path {name}", text, "")
+    return CheckLine(False, f"path {name}", f"{text}; {dead.node}: {dead.why}", dead.hint or "`ping` it from here")
+
+
+def _enough(settings: ClusterSettings, ways: WaysIn, nodes: list[str]) -> CheckLine:
+    """As the gate will judge it, when no node is down."""
+    found = {node: reach(settings, ways, node, frozenset()) for node in nodes}
+    least = min(found, key=lambda node: found[node].count)
+    count, needed = found[least].count, settings.paths_required
+    text = f"{count} of {needed} that share nothing lead to {least}"
+    if count < needed:
+        remedy = "add a second way in to `paths`, over another line; or set paths_required: 1 if one must do"
+        return CheckLine(False, "paths", text, remedy)
+    if bound := [node for node in found if not found[node].free]:
+        text = f"every one to {bound[0]} goes through this very cluster, and dies with it"
+        return CheckLine(False, "paths", text, "add a jump host on another line to `paths`")
+    return CheckLine(True, "paths", text, "")
 
 
 def _helper(helper: Helper, settings: ClusterSettings) -> CheckLine:

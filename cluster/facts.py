@@ -397,6 +397,8 @@ class PathTest:
     api: str
     latency: float
     answered_at: float | None = None
+    hint: str = ""
+    """What to type or change, if that is known."""
 
     @property
     def alive(self) -> bool:

@@ -156,16 +156,18 @@ class Connection:
             self.transport.global_request("keepalive@openssh.com", wait=True)
 
 
-def log_in(station: Station, dial: Dial, deadline: float, silence: float) -> Connection:
-    """Raises Stranger (another host key), Refused (no login), Unreachable, and what `dial` raises but OSError."""
+def log_in(station: Station, dial: Dial, deadline: float, silence: float, hello: float = 0.0) -> Connection:
+    """`hello`: seconds until its first word must be there, the silence limit if not given. Raises Stranger (another
+    host key), Refused (no login), Unreachable, and what `dial` raises but OSError."""
     key = private_key(station.key_file)
+    first_word = min(deadline, time.monotonic() + (hello or silence))
     try:
-        line = Line(dial(station.address, station.port, deadline))
+        line = Line(dial(station.address, station.port, first_word))
         transport = paramiko.Transport(line, disabled_algorithms=WEAK)  # type: ignore[arg-type]  # all it asks of one
     except BROKEN as error:
         raise station.silent(str(error) or type(error).__name__) from error
     try:
-        _check_host_key(station, transport, deadline, silence)
+        _check_host_key(station, transport, deadline, first_word)
         transport.auth_timeout = left(deadline)
         transport.auth_publickey(station.user, key)
         transport.set_keepalive(KEEPALIVE_S)
@@ -193,12 +195,12 @@ def host_key_of(dial: Dial, address: str, port: int, deadline: float) -> tuple[s
         raise OSError(str(error) or type(error).__name__) from error
 
 
-def _check_host_key(station: Station, transport: paramiko.Transport, deadline: float, silence: float) -> None:
+def _check_host_key(station: Station, transport: paramiko.Transport, deadline: float, first_word: float) -> None:
     """Ask for a key of the pinned kind first, so that a server with several shows the one that is known."""
     options = transport.get_security_options()
     pinned = "rsa-sha2-512" if station.pinned[0] == "ssh-rsa" else station.pinned[0]
     options.key_types = sorted(options.key_types, key=lambda kind: kind != pinned)
-    transport.banner_timeout = min(silence, left(deadline))
+    transport.banner_timeout = left(first_word)
     transport.start_client(timeout=left(deadline))
     shown = transport.get_remote_server_key()
     if (shown.get_name(), shown.get_base64()) != station.pinned:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from cluster.api import ClusterError, Refused, Uncertain, Unreachable
 from cluster.facts import PathDrill, PathTest
@@ -177,7 +177,7 @@ class PathTests:
             self._latest[pair] = _test(*pair, both, at, before.answered_at if before else None)
         for node in self._settings.nodes:
             for face in Face:
-                good = [way for way in self._paths.ways if not tested[way, node][face][0]]
+                good = [way for way in self._paths.ways if not tested[way, node][face].why]
                 bad = [way for way in self._paths.ways if way not in good]
                 self._paths.routes.told(node, face, good, bad, time.monotonic())
         self._ended = time.monotonic()
@@ -204,7 +204,8 @@ class PathTests:
             self._judged(node, self._paths.shells[node].run(self._argv, self._timeout, twice=True))
             self._api.ask(node, "get", "version")
 
-        return timed(ask, "", node)
+        found = timed(ask, "", node)
+        return found.why, found.took
 
     def one(self, way: str, node: str) -> PathTest:
         """One path to one node, now; kept nowhere."""
@@ -224,19 +225,24 @@ class PathTests:
         self._api.once(node, way, "get", "version", {})
 
 
-def timed(ask: Callable[[str, str], None], way: str, node: str) -> tuple[str, float]:
-    """(why it did not work, or "", seconds that it took)."""
+class Timed(NamedTuple):
+    """`why` it did not work, or ""; what to do about it; the seconds that it took."""
+
+    why: str
+    hint: str
+    took: float
+
+
+def timed(ask: Callable[[str, str], None], way: str, node: str) -> Timed:
     began = time.monotonic()
     try:
         ask(way, node)
     except ClusterError as error:
-        return str(error), time.monotonic() - began
-    return "", time.monotonic() - began
+        return Timed(str(error), error.hint, time.monotonic() - began)
+    return Timed("", "", time.monotonic() - began)
 
 
-def _test(
-    way: str, node: str, both: Mapping[Face, tuple[str, float]], at: float, answered_at: float | None
-) -> PathTest:
+def _test(way: str, node: str, both: Mapping[Face, Timed], at: float, answered_at: float | None) -> PathTest:
     ssh, api = both[Face.SSH], both[Face.API]
-    alive = not ssh[0] and not api[0]
-    return PathTest(way, node, at, ssh[0], api[0], max(ssh[1], api[1]), at if alive else answered_at)
+    answered = answered_at if ssh.why or api.why else at
+    return PathTest(way, node, at, ssh.why, api.why, max(ssh.took, api.took), answered, ssh.hint or api.hint)

@@ -117,8 +117,8 @@ class SshNode:
     def _channel(self, deadline: float) -> tuple[Connection, paramiko.Channel]:
         """A channel on the kept connection. One that died unnoticed is replaced: nothing was sent over it yet. Half of
         the silence limit is for seeing that it is dead, and half for the first word of the next."""
-        for _ in range(2):
-            connection = self._connection(deadline)
+        for patience in (self._way.silence, self._way.silence / 2):
+            connection = self._connection(deadline, patience)
             try:
                 limit = min(self._way.silence / 2, left(deadline))
                 channel = connection.transport.open_session(timeout=limit)
@@ -130,18 +130,18 @@ class SshNode:
                 connection.close()
         raise self._station.silent("the connection breaks at once")
 
-    def _connection(self, deadline: float) -> Connection:
+    def _connection(self, deadline: float, patience: float) -> Connection:
         if not self._lock.acquire(timeout=left(deadline)):
             raise self._station.silent("connecting takes too long")
         try:
             if self._kept is None or not self._kept.alive:
-                self._kept = self._connect(min(deadline, time.monotonic() + LOGIN_S))
+                self._kept = self._connect(min(deadline, time.monotonic() + LOGIN_S), patience)
             return self._kept
         finally:
             self._lock.release()
 
-    def _connect(self, deadline: float) -> Connection:
-        return log_in(self._station, self._way.open, deadline, self._way.silence)
+    def _connect(self, deadline: float, patience: float) -> Connection:
+        return log_in(self._station, self._way.open, deadline, self._way.silence, patience)
 
 
 def spoken(argv: Sequence[str]) -> str:

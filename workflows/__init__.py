@@ -19,6 +19,7 @@ def catalogue(sites: Mapping[str, Site]) -> Mapping[str, Workflow]:
     from workflows.drill import drill_restore
     from workflows.outage import KNOWN, known, outage
     from workflows.pager_test import PAGER_TEST, pager_test
+    from workflows.paths import PATH_DRILL, path_drill
     from workflows.phases import BACKUP, DRILL, RESTORE, RUNBOOK, UPGRADE
     from workflows.restore import restore
     from workflows.rolling_upgrade import rolling_upgrade
@@ -38,6 +39,7 @@ def catalogue(sites: Mapping[str, Site]) -> Mapping[str, Workflow]:
         RUNBOOK: partial(on_site, runbook),
         BACKUP: partial(on_site, backup_now),
         DRILL: partial(on_site, drill_restore),
+        PATH_DRILL: partial(on_site, path_drill),
     }
 
 

@@ -47,7 +47,12 @@ def test_when_all_is_there_every_line_is_good_and_says_what_was_found(night: Nig
         "token on /storage",
         "members",
         *(f"{node} {what}" for node in ("pve1", "pve2", "pve3") for what in ("helper", "quorum", "Gluster")),
+        "path direct",
+        "path lte",
+        "paths",
     ]
+    assert found["path lte"].text.startswith("answers at 3 of 3 nodes, slowest 0.")
+    assert found["paths"].text == "2 of 2 that share nothing lead to pve1"
     assert found["pve1 API"].text == "Proxmox VE 9.2.11"
     assert found["pve2 quorum"].text == "2 of 3 votes needed"
     assert found["pve3 Gluster"].text == "3 peers, all connected"
@@ -131,3 +136,38 @@ def test_a_member_that_is_not_in_the_settings_is_named(night: Night) -> None:
     two = {name: node for name, node in night.settings.nodes.items() if name != "pve3"}
     found = missing(night.settings.model_copy(update={"nodes": two}))
     assert found == {"members": CheckLine(False, "members", "not in the settings: pve3", "add them to lab.nodes")}
+
+
+def test_what_dies_with_the_routers_is_said(night: Night) -> None:
+    said = [line.text for line in check_cluster(night.settings) if line.subject == "paths"]
+    assert said[0] == (
+        "direct goes through router-a and router-b, which are guests of this cluster; only lte stays when they die"
+    )
+
+
+def test_a_jump_host_with_another_key_is_told_with_what_to_write(night: Night) -> None:
+    other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
+    direct, lte = night.settings.paths
+    jump = lte.jumps[0].model_copy(update={"host_key": other})
+    paths = (direct, lte.model_copy(update={"jumps": (jump,)}))
+    found = missing(night.settings.model_copy(update={"paths": paths}))
+    assert "the jump host 127.0.0.1 (127.0.0.1) shows the SSH host key" in found["path lte"].text
+    assert "set paths.lte.jumps[0].host_key to" in found["path lte"].remedy
+    assert found["paths"].text == "1 of 2 that share nothing lead to pve1"
+
+
+def test_without_a_second_path_it_says_what_to_add(night: Night) -> None:
+    found = missing(night.settings.model_copy(update={"paths": ()}))
+    assert found["paths"] == CheckLine(
+        False,
+        "paths",
+        "1 of 2 that share nothing lead to pve1",
+        "add a second way in to `paths`, over another line; or set paths_required: 1 if one must do",
+    )
+
+
+def test_two_paths_that_both_die_with_the_cluster_are_not_enough(night: Night) -> None:
+    direct, lte = night.settings.paths
+    both = (direct, lte.model_copy(update={"guests": (103,)}))
+    found = missing(night.settings.model_copy(update={"paths": both}))
+    assert found["paths"].text == "every one to pve1 goes through this very cluster, and dies with it"

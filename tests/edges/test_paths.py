@@ -13,6 +13,7 @@ from typing import Any
 import asyncssh
 import pytest
 
+from bot.pathwatch import PathWatch
 from cluster.api import Refused, Uncertain, Unreachable
 from cluster.facts import Read, Topic
 from cluster.live import LiveCluster
@@ -25,7 +26,9 @@ from sandbox.inroads import JUMP_USER
 from sandbox.inroads import JumpHost as Box
 from sandbox.lines import Fault
 from sandbox.model import What
+from store.memory import MemoryStore
 from tests.edges.facing import HELPER, Night
+from workflows.path_watch import last_round
 
 SILENCE_S = 2.0
 STATUS = [*HELPER, "status"]
@@ -328,3 +331,27 @@ def test_an_act_goes_over_the_next_way_while_nothing_was_sent(night: Night) -> N
         guest = next(guest for guest in live.guests() if guest.id == 103)
         live.migrate(guest, "pve1")
     assert len(night.model.tasks.all) == 1
+
+
+# ---- watched -------------------------------------------------------------------------------------------------------
+
+
+def test_a_path_that_dies_is_said_after_its_minutes_and_stands_in_the_table(night: Night) -> None:
+    managed = night.faces.settings()
+    managed = managed.model_copy(update={"paths": patient(managed).paths})
+    store, told = MemoryStore(), list[str]()
+    with closing(LiveCluster(managed, night.clock, lambda _: None)) as live:
+        watch = PathWatch(store, managed, live, night.clock, False, lambda: told.append("told"))
+        assert watch.step() <= 60.0
+        silence(night, "lte")
+        for _ in range(7):
+            night.pass_time(60)
+            watch.step()
+    (row,) = store.outbox("paths")
+    assert row.message["kind"] == "page"
+    assert "*direct alone is left*" in row.message["text"]
+    assert told == ["told"]
+    known = last_round(store, managed.name)
+    assert known is not None
+    assert {test.path for test in known.tests if not test.alive} == {"lte"}
+    assert known.said[0].startswith("direct goes through router-a and router-b")
