@@ -6,6 +6,8 @@ The shapes were recorded from GlusterFS 10.3. Whoever asks passes on what came b
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException
@@ -79,13 +81,22 @@ def _heal(row: Element) -> BrickHeal:
     )
 
 
+IMAGE = re.compile(r"(?:vm|subvol|base)-(\d+)-[\w.-]+")
+"""An image as Proxmox VE names it, with the id of its guest."""
+
+
 def heal_entries(answer: Done, asked: str, at_most: int) -> dict[str, tuple[str, ...]]:
-    """Names of entries that wait for their heal, of each brick that lists some; no more than `at_most` of each."""
+    """Names of entries that wait for their heal, of each brick that lists some: images of guests first, no more than
+    `at_most` of each brick."""
     names = {
-        _text(row, "name"): tuple(file.text or "" for file in row.findall("file")[:at_most])
+        _text(row, "name"): tuple(images_first((file.text or "" for file in row.findall("file")), at_most))
         for row in _document(answer, asked).iter("brick")
     }
     return {brick: files for brick, files in names.items() if files}
+
+
+def images_first(names: Iterable[str], at_most: int) -> list[str]:
+    return sorted(names, key=lambda name: not IMAGE.search(name))[:at_most]
 
 
 def volume_status(answer: Done, asked: str) -> VolumeStatus:

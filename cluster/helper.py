@@ -85,6 +85,12 @@ class Helper:
         votes = None if answer.get("votes") is None else self._understood(_votes, answer)
         return Word(self._understood(_status, answer), votes)
 
+    def images(self, volume: str) -> dict[str, tuple[str, ...]]:
+        """Brick -> images of guests among the entries that it lists for healing, as far as the node read its listing:
+        bounded in time and length, however many entries there are."""
+        answer = self._order("images", volume)
+        return self._understood(_images, answer)
+
     def packages(self) -> PackagePlan:
         """What dist-upgrade would do, from package lists that are not too old."""
         answer = self._order("plan", timeout=PLAN_S)
@@ -193,6 +199,10 @@ def _parsed(out: bytes) -> dict[str, Any] | None:
     except ValueError:
         return None
     return answer if isinstance(answer, dict) else None
+
+
+def _images(row: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    return {str(brick): tuple(map(str, names)) for brick, names in row["images"].items() if names}
 
 
 def _status(row: Mapping[str, Any]) -> NodeStatus:

@@ -36,7 +36,7 @@ STATUS_TRIES = 5
 STATUS_PAUSE_S = 2.0
 VOLUMES_S = 60.0
 NAMED_AT_MOST = 20  # entries named per brick
-WORTH_NAMING = 1000  # with more entries nobody reads names, and listing them slows the heal (1 ms an entry)
+WORTH_NAMING = 1000  # of more entries only images of guests are named: a whole listing slows the heal, 1 ms an entry
 NOT_YET = "volume status takes the cluster's lock; it is not asked while anything is still to be healed"
 
 T = TypeVar("T")
@@ -175,18 +175,22 @@ class Peers:
         return {volume.name: Unread(NOT_YET, self._clock()) for volume in self._wanted(seen.volumes)}
 
     def _entries(self, going: Going) -> dict[str, tuple[str, ...]]:
-        """Names of a few entries of each brick; of a volume from the first peer that counts some, but not too many, and
-        sees every brick (else it takes 10 s). They are for people: without them the counts block all the same."""
-        asked: dict[str, str] = {}
+        """Names of a few entries of each brick; of a volume from the first peer that counts some and sees every brick
+        (else it takes 10 s). Of very many entries, images of guests alone, as far as the node gets in some seconds.
+        They are for people: without them the counts block all the same."""
+        asked: dict[str, tuple[str, bool]] = {}
         for node, peer in going.rounds[-1][1].items():
             for volume, answer in peer.items():
-                if 0 < _entries_in(answer) <= WORTH_NAMING:
-                    asked.setdefault(volume, node)
-        named = (reading(self._clock, self._named, node, volume) for volume, node in asked.items())
+                if count := _entries_in(answer):
+                    asked.setdefault(volume, (node, count <= WORTH_NAMING))
+        named = (reading(self._clock, self._named, node, volume, few) for volume, (node, few) in asked.items())
         return {brick: names for answer in named if isinstance(answer, Read) for brick, names in answer.value.items()}
 
-    def _named(self, node: str, volume: str) -> dict[str, tuple[str, ...]]:
-        return gluster.heal_entries(self._ask(node, "heal-info", volume), node, NAMED_AT_MOST)
+    def _named(self, node: str, volume: str, few: bool) -> dict[str, tuple[str, ...]]:
+        if few:
+            return gluster.heal_entries(self._ask(node, "heal-info", volume), node, NAMED_AT_MOST)
+        with self._turn[node]:
+            return self._helpers[node].images(volume)
 
     # ---- the cheap question --------------------------------------------------------------------------------------
 

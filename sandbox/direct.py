@@ -34,6 +34,7 @@ from cluster.facts import (
     VolumeStatus,
     WaysIn,
 )
+from cluster.gluster import images_first
 from cluster.helper import GUARDED
 from cluster.peers import NAMED_AT_MOST, WORTH_NAMING
 from cluster.series import Answer, Round, Series
@@ -468,22 +469,20 @@ class SimCluster:
         return found
 
     def _entries(self, heal: Round) -> dict[str, tuple[str, ...]]:
-        """Of each volume, from the first peer that counts some, but not too many, on every brick."""
-        asked: dict[str, str] = {}
+        """Of each volume, from the first peer that counts some on every brick; of very many images alone."""
+        asked: dict[str, tuple[str, bool]] = {}
         for peer, volumes in heal.items():
             for volume, last in volumes.items():
                 totals = [row.total for row in last.value] if isinstance(last, Read) else []
                 total = 0 if None in totals else sum(count or 0 for count in totals)
-                if 0 < total <= WORTH_NAMING:
-                    asked.setdefault(volume, peer)
-        now = self._clock()
-        named = [self._fresh("entries", now, self._model.entries, peer, volume) for volume, peer in asked.items()]
-        return {
-            brick: names[:NAMED_AT_MOST]
-            for answer in named
-            if isinstance(answer, Read)
-            for brick, names in answer.value.items()
-        }
+                if total:
+                    asked.setdefault(volume, (peer, total <= WORTH_NAMING))
+        now, found = self._clock(), dict[str, tuple[str, ...]]()
+        for volume, (peer, few) in asked.items():
+            ask = self._model.entries if few else self._model.images
+            answer = self._fresh("entries" if few else "images", now, ask, peer, volume)
+            found |= answer.value if isinstance(answer, Read) else {}
+        return {brick: tuple(images_first(names, NAMED_AT_MOST)) for brick, names in found.items()}
 
     def _heal(self, now: float, asked: str) -> Reading[tuple[BrickHeal, ...]]:
         """All volumes as one node tells them; unread if one of them is."""

@@ -57,6 +57,7 @@ class Helper:
         self._refreshed: dict[str, float] = {}
         self._acts: Mapping[str, Callable[[str, Found], Mapping[str, Any]]] = {
             "status": self._status,
+            "images": self._images,
             "plan": self._plan,
             "maintenance": self._maintenance,
             "upgrade": self._upgrade,
@@ -100,6 +101,11 @@ class Helper:
             "quorum": seen.quorum,
             "qdevice": seen.qdevice_votes,
         }
+
+    def _images(self, node: str, found: Found) -> Mapping[str, Any]:
+        images = self._model.images(self._clock(), node, found["volume"] or "")
+        entries = sum(len(names) for names in images.values())
+        return {"images": {brick: list(names) for brick, names in images.items()}, "entries": entries, "whole": True}
 
     def _plan(self, node: str, found: Found) -> Mapping[str, Any]:
         now = self._clock()

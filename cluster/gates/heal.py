@@ -7,18 +7,17 @@ healing" with nothing pending blocks too: a heal holds its lock right now.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from cluster.facts import BrickHeal, Read, Topic
 from cluster.gates._common import ALWAYS, FRESH_S, listed
-from cluster.gates._pool import Answer, heal_answers, pool_of
+from cluster.gates._pool import Answer, Pool, heal_answers, pool_of
+from cluster.gluster import IMAGE
 from cluster.world import Blocked, Gate, GatePhase, Passed, Unknown, Verdict, World
 
 CONNECTED = "Connected"
 STATUS_CHARS = 80
 """So much of a brick's status is shown: a dead one has prose there."""
-IMAGE = re.compile(r"(?:vm|subvol|base)-(\d+)-[\w.-]+")
 
 Faults = dict[tuple[str, str], dict[str, str]]
 """(volume, brick) -> peer -> what that peer said of the brick last."""
@@ -33,7 +32,7 @@ def check(world: World, node: str, phase: GatePhase, now: float) -> Verdict:
     if faults:
         asked = [view.node for view in pool.views]
         what = listed(_told(brick, said, asked) for (_, brick), said in faults.items())
-        return Blocked(f"{what}{_images(world)}", evidence, hint)
+        return Blocked(f"{what}{_images(world, pool, answers)}", evidence, hint)
     return Unknown(listed(silent), evidence, hint) if silent else Passed(evidence)
 
 
@@ -75,19 +74,34 @@ def _told(brick: str, said: dict[str, str], asked: Sequence[str]) -> str:
     return f"{brick}: {what}" + (f" (by {listed(said)}, but not by {listed(others)})" if others else "")
 
 
-def _images(world: World) -> str:
-    """Which guests' images are among the entries, as far as their names tell."""
+def _images(world: World, pool: Pool, answers: Sequence[Answer]) -> str:
+    """Which guests' images are among the entries, as far as their names tell; members of guest groups first."""
     gluster = world.machines.gluster
-    names = [name for names in gluster.value.entries.values() for name in names] if isinstance(gluster, Read) else []
-    images = {match[0]: int(match[1]) for name in names if (match := IMAGE.search(name))}
-    return f"; healing: {listed(_image(world, *image) for image in sorted(images.items()))}" if images else ""
+    found: dict[tuple[str, int], list[str]] = {}
+    for brick, names in gluster.value.entries.items() if isinstance(gluster, Read) else ():
+        for match in filter(None, map(IMAGE.search, names)):
+            bricks = found.setdefault((match[0], int(match[1])), [])
+            bricks += [] if brick in bricks else [brick]
+    grouped = {guest for group in world.settings.groups for guest in group.guests}
+    order = sorted(found, key=lambda image: (image[1] not in grouped, image))
+    told = [f"{_image(world, *image)} {_where(pool, answers, found[image])}" for image in order]
+    return f"; {listed(told)}" if told else ""
 
 
 def _image(world: World, image: str, guest_id: int) -> str:
     guests = world.machines.guests
     found = [guest.name for guest in guests.value if guest.id == guest_id] if isinstance(guests, Read) else []
-    groups = [f"group {group.name}" for group in world.settings.groups if guest_id in group.guests]
-    return f"{image} of {listed([*(found or [f'guest {guest_id}']), *groups])}"
+    groups = [group.name for group in world.settings.groups if guest_id in group.guests]
+    member = f" ({listed(f'group {name}' for name in groups)})" if groups else ""
+    return f"{image} of {found[0] if found else f'guest {guest_id}'}{member}"
+
+
+def _where(pool: Pool, answers: Sequence[Answer], bricks: Sequence[str]) -> str:
+    """ "heals on pve2: 14 pending": by the bricks that list it, and the last count of the one that lists most."""
+    hosts = {brick.name: pool.node(brick.host_uuid) for volume in pool.volumes for brick in volume.bricks}
+    counts = [row.total for answer in answers for name, row in answer.rows.items() if row and name in bricks]
+    pending = max((count or 0 for count in counts), default=0)
+    return f"heals on {listed(sorted(hosts.get(brick, brick) for brick in bricks))}: {pending} pending"
 
 
 def _plain(faults: Faults) -> dict[str, dict[str, str]]:

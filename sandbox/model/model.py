@@ -30,6 +30,7 @@ from cluster.facts import (
     Volume,
     VolumeStatus,
 )
+from cluster.gluster import IMAGE
 from sandbox.faults import Fault, Kind, faults_from
 from sandbox.model.archives import Archives
 from sandbox.model.ceph import CephState
@@ -353,6 +354,12 @@ class Model:
         """`heal info`: brick -> names of entries; nothing for a brick that lists none."""
         self.need_ssh(now, asked)
         return self.gluster.entries(asked, volume)
+
+    def images(self, now: float, asked: str, volume: str) -> dict[str, tuple[str, ...]]:
+        """Of these only the images of guests, without their folders: what the node helper tells of very many."""
+        named = self.entries(now, asked, volume)
+        found = {brick: tuple(m[0] for name in names if (m := IMAGE.search(name))) for brick, names in named.items()}
+        return {brick: names for brick, names in found.items() if names}
 
     def volume_status(self, now: float, asked: str, volume: str) -> VolumeStatus:
         self.need_ssh(now, asked)

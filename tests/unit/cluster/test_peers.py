@@ -107,8 +107,17 @@ def test_while_a_brick_is_away_nothing_is_named_for_that_takes_ten_seconds(pool:
     assert pool.survey().entries == {}
 
 
+IMAGES = Done(0, b'{"images": {"pve1:/b": ["vm-101-disk-0"], "pve3:/b": []}, "entries": 20000, "whole": false}', b"")
+
+
+def test_of_fifty_thousand_entries_the_node_names_the_images_that_it_meets_in_some_seconds(pool: Pool) -> None:
+    pool.ssh["pve2"].answers |= {SUMMARY: pending(50_057), "images vmstore": IMAGES}
+    assert pool.survey().entries == {"pve1:/b": ("vm-101-disk-0",)}
+
+
 def test_fifty_thousand_entries_are_counted_but_not_listed(pool: Pool) -> None:
     pool.ssh["pve2"].answers[SUMMARY] = pending(50_057)
+    pool.ssh["pve2"].answers["images vmstore"] = Unreachable("the line broke")
     found = pool.survey()
     answer = found.views[1].heal["vmstore"][0]
     assert isinstance(answer, Read)
@@ -118,12 +127,13 @@ def test_fifty_thousand_entries_are_counted_but_not_listed(pool: Pool) -> None:
 
 
 def test_the_gate_blocks_on_fifty_thousand_entries_and_says_how_many(pool: Pool) -> None:
-    pool.ssh["pve2"].answers[SUMMARY] = pending(50_057)
+    pool.ssh["pve2"].answers |= {SUMMARY: pending(50_057), "images vmstore": IMAGES}
     gluster = Read(pool.survey(), pool.clock())
     world = World(settings(), Machines(gluster=gluster))
     found = heal.GATE.check(world, "pve2", GatePhase.REBOOT, pool.clock())
     assert isinstance(found, Blocked)
     assert "50057 pending" in found.reason
+    assert "vm-101-disk-0 of guest 101 heals on pve1:/b" in found.reason
 
 
 def test_a_heal_query_that_never_ends_is_unread_and_blocks_the_rest(pool: Pool) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cluster.facts import Read, Unread
-from cluster.world import GatePhase, World
+from cluster.world import Blocked, GatePhase, World
 from tests.unit.gates.build import (
     DEAD,
     MALFORMED,
@@ -56,20 +56,34 @@ def test_the_image_its_guest_and_its_group_are_named() -> None:
         "<gfid:1f3870be-274f-4c>",
     )
     reason = (
-        "pve1:/srv/brick: 2 pending; healing: vm-101-disk-0.qcow2 of router-a, group routers, vm-103-disk-1.raw of db"
+        "pve1:/srv/brick: 2 pending; vm-101-disk-0.qcow2 of router-a (group routers) heals on pve1: 2 pending, "
+        "vm-103-disk-1.raw of db heals on pve1: 2 pending"
     )
     assert_blocked(verdict("heal", world), reason)
 
 
 def test_an_image_of_an_unknown_guest_is_named_by_its_number() -> None:
     world = with_entries(with_heal(healthy(), "pve1", pending=1, total=1), "vm-999-disk-0")
-    assert_blocked(verdict("heal", world), "pve1:/srv/brick: 1 pending; healing: vm-999-disk-0 of guest 999")
+    reason = "pve1:/srv/brick: 1 pending; vm-999-disk-0 of guest 999 heals on pve1: 1 pending"
+    assert_blocked(verdict("heal", world), reason)
+
+
+def test_an_image_is_told_once_with_all_bricks_that_list_it_and_the_largest_count() -> None:
+    world = with_heal(with_heal(healthy(), "pve1", pending=12, total=12), "pve3", pending=14, total=14)
+    names = ("/images/103/vm-103-disk-0", "/images/102/vm-102-disk-0")
+    entries = {f"{node}:/srv/brick": names for node in ("pve1", "pve3")}
+    found = verdict("heal", with_(world, gluster=replace(gluster_of(world), entries=entries)))
+    assert isinstance(found, Blocked)
+    assert found.reason.endswith(
+        "; vm-102-disk-0 of router-b (group routers) heals on pve1, pve3: 14 pending, "
+        "vm-103-disk-0 of db heals on pve1, pve3: 14 pending"
+    )
 
 
 def test_images_are_named_even_when_the_guests_were_not_read() -> None:
     world = with_entries(with_heal(healthy(), "pve1", pending=1, total=1), "vm-101-disk-0")
     world = with_(world, guests=Unread("no answer", NOW))
-    reason = "pve1:/srv/brick: 1 pending; healing: vm-101-disk-0 of guest 101, group routers"
+    reason = "pve1:/srv/brick: 1 pending; vm-101-disk-0 of guest 101 (group routers) heals on pve1: 1 pending"
     assert_blocked(verdict("heal", world), reason)
 
 

@@ -96,6 +96,9 @@ class Pve2:
             def run(self, *argv: str, limit: float = 0.0) -> Any:
                 return pve2._run(" ".join(argv))
 
+            def lines(self, *argv: str, limit: float = 0.0) -> Any:
+                yield from pve2._run(" ".join(argv)).out.splitlines()
+
         return Pretended(str(self.root))
 
     def _run(self, line: str) -> Any:

@@ -268,6 +268,61 @@ def test_gluster_s_output_and_exit_code_are_passed_through(pve2: Any) -> None:
     assert pve2.order("gluster heal-summary vmstore") == (251, said)
 
 
+LISTING = """Brick pve1:/srv/brick
+/images/101/vm-101-disk-0.qcow2
+<gfid:1f3870be-274f-4c49-b3e3-1a0c6717f3bd> - Is in split-brain
+/images/101/vm-101-disk-0.qcow2
+/.shard/0b7d7b0e-7f0e-4f0e-9f0e-0b7d7b0e7f0e.12
+/images/201/subvol-201-disk-1.raw - Possibly undergoing heal
+Status: Connected
+Number of entries: 5
+
+Brick pve2:/srv/brick
+Status: Connected
+Number of entries: 0
+"""
+
+
+def test_images_are_told_of_each_brick_and_once(pve2: Any) -> None:
+    pve2.programs["gluster --mode=script volume heal vmstore info"] = LISTING
+    assert pve2.order("images vmstore")[1] == {
+        "images": {"pve1:/srv/brick": ["vm-101-disk-0.qcow2", "subvol-201-disk-1.raw"]},
+        "entries": 10,
+        "whole": True,
+    }
+
+
+def test_a_listing_of_fifty_thousand_entries_is_left_when_enough_was_read(pve2: Any) -> None:
+    many = "".join(f"/snippets/{n}\n" for n in range(50_000))
+    listing = f"Brick pve1:/b\n{many}/images/101/vm-101-disk-0\n"
+    pve2.programs["gluster --mode=script volume heal vmstore info"] = listing
+    assert pve2.order("images vmstore")[1] == {"images": {}, "entries": 20_000, "whole": False}
+
+
+def test_so_many_images_are_enough_for_everybody(pve2: Any) -> None:
+    images = "".join(f"/images/{n}/vm-{n}-disk-0\n" for n in range(100, 400))
+    pve2.programs["gluster --mode=script volume heal vmstore info"] = f"Brick pve1:/b\n{images}"
+    told = pve2.order("images vmstore")[1]
+    assert (len(told["images"]["pve1:/b"]), told["whole"]) == (100, False)
+
+
+def test_a_program_that_prints_for_ever_ends_with_its_reader_or_its_time(helper: Any) -> None:
+    machine = helper.Machine()
+    reader = machine.lines("sh", "-c", "echo $$; while :; do echo more; done", limit=30.0)
+    pid = int(next(reader))
+    reader.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    began = time.monotonic()
+    assert list(machine.lines("sh", "-c", "echo one; sleep 30", limit=0.3)) == ["one"]
+    assert time.monotonic() - began < 10.0
+
+
+def test_a_program_that_is_not_there_is_refused_in_a_sentence(helper: Any) -> None:
+    with pytest.raises(helper.Refused, match="no-such-program: command not found"):
+        list(helper.Machine().lines("no-such-program", limit=1.0))
+
+
 # ---- the plan ------------------------------------------------------------------------------------------------------
 
 
