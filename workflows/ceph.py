@@ -27,6 +27,7 @@ def noout_on(w: Wheel) -> bool:
 
 def noout_off(w: Wheel) -> None:
     """Wait for Ceph to be whole, and put noout back if it is ours: unset earlier, it would copy the rest elsewhere."""
+    w.say(Phase.CEPH, "recovers", lambda: messages_guests.ceph_recovers(w.node))
     found = w.wait(
         Phase.CEPH,
         lambda at: _whole(w, at),

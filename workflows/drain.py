@@ -103,6 +103,11 @@ def _ill(machines: Machines, group: GuestGroup, member: int) -> str:
     return why_not_serving(machines.serving.value, group, member)
 
 
+def siblings_of(guest_id: int, groups: Sequence[GuestGroup]) -> frozenset[int]:
+    """The other members of its guest groups."""
+    return frozenset(other for group in groups if guest_id in group.guests for other in group.guests) - {guest_id}
+
+
 def _beside(machines: Machines, guest: Guest, target: str, groups: Sequence[GuestGroup]) -> list[str]:
     """Members of its groups that it will share its node with, for no other node is left."""
     assert isinstance(machines.guests, Read)
@@ -121,7 +126,7 @@ def choose(machines: Machines, guest: Guest, move: Move, groups: Sequence[GuestG
     if not isinstance(machines.guests, Read) or not isinstance(machines.capacity, Read):
         return ""
     free = _free(machines.capacity.value, machines.guests.value)
-    siblings = {i for group in groups if guest.id in group.guests for i in group.guests} - {guest.id}
+    siblings = siblings_of(guest.id, groups)
     crowded = {g.node for g in machines.guests.value if g.id in siblings and g.running}
     fits = [n for n in move.allowed if n != guest.node and n not in avoid and free.get(n, 0) >= guest.memory]
     return min(fits, key=lambda n: (n in crowded, -free[n], n), default="")
@@ -229,8 +234,12 @@ def _bring(w: Wheel, guest_id: int) -> None:
 
 
 def _way_back(w: Wheel, guest_id: int) -> Any:
-    guest = find(w, guest_id)
+    """What HA moved, it moves back by itself; what we moved stays away if it would join another member of its group."""
+    guest, guests = find(w, guest_id), w.site.cluster.guests()
     if guest.node == w.node or not guest.running:
+        return {"guest": None}
+    siblings = siblings_of(guest_id, w.site.managed.groups)
+    if not guest.under_ha and any(g.id in siblings and g.running and g.node == w.node for g in guests):
         return {"guest": None}
     return {"guest": guest_id, "how": "ha" if guest.under_ha else "move", "name": guest.name, "source": guest.node}
 

@@ -202,7 +202,7 @@ def what_is_approved(node: str, need: Need) -> str:
     if need.moves:
         lines.append(f"• guests that move away and back: {listed(need.moves)}")
     if need.stops:
-        lines.append(f"• guests that cannot move and stay *down* meanwhile: {listed(need.stops)}")
+        lines.append(f"• guests that do not move and stay *down* meanwhile: {listed(need.stops)}")
     return "\n".join(lines)
 
 

@@ -28,13 +28,17 @@ def kept_down(onboot: bool, ha: str) -> str:
 
 def started_again(node: str, guest: int, onboot: bool, ha: str) -> Saying:
     parts = ["onboot is on"] if onboot else []
-    parts += [f"HA is asked for {host(ha)}"] if ha else []
+    parts += [f"HA is asked to keep it {host(ha)}"] if ha else []
     back = f"; {' and '.join(parts)} again" if parts else ""
     return _note(f"▶️ {node}: guest {guest} runs again{back}.")
 
 
 def noout_on(node: str) -> Saying:
     return _note(f"🚩 {node}: noout is set on Ceph, so that it does not copy this node's data elsewhere meanwhile.")
+
+
+def ceph_recovers(node: str) -> Saying:
+    return _note(f"🩹 {node}: now Ceph recovers; no other node is touched before every placement group is clean.")
 
 
 def ceph_clean(node: str, took: float, placement_groups: int, ours: bool) -> Saying:

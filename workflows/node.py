@@ -53,9 +53,9 @@ def walk_node(w: Wheel, *, force_reboot: bool) -> str:
     walk = Walk(w, force_reboot, need, Journey())
     with putting_back(w, walk.journey):
         ask(walk)
+        replicated(w)
         park(w, walk.journey, _ask_again(walk))
         maintenance_on(walk)
-        replicated(w)
         drain(w, walk.journey)
         if walk.need.packages:
             upgrade(walk)

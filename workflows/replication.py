@@ -5,6 +5,7 @@ Whether a job ran is told by its last sync being another one than before: node c
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from cluster.api import Unreachable
@@ -19,17 +20,18 @@ QUIETLY_S = 180.0
 
 
 def replicated(w: Wheel) -> None:
-    """Every job of a guest on this node, before it moves: a live migration then copies little, and what stays down here
-    is elsewhere as it was."""
+    """Every job of a guest on this node, before maintenance mode lets HA move it: a migration then copies little, and
+    what stays down here is elsewhere as it was."""
     before = _read(w, "before", lambda job: job.source == w.node)
     if not before:
         return
     while True:
+        tried = _read(w, "tried", lambda job: job.id in before, "last_try")
         for job_id in before:
             w.act(Phase.REPLICATION, lambda *_, job_id=job_id: _run(w, job_id), job_id)
         ended = w.wait(
             Phase.REPLICATION,
-            lambda _: _ran(w, before),
+            partial(_ran, w, before, tried),
             w.site.managed.limits.drain,
             why=f"replication of {messages.some(list(before))} to run",
             who="the scheduler of Proxmox VE, within a minute",
@@ -57,12 +59,14 @@ def catch_up(w: Wheel) -> None:
         )
 
 
-def _read(w: Wheel, when: str, wanted: Callable[[ReplicationJob], bool]) -> Mapping[str, float]:
-    """Job -> its last sync."""
+def _read(
+    w: Wheel, when: str, wanted: Callable[[ReplicationJob], bool], what: str = "last_sync"
+) -> Mapping[str, float]:
+    """Job -> its last sync, or its last try."""
 
     def read() -> Any:
         jobs = _jobs(w)
-        return jobs if isinstance(jobs, Waiting) else {i: job.last_sync for i, job in jobs.items() if wanted(job)}
+        return jobs if isinstance(jobs, Waiting) else {i: getattr(job, what) for i, job in jobs.items() if wanted(job)}
 
     found: Mapping[str, float] = w.read(Phase.REPLICATION, read, "reading the jobs of ZFS replication", when)
     return found
@@ -82,12 +86,14 @@ def _run(w: Wheel, job_id: str) -> None:
         w.site.cluster.replicate(jobs[job_id])
 
 
-def _ran(w: Wheel, before: Mapping[str, float]) -> Any:
+def _ran(w: Wheel, before: Mapping[str, float], tried: Mapping[str, float], _: Look) -> Any:
+    """A failure counts only if it is of a later try than those that were known when we asked for one."""
     jobs = _jobs(w)
     if isinstance(jobs, Waiting):
         return jobs
     left = [jobs[job_id] for job_id, then in before.items() if job_id in jobs and jobs[job_id].last_sync <= then]
-    if failed := [job for job in left if job.fail_count and not job.running]:
+    late = [job for job in left if job.last_try > tried.get(job.id, 0.0) and not job.running]
+    if failed := [job for job in late if job.fail_count]:
         why = f"replication {failed[0].id} to {failed[0].target} failed: {failed[0].error or 'without a word'}"
         return {"failed": messages.host(why)}
     return Waiting(f"not yet run: {', '.join(job.id for job in left)}") if left else {"failed": ""}

@@ -97,11 +97,14 @@ def _image(world: World, image: str, guest_id: int) -> str:
 
 
 def _where(pool: Pool, answers: Sequence[Answer], bricks: Sequence[str]) -> str:
-    """ "heals on pve2: 14 pending": by the bricks that list it, and the last count of the one that lists most."""
+    """ "heals on pve2: 14 pending": by the bricks that list it, and the count of the one that lists most."""
     hosts = {brick.name: pool.node(brick.host_uuid) for volume in pool.volumes for brick in volume.bricks}
-    counts = [row.total for answer in answers for name, row in answer.rows.items() if row and name in bricks]
-    pending = max((count or 0 for count in counts), default=0)
-    return f"heals on {listed(sorted(hosts.get(brick, brick) for brick in bricks))}: {pending} pending"
+    rows = [row for answer in answers for name, row in answer.rows.items() if row and name in bricks]
+    most = max(rows, key=lambda row: row.total or 0, default=None)
+    where = listed(sorted(hosts.get(brick, brick) for brick in bricks))
+    if most and most.split_brain and most.split_brain == most.total:
+        return f"is split on {where}"
+    return f"heals on {where}: {(most.total if most else None) or 'an unknown number of'} pending"
 
 
 def _plain(faults: Faults) -> dict[str, dict[str, str]]:

@@ -24,7 +24,7 @@ def check(world: World, node: str, phase: GatePhase, now: float) -> Verdict:
     evidence = {name: [guest.id for guest in guests] for name, guests in staying.items()}
     for group in world.settings.groups:
         if len(staying[group.name]) < group.keep_running:
-            return Blocked(_reason(world, group, node, staying[group.name]), evidence, _hint(group))
+            return Blocked(_reason(world, group, node, staying[group.name]), evidence, _hint(world, group))
     return Passed(evidence)
 
 
@@ -56,7 +56,9 @@ def _reason(world: World, group: GuestGroup, node: str, staying: list[Guest]) ->
     return f"{head}: {'; '.join(what)}"
 
 
-def _hint(group: GuestGroup) -> str:
+def _hint(world: World, group: GuestGroup) -> str:
+    if dumb := [guest for guest in members_up(world, group) if why_not_serving(world, group, guest.id)]:
+        return f"look into {named(dumb[0])}: its console is in the web interface; or make the other one movable"
     ids = " or ".join(map(str, group.guests))
     return f"start another member of {group.name} on another node (`qm start {ids}`), or make this one movable"
 
