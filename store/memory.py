@@ -74,7 +74,7 @@ class MemoryStore:
 
     def runs(self, *, cluster: str = "", state: str = "", workflow: str = "", limit: int = 100) -> list[RunRow]:
         with self._lock:
-            newest_first = list(self._runs.values())[::-1]
+            newest_first = list((self._active if state == "active" else self._runs).values())[::-1]
         newest_first.sort(key=lambda row: row.created_at, reverse=True)  # stable: of one moment, the last written first
         wanted = ((cluster, "cluster"), (state, "state"), (workflow, "workflow"))
         filters = [(value, name) for value, name in wanted if value]

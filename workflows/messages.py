@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 import humanize
 
@@ -39,8 +40,13 @@ def host(text: str) -> str:
 
 def span(seconds: float) -> str:
     """ "12 minutes", "1 hour and 5 minutes"."""
-    least = "seconds" if seconds < 120 else "minutes"
-    return str(humanize.precisedelta(timedelta(seconds=round(seconds)), minimum_unit=least, format="%d"))
+    return _spelled(round(seconds), "seconds" if seconds < 120 else "minutes")
+
+
+@lru_cache(maxsize=1024)
+def _spelled(seconds: int, least: str) -> str:
+    """The settings' own spans are said again and again."""
+    return str(humanize.precisedelta(timedelta(seconds=seconds), minimum_unit=least, format="%d"))
 
 
 def at(when: float) -> str:

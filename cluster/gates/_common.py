@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import TypeVar
 
 from cluster import ways
@@ -26,6 +27,9 @@ QUARTER_S = 900.0
 """Backups: listing them is slow, and a quarter of an hour is nothing to their age."""
 CLOCK_SLACK_S = 1.0
 """Evidence from the future by more than this means that the clock jumped: its age is unknown."""
+
+WORLDS = 8
+"""So many are judged at the same time, each by many gates: one for each thread that advances runs."""
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -81,6 +85,7 @@ def status_of(world: World, node: str) -> Reading[NodeStatus]:
     return world.machines.nodes.get(node, NOT_ASKED)
 
 
+@lru_cache(maxsize=WORLDS)
 def online(world: World) -> frozenset[str]:
     return frozenset(member.node for member in value(world.machines.membership).members if member.online)
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 from math import inf
 
 from cluster.facts import Brick, BrickHeal, PeerView, Volume, VolumeStatus
-from cluster.gates._common import FRESH_S, Settled, listed, told, untold, value
+from cluster.gates._common import FRESH_S, WORLDS, Settled, listed, told, untold, value
 from cluster.world import Blocked, Unknown, World
 
 
@@ -35,10 +35,6 @@ def pool_nodes(world: World) -> tuple[str, ...]:
     """The nodes that are peers, by the settings; none if there is no Gluster."""
     gluster = world.settings.gluster
     return (gluster.nodes or tuple(world.settings.nodes)) if gluster.enabled else ()
-
-
-WORLDS = 8
-"""So many are judged at the same time, each by many gates: one for each thread that advances runs."""
 
 
 @lru_cache(maxsize=WORLDS)

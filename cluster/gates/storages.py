@@ -10,9 +10,9 @@ from cluster.world import Blocked, Gate, GatePhase, Passed, Verdict, World
 
 def check(world: World, node: str, phase: GatePhase, now: float) -> Verdict:
     rows = [row for row in value(world.machines.storages) if row.enabled and row.node not in world.own.down]
-    gluster = on_gluster(world)
-    wrong = [why for row in rows if (why := _why_not(world, row, row in gluster))]
-    evidence = {"storages": len(rows), "on_gluster": sorted({row.storage for row in gluster}), "wrong": wrong}
+    gluster = {row.storage for row in on_gluster(world)}
+    wrong = [why for row in rows if (why := _why_not(world, row, row.storage in gluster))]
+    evidence = {"storages": len(rows), "on_gluster": sorted(gluster), "wrong": wrong}
     if not wrong:
         return Passed(evidence)
     return Blocked(listed(wrong), evidence, "`pvesm status` on that node; `findmnt -t fuse.glusterfs` shows the mounts")

@@ -7,11 +7,12 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cluster.facts import Brick, BrickHeal, BrickProcess, Peer, Volume, VolumeStatus
+from cluster.facts import Brick, BrickHeal, Peer, Volume, VolumeStatus
 from sandbox.faults import Kind
 from sandbox.model.core import Away, Core, Denied, What
 from sandbox.model.machines import Machines, Node
 from sandbox.model.replication import BrickState, Pace, ReplicaSet
+from sandbox.model.same import same_brick_heal, same_brick_process, same_peer
 from sandbox.model.trouble import Trouble
 from sandbox.spec import VolumeSpec
 
@@ -81,8 +82,8 @@ class Gluster:
         """A peer calls itself localhost, and lists itself last."""
         self._listening(asked)
         others = [name for name in self.daemons if name != asked]
-        peers = [Peer(self.daemons[n].uuid, n, self._thinks_connected(asked, n), IN_CLUSTER) for n in others]
-        return (*peers, Peer(self.daemons[asked].uuid, SELF, True, IN_CLUSTER))
+        peers = [same_peer(self.daemons[n].uuid, n, self._thinks_connected(asked, n), IN_CLUSTER) for n in others]
+        return (*peers, same_peer(self.daemons[asked].uuid, SELF, True, IN_CLUSTER))
 
     def volume_info(self, asked: str) -> tuple[Volume, ...]:
         self._listening(asked)
@@ -115,8 +116,12 @@ class Gluster:
         self._lock(state)
         seen = [name for name in self.daemons if name == asked or self._connected(asked, name)]
         bricks = [brick for one in state.sets for brick in one.bricks.values() if brick.node in seen]
-        rows = [BrickProcess(brick.name, self.daemons[brick.node].uuid, brick.up, daemon=False) for brick in bricks]
-        rows += [BrickProcess(name + DAEMON, self.daemons[name].uuid, self._shd(name), daemon=True) for name in seen]
+        rows = [
+            same_brick_process(brick.name, self.daemons[brick.node].uuid, brick.up, daemon=False) for brick in bricks
+        ]
+        rows += [
+            same_brick_process(name + DAEMON, self.daemons[name].uuid, self._shd(name), daemon=True) for name in seen
+        ]
         tasks = ("Rebalance (in progress)",) if self.trouble.has(Kind.REBALANCE) else ()
         return VolumeStatus(volume, tuple(rows), tasks)
 
@@ -247,20 +252,24 @@ class Gluster:
             now=lambda: self.core.now,
             later=lambda seconds, act: self.core.later(seconds, lambda: self._then_look(act)),
             speed=self._speed,
-            writers=lambda: [g for g in self.writing(spec.name) if self._index(g, spec) == first // spec.replica],
+            writers=lambda: self._writers(spec, first // spec.replica),
         )
+
+    def _writers(self, spec: VolumeSpec, number: int) -> list[int]:
+        """The guests whose images lie on the set of this number."""
+        guests, sets = self.writing(spec.name), self._sets(spec)
+        return [guest for guest in guests if guest % sets == number] if sets > 1 else guests
 
     def _then_look(self, act: Callable[[], None]) -> None:
         act()
         self.look()
 
-    def _index(self, guest: int, spec: VolumeSpec) -> int:
-        sets = len(spec.nodes or self.machines.all) // spec.replica
-        return guest % sets
+    def _sets(self, spec: VolumeSpec) -> int:
+        return len(spec.nodes or self.machines.all) // spec.replica
 
     def _home(self, guest: int, volume: str) -> ReplicaSet:
         state = self.volumes[volume]
-        return state.sets[self._index(guest, state.spec)]
+        return state.sets[guest % self._sets(state.spec)]
 
     def _volume(self, name: str) -> VolumeState:
         if name not in self.volumes:
@@ -307,10 +316,10 @@ class Gluster:
     def _row(self, one: ReplicaSet, brick: BrickState) -> BrickHeal:
         host = self.daemons[brick.node].uuid
         if not brick.up or not self._answers(brick.node):
-            return BrickHeal(brick.name, "-", NOT_CONNECTED, None, None, None, None)
+            return same_brick_heal(brick.name, "-", NOT_CONNECTED, None, None, None, None)
         listed, split = one.pending(brick.name), len(one.split)
         under_way = 1 if listed and one.healing(brick.name) else 0
-        return BrickHeal(brick.name, host, CONNECTED, listed - under_way, split, under_way, listed + split)
+        return same_brick_heal(brick.name, host, CONNECTED, listed - under_way, split, under_way, listed + split)
 
     def _stop(self, node: str) -> None:
         daemon = self.daemons[node]

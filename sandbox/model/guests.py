@@ -11,6 +11,7 @@ from cluster.facts import Guest, Move, Serving
 from sandbox.faults import Fault, Kind
 from sandbox.model.core import HA, Core, Denied, What
 from sandbox.model.machines import Machines, Node, Power
+from sandbox.model.same import same_guest
 from sandbox.model.tasks import ROOT, Tasks
 from sandbox.model.trouble import Trouble
 from sandbox.spec import GIB, GuestSpec
@@ -248,7 +249,7 @@ class Guests:
         spec, lock = vm.spec, self.lock(vm)
         status = vm.qmp if self.machines.all[vm.node].api else (vm.shown or vm.qmp)
         ha = stuck.text if (stuck := self.stuck(vm)) else vm.ha
-        return Guest(vm.id, spec.name, spec.kind, vm.node, status, spec.memory, ha, lock, spec.template)
+        return same_guest(vm.id, spec.name, spec.kind, vm.node, status, spec.memory, ha, lock, spec.template)
 
     def stuck(self, vm: Vm) -> Fault | None:
         """HA has given it up, or was told to ignore it, and so leaves it where it is."""

@@ -9,6 +9,7 @@ from enum import Enum
 from cluster.facts import Member
 from sandbox.faults import Kind
 from sandbox.model.core import Core, What
+from sandbox.model.same import same_member
 from sandbox.model.trouble import Trouble
 from sandbox.spec import NodeSpec
 
@@ -78,7 +79,7 @@ class Machines:
 
     # membership -----------------------------------------------------------------------------------------------
     def members(self) -> tuple[Member, ...]:
-        return tuple(Member(node.name, node.online, node.spec.votes) for node in self.all.values())
+        return tuple(same_member(node.name, node.online, node.spec.votes) for node in self.all.values())
 
     def quorate(self) -> bool:
         votes = sum(node.spec.votes for node in self.all.values() if node.online)

@@ -42,6 +42,7 @@ from sandbox.model.ha import HaManager
 from sandbox.model.machines import Machines, Node, Power
 from sandbox.model.packages import Packages
 from sandbox.model.replicas import Replicas
+from sandbox.model.same import same_capacity, same_storage_row
 from sandbox.model.tasks import Task, Tasks
 from sandbox.model.trouble import Trouble
 from sandbox.spec import ClusterSpec
@@ -169,7 +170,7 @@ class Model:
         """Of the nodes that publish something."""
         self.core.advance(now)
         live = [node for node in self.machines.all.values() if node.online and node.api]
-        return tuple(Capacity(node.name, node.spec.memory) for node in live)
+        return tuple(same_capacity(node.name, node.spec.memory) for node in live)
 
     def storages(self, now: float, node: str) -> tuple[StorageRow, ...]:
         """Every storage as this node has it."""
@@ -180,7 +181,7 @@ class Model:
         bad = self.trouble.has(Kind.STORAGE_INACTIVE, node)
         dead = (bad.text or "vmstore") if bad else ""
         return tuple(
-            StorageRow(node, name, kind, True, name != dead, shared, path) for name, kind, shared, path in rows
+            same_storage_row(node, name, kind, True, name != dead, shared, path) for name, kind, shared, path in rows
         )
 
     def backups(self, now: float) -> tuple[Backup, ...]:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from cluster.api import UnitState
-from cluster.facts import Package, PackagePlan
+from cluster.facts import PackagePlan
 from sandbox.faults import Fault, Kind
 from sandbox.model.core import Core, What
 from sandbox.model.machines import Node
+from sandbox.model.same import same_package
 from sandbox.model.trouble import Trouble
 from sandbox.spec import PackageSpec
 
@@ -55,7 +56,7 @@ class Packages:
         lines = [f"{p.name} {p.old} {p.new}" for p in pending] + [f"remove {name}" for name in removes]
         return PackagePlan(
             checksum=hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest(),
-            upgrades=tuple(Package(p.name, p.old, p.new) for p in pending),
+            upgrades=tuple(same_package(p.name, p.old, p.new) for p in pending),
             removes=removes,
             new_kernel=next((p.kernel for p in pending if p.kernel), ""),
             restarts_gluster=any(p.name == "glusterfs-server" for p in pending),

@@ -87,6 +87,8 @@ class ReplicaSet:
     # what can be seen -------------------------------------------------------------------------------------------
     def pending(self, brick: str) -> int:
         """Entries that this brick lists, those in split-brain left out."""
+        if not self.debts:
+            return 0
         counts = [self._count(debt) for debt in self.debts.values() if brick in debt.blamers]
         return max(counts, default=0)
 
