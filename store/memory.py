@@ -98,7 +98,8 @@ class MemoryStore:
 
     def park(self, run_id: str, parked: Mapping[str, Plain], wake_at: float) -> None:
         with self._lock:
-            self._set(replace(self._going(run_id), parked=self._keep(parked), wake_at=wake_at))
+            row = self._going(run_id)
+            self._set(_waiting(row, self._keep(parked), wake_at, row.poked))
 
     def finish(self, run_id: str, result: Plain, at: float) -> None:
         with self._lock:
@@ -123,7 +124,7 @@ class MemoryStore:
             if place in written or (say is not None and entry.key in self._outbox_of[run_id]):
                 raise KeyTaken(f"run '{run_id}' has an entry or a message '{entry.key}' already")
             if self._keep is exact:
-                entry = replace(entry, value=exact(entry.value))
+                entry = Entry(entry.key, entry.kind, exact(entry.value), entry.at)
             if say is not None:
                 self._put(run_id, entry.key, say, entry.at)
             written.add(place)
@@ -333,7 +334,7 @@ class MemoryStore:
         with self._lock:
             row = self._active.get(run_id)
             if row is not None and row.poked != poked:
-                self._set(replace(row, poked=poked))
+                self._set(_waiting(row, row.parked, row.wake_at, poked))
 
     def _take_in(self, row: AlertRow) -> bool:
         place = (row.outage, row.fingerprint)
@@ -372,6 +373,25 @@ class MemoryStore:
 
     def _message(self, row_id: int | None) -> OutboxRow | None:
         return None if row_id is None else self._outbox[row_id - 1]
+
+
+def _waiting(row: RunRow, parked: Mapping[str, Plain] | None, wake_at: float, poked: bool) -> RunRow:
+    """The row of an active run as its wait goes on. Spelled out, for this is done all the time, and
+    `dataclasses.replace` asks every field what it is called."""
+    return RunRow(
+        row.id,
+        row.workflow,
+        row.cluster,
+        row.args,
+        row.state,
+        row.created_at,
+        row.created_by,
+        wake_at,
+        poked,
+        parked,
+        row.result,
+        row.finished_at,
+    )
 
 
 def _as_given(value: Any) -> Any:

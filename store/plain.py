@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+_WRITER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
 
 def dumps(value: Any) -> str:
     """Raises TypeError or ValueError when it is not JSON (NaN is not)."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _WRITER.encode(value)
 
 
 def exact(value: Any) -> Any:

@@ -149,5 +149,9 @@ def _keep(site: Site, run_id: str, node: str, moment: GatePhase, judgement: Judg
 
 
 def _shown(opinion: Opinion) -> Mapping[str, Any]:
-    kept = {part: getattr(opinion.verdict, part) for part in opinion.verdict.__slots__}
+    verdict = opinion.verdict
+    if isinstance(verdict, Passed):
+        kept: dict[str, Any] = {"evidence": verdict.evidence, "note": verdict.note}
+    else:
+        kept = {"reason": verdict.reason, "evidence": verdict.evidence, "hint": verdict.hint}
     return {**kept, "overridden_by": opinion.overridden_by} if opinion.overridden_by else kept

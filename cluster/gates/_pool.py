@@ -137,23 +137,29 @@ class Answer:
 @lru_cache(maxsize=WORLDS)
 def heal_answers(world: World, pool: Pool, now: float) -> tuple[tuple[Answer, ...], tuple[str, ...]]:
     """All answers of all peers, oldest first, and in words what was not answered. Only the last one has to be fresh:
-    those before it show that it is stable. A peer that says the same again has its answer there again."""
+    those before it show that it is stable. A peer that says the same again has its answer there again; nearly always
+    all say the same, and it is matched with the bricks once."""
     answers: list[Answer] = []
     unread: list[str] = []
     few: list[str] = []
     for volume in filter(heals, pool.volumes):
         places = {brick.name: place_of(brick) for brick in volume.bricks}
+        said: tuple[BrickHeal, ...] = ()
+        rows, strangers = _matched(places, said)
         for view in pool.views:
             readings = view.heal.get(volume.name, ())
             few += _too_few(world, view, volume, len(readings))
-            rows: tuple[BrickHeal, ...] | None = None
+            answer = None
             for number, reading in enumerate(readings, start=1):
                 limit = FRESH_S if number == len(readings) else inf
                 if why := untold(reading, f"heal of {volume.name} by {view.node}", now, limit):
                     unread.append(why)
                     continue
-                before, rows = rows, value(reading)
-                answers.append(answers[-1] if rows == before else _answer(view.node, volume, places, rows))
+                if value(reading) != said:
+                    said, answer = value(reading), None
+                    rows, strangers = _matched(places, said)
+                answer = answer or Answer(view.node, volume, rows, strangers)
+                answers.append(answer)
     return tuple(answers), tuple(unread or few)
 
 
@@ -162,12 +168,15 @@ def _too_few(world: World, view: PeerView, volume: Volume, times: int) -> list[s
     return [f"{view.node} was asked {times} of {wanted} times how {volume.name} heals"] if times < wanted else []
 
 
-def _answer(node: str, volume: Volume, places: Mapping[str, Place], rows: tuple[BrickHeal, ...]) -> Answer:
-    """Of two rows about the same brick one is a stranger: neither may hide the other."""
+def _matched(
+    places: Mapping[str, Place], rows: tuple[BrickHeal, ...]
+) -> tuple[Mapping[str, BrickHeal | None], tuple[str, ...]]:
+    """Brick -> its row; and the strangers. Of two rows about the same brick one is a stranger: neither may hide the
+    other."""
     found: dict[Place, BrickHeal] = {}
     strangers = [row.brick for row in rows if found.setdefault(place(row.brick, row.host_uuid), row) is not row]
     known = {name: found.pop(where, None) or found.pop(("", name), None) for name, where in places.items()}
-    return Answer(node, volume, known, (*strangers, *(row.brick for row in found.values())))
+    return known, (*strangers, *(row.brick for row in found.values()))
 
 
 # ---- volume status -------------------------------------------------------------------------------------------------

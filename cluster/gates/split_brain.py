@@ -29,7 +29,8 @@ def _counts(answers: Sequence[Answer]) -> dict[tuple[str, str], int | None]:
     for answer in dict.fromkeys(answers):
         for brick, row in answer.rows.items():
             place, count = (answer.volume.name, brick), row.split_brain if row else None
-            counts[place] = _worse(counts.get(place, 0), count)
+            if count != (before := counts.setdefault(place, count)):
+                counts[place] = _worse(before, count)
     return counts
 
 

@@ -19,6 +19,7 @@ class Trouble:
         self.begins: dict[Kind, Effect] = {}
         self.ends: dict[Kind, Effect] = {}
         self._standing: dict[tuple[Kind, str], Fault] = {}
+        self._kinds: frozenset[Kind] = frozenset()  # of those that stand: nearly every question is answered by it
         self._left: dict[tuple[Kind, str], int] = {}
         self._waiting: list[tuple[str, Fault]] = []
         self._seen: dict[str, int] = {}
@@ -34,7 +35,7 @@ class Trouble:
 
     def has(self, kind: Kind, about: str = "") -> Fault | None:
         """The standing fault of this kind that concerns `about` (or everybody)."""
-        if not self._standing:
+        if kind not in self._kinds:
             return None
         return self._standing.get((kind, about)) or self._standing.get((kind, ""))
 
@@ -56,6 +57,7 @@ class Trouble:
     def begin(self, fault: Fault) -> None:
         key = (fault.kind, fault.about)
         self._standing[key], self._left[key] = fault, fault.times
+        self._kinds = frozenset(kind for kind, _ in self._standing)
         self.core.note(What.FAULT, fault.node, guest=fault.guest, text=fault.kind.value)
         self.begins.get(fault.kind, _nothing)(fault)
         if fault.lasts is not None:
@@ -65,6 +67,7 @@ class Trouble:
         if self._standing.get((fault.kind, fault.about)) is not fault:
             return
         del self._standing[fault.kind, fault.about]
+        self._kinds = frozenset(kind for kind, _ in self._standing)
         self.core.note(What.FAULT_OVER, fault.node, guest=fault.guest, text=fault.kind.value)
         self.ends.get(fault.kind, _nothing)(fault)
 
