@@ -17,6 +17,8 @@ _MARKUP: tuple[tuple[str, str], ...] = (
     (r"(?<!\w):[a-z0-9_+-]+:(?!\w)", ""),
     (r"[*~`]|(?<!\w)_|_(?!\w)", ""),
 )
+_PLACE = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}:\d+\b\s*")
+"""Address and port: it stands beside a name, and nobody writes it down at night."""
 _IP = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b")
 _NAME = re.compile(r"\b(?=\w*[A-Za-z])(?=\w*\d)\w+\b")
 """A word of letters and digits: pve2, vm101."""
@@ -34,6 +36,7 @@ def plain(text: str) -> str:
 def spoken(text: str) -> str:
     """Plain words. Not escaped for XML: that is done where the XML is made."""
     text = _sayable(re.sub(r"https?://\S+", "", plain(text)))  # nobody writes an address down at night
+    text = _PLACE.sub("", text)
     text = _IP.sub(lambda found: " dot ".join(_digits(part) for part in found[0].split(".")), text)
     text = _NAME.sub(lambda found: _name(found[0]), text)
     text = _NUMBER.sub(lambda found: _digits(found[0]), text)
@@ -64,6 +67,9 @@ def _letters(part: str) -> str:
 
 
 def _short(text: str) -> str:
+    """Cut where a thought ends, if one ends late enough; else between two words."""
     if len(text) <= MOST_SPOKEN:
         return text
-    return text[:MOST_SPOKEN].rpartition(" ")[0].rstrip(",;:") + "."
+    kept = text[:MOST_SPOKEN]
+    end = max(kept.rfind(mark) for mark in (". ", "; ", ", "))
+    return (kept[:end] if end > MOST_SPOKEN // 2 else kept.rpartition(" ")[0].rstrip(",;:.")) + "."

@@ -68,11 +68,13 @@ class Pushover:
     def _checked(self, name: str, person: Person) -> Checked:
         subject = f"pushover {name}"
         try:
-            devices = self._ask("POST", "users/validate", user=person.pushover.get_secret_value()).get("devices", ())
+            answer = self._ask("POST", "users/validate", user=person.pushover.get_secret_value())
         except PagerError as error:
             remedy = "check ROUNDSMAN_PUSHOVER_TOKEN, and this person's ROUNDSMAN_PUSHOVER_USER_... key"
             return Checked(False, subject, str(error), remedy if error.permanent else _reach(self._settings.url))
-        return Checked(True, subject, f"Pushover knows the key, with {len(devices)} devices; nothing was rung")
+        devices = answer.get("devices")
+        count = len(devices) if isinstance(devices, list) else 0
+        return Checked(True, subject, f"Pushover knows the key, devices: {count}; nothing was rung")
 
     def _ask(self, method: str, path: str, **fields: str) -> Mapping[str, Any]:
         fields = {"token": self._settings.token.get_secret_value(), **fields}
@@ -94,7 +96,8 @@ def tag(page: Page) -> str:
 
 def _delivery(receipt: Mapping[str, Any]) -> Delivery:
     if receipt.get("acknowledged") == 1:
-        return Delivery(State.ACKNOWLEDGED, at=float(receipt.get("acknowledged_at") or 0.0))
+        at = receipt.get("acknowledged_at")
+        return Delivery(State.ACKNOWLEDGED, at=float(at) if isinstance(at, int | float) else 0.0)
     if receipt.get("expired") == 1:
         return Delivery(State.EXPIRED, "Pushover has rung for as long as it may, and nobody tapped")
     return Delivery(State.WAITING)

@@ -62,9 +62,12 @@ class Voice:
     def find(self, page: Page) -> str | None:
         """The newest call to this number since the page was written. Not asked by StartTime, which a call that is
         still queued has not got."""
-        calls = self._ask("GET", "Calls", To=page.person.phone, PageSize="20").get("calls", ())
-        ours = [call for call in calls if call["from"] == self._settings.caller and _made_at(call) >= page.at - SKEW_S]
-        return str(ours[0]["sid"]) if ours else ""
+        calls = self._ask("GET", "Calls", To=page.person.phone, PageSize="20").get("calls")
+        if not isinstance(calls, list):
+            raise PagerError("Twilio's list of calls cannot be read", permanent=False)
+        since = page.at - SKEW_S
+        ours = (c for c in calls if c.get("from") == self._settings.caller and _made_at(c) >= since)
+        return next((str(call.get("sid", "")) for call in ours), "")
 
     def state(self, receipt: str) -> Delivery:
         status = self._ask("GET", f"Calls/{receipt}").get("status")
@@ -126,4 +129,7 @@ def make(around: Surroundings) -> Pager | None:
 
 
 def _made_at(call: Mapping[str, Any]) -> float:
-    return parsedate_to_datetime(str(call["date_created"])).timestamp()
+    try:
+        return parsedate_to_datetime(str(call.get("date_created"))).timestamp()
+    except ValueError:
+        return 0.0

@@ -316,7 +316,7 @@ function compose(form, thread) {
   form.addEventListener("submit", (event) => { event.preventDefault(); submit(); });
   form.address = () => {
     const room = state.channels.get(state.channel);
-    const where = thread() ? "Reply" : `Message ${room ? roomName(room) : ""}, or type / for a command`;
+    const where = thread() ? "Reply" : `Message ${room ? roomName(room).replace("# ", "#") : ""}, or type / for a command`;
     field.placeholder = `${where} · as ${realName(state.me)}`;
     field.setAttribute("aria-label", where);
   };

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,8 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from oncall.pagers import PagerError
+from oncall.pagers import Page, PagerError, all_pagers
 from oncall.pagers._http import MOST_BYTES, ask
+from oncall.settings import PagerSettings
+from sandbox.phones import ACCOUNT, CALLER
 
 Say = Callable[[BaseHTTPRequestHandler], None]
 
@@ -33,6 +36,10 @@ def odd() -> Iterator[Oddity]:
         def do_GET(self) -> None:
             oddity.asked.append(self.path)
             oddity.say(self)
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.do_GET()
 
         def log_message(self, format: str, *args: object) -> None:
             """Quiet."""
@@ -123,3 +130,34 @@ def test_a_line_that_breaks_tells_no_address(odd: Oddity) -> None:
 def test_what_lasts_and_what_does_not(odd: Oddity, status: int, permanent: bool) -> None:
     odd.say = answering(status, b"{}")
     assert ask("The service", "GET", odd.url, 2.0, {}).permanent is permanent
+
+
+# ---- a service that answers 200 with something else ------------------------------------------------------------------
+
+ODDITIES = [b"{}", b'{"status": 1}', b'{"status": 1, "receipt": 7, "devices": "x", "acknowledged": 1}', b'{"calls": 7}']
+ODDITIES += [b'{"calls": [{}, {"from": 1, "date_created": null}]}', b'{"status": null, "sid": null, "canceled": "x"}']
+
+
+@pytest.mark.parametrize("body", ODDITIES)
+@pytest.mark.parametrize("how", ["pushover", "voice"])
+def test_whatever_a_service_says_it_is_an_answer_or_a_pager_error(
+    odd: Oddity, page: Page, how: str, body: bytes
+) -> None:
+    """A step of a ladder that broke on it would hold the whole outage up."""
+    odd.say = answering(200, body)
+    section = {
+        "pushover": {"url": f"{odd.url}/1/"},
+        "twilio": {"account": ACCOUNT, "caller": CALLER, "url": f"{odd.url}/"},
+    }
+    pager = all_pagers(PagerSettings.model_validate(section), "", time.monotonic)[how]
+    person = {"bob": page.person}
+    acts: list[Callable[[], object]] = [
+        lambda: pager.send(page),
+        lambda: pager.find(page),
+        lambda: pager.state("r1"),
+        lambda: pager.cancel("r1"),
+        lambda: list(pager.check(person)),
+    ]
+    for act in acts:
+        with contextlib.suppress(PagerError):
+            act()

@@ -29,9 +29,9 @@ def public(settings: Settings) -> Settings:
 def test_all_is_there(checked: Settings) -> None:
     assert [(line.ok, line.subject, line.text) for line in check_pagers(public(checked))] == [
         (True, "apprise bob", "the URLs parse (JSON); only /oncall test proves that they work"),
-        (True, "pushover alice", "Pushover knows the key, with 1 devices; nothing was rung"),
-        (True, "pushover bob", "Pushover knows the key, with 1 devices; nothing was rung"),
-        (True, "pushover carol", "Pushover knows the key, with 1 devices; nothing was rung"),
+        (True, "pushover alice", "Pushover knows the key, devices: 1; nothing was rung"),
+        (True, "pushover bob", "Pushover knows the key, devices: 1; nothing was rung"),
+        (True, "pushover carol", "Pushover knows the key, devices: 1; nothing was rung"),
         (True, "voice", "the account is active; nobody was called"),
     ]
 

@@ -176,7 +176,7 @@ def test_somebody_without_a_key_cannot_be_reached(pushover: Pager, people: dict[
 def test_check_asks_without_ringing(pushover: Pager, people: dict[str, Person]) -> None:
     lines = list(pushover.check({"bob": people["bob"], "eve": Person(slack="U0EVE")}))
     assert [(line.ok, line.subject, line.text) for line in lines] == [
-        (True, "pushover bob", "Pushover knows the key, with 1 devices; nothing was rung")
+        (True, "pushover bob", "Pushover knows the key, devices: 1; nothing was rung")
     ]
 
 

@@ -26,6 +26,7 @@ ACTION = "https://bot.example.org/voice/key?run=outage-lab-1&key=t0.rung0.bob.vo
         ("1,204 entries pending for 15 minutes", "1,204 entries pending for 15 minutes"),
         ("since 23:41, 3.5 hours", "since 23:41, 3.5 hours"),
         ("vm-101-disk-0 on /bricks/one", "vm 1 0 1 disk 0 on bricks one"),
+        ("pve2: 10.0.0.12:8006 does not answer", "P V E 2: does not answer"),
         ("10.0.0.12 is silent", "1 0 dot 0 dot 0 dot 1 2 is silent"),
         ("*Both* are `down` _now_", "Both are down now"),
         ("<https://x.example/a?b=c|the thread> <@U0BOB> <!here>", "the thread"),
@@ -41,9 +42,15 @@ def test_spoken(written: str, said: str) -> None:
     assert spoken(written) == said
 
 
-def test_a_long_text_is_cut_between_words() -> None:
-    said = spoken("one more guest is down, " * 40)
-    assert len(said) <= MOST_SPOKEN + 1
+def test_a_long_text_ends_with_a_thought() -> None:
+    said = spoken("Outage of lab. " + "router1 does not answer within 3 s; " * 20)
+    assert len(said) <= MOST_SPOKEN
+    assert said.endswith("router 1 does not answer within 3 s.")
+
+
+def test_a_long_text_without_a_pause_is_cut_between_words() -> None:
+    said = spoken("one more guest is down " * 40)
+    assert len(said) <= MOST_SPOKEN
     assert said.removesuffix(".").split()[-1] in ("one", "more", "guest", "is", "down")
 
 
