@@ -91,7 +91,8 @@ def aborted(name: str, left: Sequence[str]) -> Saying:
 # ---- what was found ------------------------------------------------------------------------------------------------
 
 
-def examined(managed: ManagedCluster, case: Case, plan: Sequence[str]) -> str:
+def examined(managed: ManagedCluster, case: Case, plan: Sequence[str], over: Sequence[str]) -> str:
+    """`over`: the paths that are used in place of the first one."""
     guest = case.guest
     lock = f", locked by {host(guest.lock)}" if guest.lock else ""
     under = f", under HA ({host(guest.ha)})" if guest.ha else ""
@@ -100,6 +101,7 @@ def examined(managed: ManagedCluster, case: Case, plan: Sequence[str]) -> str:
         *(_disk(managed, case, disk) for disk in case.config.disks),
         *(f"• unused disk {host(disk.volid)}" for disk in case.config.unused),
         *_gluster(case, guest.id),
+        *([f"🛣️ All of this goes over {', '.join(over)}: the first way in does not answer."] if over else []),
         "Backups, newest first:" if case.backups else "There is no backup of it on any storage that answers.",
         *(backup_line(backup) for backup in case.backups[:MOST_SHOWN]),
         *([f"• and {len(case.backups) - MOST_SHOWN} older ones"] if len(case.backups) > MOST_SHOWN else []),

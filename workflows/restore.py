@@ -174,15 +174,16 @@ def _seen(w: Steward, wanted: Wanted, patient: Patient) -> Any:
     """Look at everything, and say it, with what would be done."""
     case = examine(w.site, fresh(w, patient.guest))
     plan = _plan(w, wanted, patient, case)
+    over = sorted(set(w.site.cluster.detours().values()))
     found = {"disks": {disk.slot: disk.volid for disk in case.config.disks}, "size": case.config.size}
     if isinstance(plan, str):
-        return {"refused": plan, "hint": "", "told": words.examined(w.site.managed, case, []), **found}
+        return {"refused": plan, "hint": "", "told": words.examined(w.site.managed, case, [], over), **found}
     space = plan.space
     age = w.site.clock() - plan.backup.made_at
     sick = is_sick(w.site.managed, case.sick, space)
     new = "a new container" if patient.kind == "lxc" else f"guest {patient.guest} again"
     lines = words.plan_lines(plan.backup, age, plan.node, space.storage, new, sick, not space.shared)
-    return {"refused": "", "hint": "", "told": words.examined(w.site.managed, case, lines), **found}
+    return {"refused": "", "hint": "", "told": words.examined(w.site.managed, case, lines, over), **found}
 
 
 @dataclass(frozen=True, slots=True)
