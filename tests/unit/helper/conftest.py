@@ -33,7 +33,7 @@ class Pve2:
     """Node pve2 at uptime 5000 s, healthy, part of a healthy pool. A test changes files, programs and the time.
 
     `programs`: the beginning of a command line -> what it prints, or (exit code, stdout, stderr), or a function that
-    gives that; the longest match answers. `ran`: every command line.
+    gives that; the longest match answers. `ran`: every command line. `marks`: file -> its extended attributes.
     """
 
     BOOT = "11111111-2222-3333-4444-555555555555"
@@ -42,6 +42,7 @@ class Pve2:
     def __init__(self, helper: ModuleType, root: Path) -> None:
         self.helper, self.root = helper, root
         self.ran: list[str] = []
+        self.marks: dict[str, dict[str, bytes]] = {}
         self.programs: dict[str, Any] = {
             "hostname": "pve2\n",
             "uname -r": "6.8.12-4-pve\n",
@@ -98,6 +99,9 @@ class Pve2:
 
             def lines(self, *argv: str, limit: float = 0.0) -> Any:
                 yield from pve2._run(" ".join(argv)).out.splitlines()
+
+            def xattrs(self, file: Path) -> dict[str, bytes]:
+                return pve2.marks.get(f"/{file.relative_to(pve2.root)}", {})
 
         return Pretended(str(self.root))
 

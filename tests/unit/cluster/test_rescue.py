@@ -1,0 +1,77 @@
+"""A guest's configuration as Proxmox VE shows it, and how far a task is by its log."""
+
+from __future__ import annotations
+
+import pytest
+
+from cluster.rescue import GuestConfig, guest_config, progress, size_of
+
+GIB = 1 << 30
+ROUTER = {
+    "digest": "d1",
+    "scsi0": "vmstore:101/vm-101-disk-0.qcow2,iothread=1,size=16G",
+    "efidisk0": "vmstore:101/vm-101-disk-1.raw,efitype=4m,size=528K",
+    "ide2": "local:iso/pfsense.iso,media=cdrom,size=1G",
+    "scsi1": "local-lvm:vm-101-cloudinit,media=cdrom",
+    "scsihw": "virtio-scsi-single",
+    "unused0": "vmstore:101/vm-101-disk-9.raw",
+    "net0": "virtio=BC:24:11:00:00:01,bridge=vmbr0",
+    "net1": "virtio=BC:24:11:00:00:02,bridge=vmbr1",
+    "onboot": 1,
+    "agent": "enabled=1,type=virtio",
+}
+
+
+def test_disks_are_what_a_restore_would_delete_and_no_cd_is_one() -> None:
+    config = guest_config(ROUTER, "qemu")
+    assert [(d.slot, d.volid, d.size) for d in config.disks] == [
+        ("efidisk0", "vmstore:101/vm-101-disk-1.raw", 528 << 10),
+        ("scsi0", "vmstore:101/vm-101-disk-0.qcow2", 16 * GIB),
+    ]
+    assert [disk.volid for disk in config.unused] == ["vmstore:101/vm-101-disk-9.raw"]
+    assert (config.networks, config.onboot, config.agent, config.size) == (
+        ("net0", "net1"),
+        True,
+        True,
+        16 * GIB + (528 << 10),
+    )
+
+
+def test_a_containers_mount_points_are_disks_and_a_directory_of_the_node_is_none() -> None:
+    row = {"digest": "d", "rootfs": "vmstore:110/vm-110-disk-0.raw,size=8G", "mp0": "/srv/data,mp=/data"}
+    assert [disk.slot for disk in guest_config(row, "lxc").disks] == ["rootfs"]
+
+
+@pytest.mark.parametrize(("line", "agent"), [("1", True), ("0", False), ("enabled=0,type=isa", False), ("", False)])
+def test_an_agent_is_there_only_if_it_is_enabled(line: str, agent: bool) -> None:
+    assert guest_config({"digest": "d", "agent": line}, "qemu").agent is agent
+
+
+def test_a_configuration_without_a_digest_is_none() -> None:
+    with pytest.raises(KeyError):
+        guest_config({"scsi0": "a:b"}, "qemu")
+
+
+def test_what_a_failed_restore_leaves_has_nothing_to_lose() -> None:
+    assert guest_config({"digest": "d", "memory": "128"}, "qemu") == GuestConfig("d", (), ())
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("16G", 16 * GIB), ("1.5T", 1536 * GIB), ("528K", 528 << 10), ("4096", 4096), ("big", 0), ("", 0)],
+)
+def test_sizes(text: str, size: int) -> None:
+    assert size_of(text) == size
+
+
+@pytest.mark.parametrize(
+    ("lines", "percent"),
+    [
+        (["progress 1% (read 171835392 bytes, duration 0 sec)", "progress 42% (read 7215185920 bytes)"], 42),
+        (["INFO:   7% (1.2 GiB of 16.0 GiB) in 3s", "INFO:  61% (9.8 GiB of 16.0 GiB) in 40s"], 61),
+        (["restoring 'vm/101' to 'local'", ""], None),
+        ([], None),
+    ],
+)
+def test_how_far_a_task_is(lines: list[str], percent: int | None) -> None:
+    assert progress(lines).percent == percent

@@ -1,0 +1,185 @@
+"""What a restore chooses: which backup, which node, which storage; and why not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from cluster.facts import Backup, Guest
+from cluster.rescue import Disk, GuestConfig, Space, Trouble
+from sandbox.spec import default_spec, managed_settings
+from workflows import messages_restore as words
+from workflows.restore_look import (
+    Case,
+    Sick,
+    choose_backup,
+    choose_node,
+    choose_storage,
+    find_guest,
+    is_sick,
+    listed_images,
+    volume_of,
+)
+
+GIB = 1 << 30
+SETTINGS = managed_settings(default_spec())
+ROUTER = Guest(101, "router-a", "qemu", "pve1", "io-error", 2 * GIB)
+DISK = Disk("scsi0", "vmstore:101/vm-101-disk-0.raw", 16 * GIB, "vmstore:101/vm-101-disk-0.raw,size=16G")
+GLUSTER = Space("pve1", "vmstore", "dir", True, True, 600 * GIB, ("images", "rootdir"), "/mnt/pve/vmstore")
+LOCAL = Space("pve1", "local", "dir", False, True, 600 * GIB, ("images", "rootdir"), "/var/lib/vz")
+NFS = Space("pve1", "nas", "nfs", True, True, 300 * GIB, ("images",), "/mnt/pve/nas")
+PBS = Space("pve1", "backup", "pbs", True, True, 600 * GIB, ("backup",))
+HEALTHY = Sick(frozenset())
+SPLIT = Sick(frozenset({"vmstore"}), (Trouble("vmstore", "pve1:/b", "/images/101/vm-101-disk-0.raw", True),))
+
+
+def backup(age: float = 6.0, **more: Any) -> Backup:
+    found = Backup(101, "backup", -age, 4 * GIB, True, volid=f"backup:backup/vm/101/{age:.0f}")
+    return replace(found, **more)
+
+
+def case(*backups: Backup, spaces: tuple[Space, ...] = (GLUSTER, LOCAL, PBS), sick: Sick = HEALTHY) -> Case:
+    return Case(ROUTER, GuestConfig("d", (DISK,), ()), backups, spaces, sick)
+
+
+def chosen(case: Case, wanted: str = "", size: int = 16 * GIB) -> str:
+    space, why = choose_storage(SETTINGS, case, "pve1", wanted, size)
+    return space.storage if space else why
+
+
+# ---- the guest -----------------------------------------------------------------------------------------------------
+
+
+def test_a_guest_is_found_by_id_or_name_and_never_guessed() -> None:
+    twin = replace(ROUTER, id=201)
+    assert find_guest([ROUTER], "101") == find_guest([ROUTER], "router-a") == (ROUTER, "")
+    assert find_guest([ROUTER], "router") == (None, "there is no guest router in the cluster")
+    assert find_guest([ROUTER, twin], "router-a")[1] == (
+        'several guests are called "router-a": 101, 201; name the one by its id'
+    )
+
+
+# ---- the backup ----------------------------------------------------------------------------------------------------
+
+
+def test_the_newest_that_can_be_restored_is_taken() -> None:
+    empty, bad, good = backup(1, size=0), backup(2, verified=False), backup(3)
+    assert choose_backup(case(empty, bad, good), "") == (good, "")
+
+
+def test_one_that_failed_in_this_run_is_passed_over_unless_it_is_named() -> None:
+    first, second = backup(1), backup(2)
+    assert choose_backup(case(first, second), "", [first.volid]) == (second, "")
+    assert choose_backup(case(first, second), first.volid, [first.volid]) == (first, "")
+
+
+def test_a_storage_may_be_named_in_place_of_a_backup() -> None:
+    here, there = backup(1), backup(2, storage="nas", volid="nas:x")
+    assert choose_backup(case(here, there), "nas") == (there, "")
+
+
+@pytest.mark.parametrize(
+    ("backups", "source", "why"),
+    [
+        ((), "", "there is no backup of guest 101 on any storage that answers"),
+        ((backup(1),), "tape", "guest 101 has no backup tape; it may have been pruned"),
+        (
+            (backup(1, verified=False),),
+            "",
+            "none of 1 backups can be restored; the newest: its verification failed",
+        ),
+    ],
+)
+def test_why_there_is_none(backups: tuple[Backup, ...], source: str, why: str) -> None:
+    assert choose_backup(case(*backups), source) == (None, why)
+
+
+# ---- where to ------------------------------------------------------------------------------------------------------
+
+
+def test_it_goes_back_to_where_it_was_if_that_is_well() -> None:
+    assert chosen(case()) == "vmstore"
+
+
+def test_never_to_the_sick_volume_unless_it_is_named() -> None:
+    assert chosen(case(sick=SPLIT)) == "local"
+    assert chosen(case(sick=SPLIT), "vmstore") == "vmstore"
+
+
+def test_shared_before_local() -> None:
+    assert chosen(case(spaces=(GLUSTER, LOCAL, NFS), sick=SPLIT)) == "nas"
+
+
+@pytest.mark.parametrize(
+    ("spaces", "wanted", "why"),
+    [
+        ((GLUSTER, LOCAL), "attic", "pve1 has no storage attic for disks of guests (known: local, vmstore)"),
+        ((PBS,), "backup", "pve1 has no storage backup for disks of guests (known: none)"),
+        ((replace(LOCAL, active=False),), "local", "storage local is not active on pve1"),
+        ((replace(LOCAL, avail=GIB),), "local", "storage local has 1.0 GiB free on pve1, 16.8 GiB are needed"),
+        ((GLUSTER,), "", "no storage of pve1 can take 16.8 GiB: vmstore (its volume is not healed)"),
+        ((replace(LOCAL, avail=GIB),), "", "no storage of pve1 can take 16.8 GiB: local (1.0 GiB free)"),
+        ((PBS,), "", "no storage of pve1 can take 16.8 GiB: there is none for disks of guests"),
+    ],
+)
+def test_why_no_storage_takes_it(spaces: tuple[Space, ...], wanted: str, why: str) -> None:
+    assert chosen(case(spaces=spaces, sick=SPLIT), wanted) == why
+
+
+def test_unknown_is_sick() -> None:
+    unknown = Sick(frozenset({"*"}), (), "nobody answers")
+    assert is_sick(SETTINGS, unknown, GLUSTER)
+    assert not is_sick(SETTINGS, unknown, LOCAL)
+
+
+@pytest.mark.parametrize(
+    ("space", "volume"),
+    [
+        (GLUSTER, "vmstore"),
+        (replace(GLUSTER, path="/mnt/pve/vmstore/images"), "vmstore"),
+        (replace(GLUSTER, path="/mnt/pve/other"), "?"),
+        (NFS, ""),
+        (LOCAL, ""),
+    ],
+)
+def test_which_volume_a_storage_lies_on(space: Space, volume: str) -> None:
+    assert volume_of(SETTINGS, space) == volume
+
+
+def test_a_node_that_cannot_read_the_backup_or_does_not_answer_is_refused() -> None:
+    mine = backup(1, node="pve2", volid="local:x")
+    assert choose_node(case(), "", mine) == ("", "pve1 cannot read local:x: it lies on a storage of pve2 alone")
+    assert choose_node(case(), "pve3", backup(1)) == ("", "pve3 does not answer")
+    assert choose_node(case(), "", backup(1)) == ("pve1", "")
+
+
+def test_only_images_of_this_very_guest_are_named() -> None:
+    others = Trouble("vmstore", "pve1:/b", "/images/1010/vm-1010-disk-0.raw", True)
+    sick = replace(SPLIT, troubles=(*SPLIT.troubles, others))
+    assert listed_images(case(sick=sick)) == list(SPLIT.troubles)
+
+
+# ---- words ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("age", "took", "passed", "told"),
+    [
+        (12.4 * 86400, 250.0, True, "last restore drill of router-a: 12 days ago, 4 min 10 s"),
+        (3700.0, 9.0, True, "last restore drill of router-a: 1 hour ago, 9 s"),
+        (30.0, 250.0, False, "last restore drill of router-a: just now, failed"),
+    ],
+)
+def test_the_last_drill(age: float, took: float, passed: bool, told: str) -> None:
+    assert words.last_drill("router-a", age, took, passed) == told
+
+
+def test_after_a_failed_restore_it_is_said_where_the_old_disks_are() -> None:
+    old = {"scsi0": "vmstore:101/vm-101-disk-0.raw"}
+    assert words.where_old_disks_are(101, "qemu", old, list(old.values()), True) == (
+        "its old disks were not deleted (scsi0 was vmstore:101/vm-101-disk-0.raw); they are still there as unused disks"
+    )
+    assert "`qm rescan --vmid 101` lists them" in words.where_old_disks_are(101, "qemu", old, [], False)
+    assert words.where_old_disks_are(101, "qemu", {}, [], False) == "no old disk of it was touched"
