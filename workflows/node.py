@@ -13,7 +13,7 @@ from cluster.facts import Machines, NodeStatus, Read, Topic
 from cluster.guest_settings import CannotMove
 from cluster.world import GatePhase
 from engine.port import Look, Waiting
-from workflows import messages
+from workflows import meanwhile, messages
 from workflows.approvals import Bound, Need, stops_on
 from workflows.ceph import noout_off, noout_on
 from workflows.drain import bring_back, drain
@@ -296,7 +296,8 @@ def _follow_upgrade(walk: Walk, unit: str) -> dict[str, Any]:
         why = state.trouble or f"dist-upgrade ended with {state.exit}: {state.tail.strip()[-300:]}"
         return {"exit": state.exit, "why": messages.host(why), "hint": messages.host(state.hint), "at": at.now}
 
-    ended: dict[str, Any] = w.wait(
+    ended: dict[str, Any] = meanwhile.wait(
+        w,
         Phase.UPGRADE,
         probe,
         w.site.managed.limits.upgrade,
@@ -360,7 +361,8 @@ def prove(walk: Walk) -> None:
     w = walk.wheel
     while walk.need.reboot:  # it may have been asked anew meanwhile, for another boot, or for none
         approved = _approved(walk)
-        found = w.wait(
+        found = meanwhile.wait(
+            w,
             Phase.PROOF,
             partial(_proof, w, approved.boot_id, approved.target),
             w.site.managed.limits.reboot,
@@ -405,7 +407,8 @@ def release(walk: Walk) -> None:
     """Every gate for the next node, the heal gate among them; then maintenance mode off."""
     w = walk.wheel
     w.approval = None
-    w.wait(
+    meanwhile.wait(
+        w,
         Phase.REJOIN,
         lambda _: _rejoined(w),
         w.site.managed.limits.brick_back,

@@ -8,7 +8,7 @@ from typing import Any
 
 from cluster.facts import HealProgress
 from engine.port import Look, Waiting
-from workflows import messages
+from workflows import meanwhile, messages
 from workflows.phases import Phase
 from workflows.wheel import Wheel
 
@@ -26,7 +26,8 @@ def healed(w: Wheel, after: str) -> None:
         w.say(Phase.HEAL, f"{after}.whole", lambda: messages.still_healed(w.node, bricks))
         return
     w.say(Phase.HEAL, after, lambda: messages.heal_begins(w.node, about))
-    w.wait(
+    meanwhile.wait(
+        w,
         Phase.BRICKS,
         lambda at: _bricks(w, at),
         limits.brick_back,
@@ -41,7 +42,8 @@ def healed(w: Wheel, after: str) -> None:
 def _follow_heal(w: Wheel, after: str) -> Mapping[str, Any]:
     """Until nothing is pending. A split brain never heals by itself, so it holds as soon as nothing else is left."""
     while True:
-        found: Mapping[str, Any] = w.wait(
+        found: Mapping[str, Any] = meanwhile.wait(
+            w,
             Phase.HEAL,
             lambda at: _heal(w, at),
             w.site.managed.limits.heal,

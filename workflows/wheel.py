@@ -102,6 +102,10 @@ class Wheel:
         self.approval: Approval | None = None
         self.over: set[str] = set()
         """Tasks of Proxmox VE that this run followed to their end: none of them is the one that is looked for."""
+        self.fallen: list[str] = []
+        """Guest groups of which too few serve, as it was said while something was waited for."""
+        self.fallen_alarm = ""
+        """The alarm that was raised for it, "" if none was."""
         self._used: dict[str, int] = {}
 
     # keys and sayings -----------------------------------------------------------------------------------------

@@ -1,0 +1,19 @@
+"""What is said while a node or the storage is waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.port import Saying
+from workflows.messages import bullets, paged
+from workflows.settings import ManagedCluster
+
+
+def groups_fell(managed: ManagedCluster, node: str, waits: str, reasons: Sequence[str], page: bool) -> Saying:
+    """`page`: nobody else was woken for it."""
+    text = f"🚨 {node}: I wait for {waits}, and meanwhile too few of a guest group serve.\n{bullets(reasons)}"
+    return paged(managed, text) if page else Saying("note", text)
+
+
+def groups_back(node: str) -> Saying:
+    return Saying("note", f"✅ {node}: enough members of every guest group serve again; I wait on.")
