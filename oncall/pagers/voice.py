@@ -60,14 +60,14 @@ class Voice:
         return str(self._ask("POST", "Calls", Timeout=ring, **call).get("sid", ""))
 
     def find(self, page: Page) -> str | None:
-        """The newest call to this number since the page was written. Not asked by StartTime, which a call that is
-        still queued has not got."""
+        """Of the calls to this number since the page was written, the one made next to that: a later one is another
+        page's. Not asked by StartTime, which a call that is still queued has not got."""
         calls = self._ask("GET", "Calls", To=page.person.phone, PageSize="20").get("calls")
         if not isinstance(calls, list):
             raise PagerError("Twilio's list of calls cannot be read", permanent=False)
         since = page.at - SKEW_S
-        ours = (c for c in calls if c.get("from") == self._settings.caller and _made_at(c) >= since)
-        return next((str(call.get("sid", "")) for call in ours), "")
+        ours = [c for c in calls if c.get("from") == self._settings.caller and _made_at(c) >= since]
+        return str(min(ours, key=lambda call: abs(_made_at(call) - page.at)).get("sid", "")) if ours else ""
 
     def state(self, receipt: str) -> Delivery:
         status = self._ask("GET", f"Calls/{receipt}").get("status")

@@ -142,6 +142,19 @@ def test_the_call_of_an_earlier_rung_is_not_taken_for_this_one(
     assert voice.find(page) == phones.calls("bob")[0].sid
 
 
+def test_the_call_of_a_later_page_is_not_taken_for_this_one(
+    phones: PhonesInThread, voice: Pager, page: Page, next_page: Page
+) -> None:
+    """The bot was away for minutes, and another outage has called the same person meanwhile."""
+    with_lost_id = voice.send(page)
+    phones.wind(300)
+    voice.send(next_page)
+    phones.wind(40)
+    phones.expect.assert_paged("bob", "voice")
+    phones.expect.assert_paged("bob", "voice")
+    assert voice.find(page) == with_lost_id
+
+
 def test_the_call_to_somebody_else_is_not_taken_for_this_one(
     phones: PhonesInThread, voice: Pager, page: Page, people: dict[str, Person]
 ) -> None:
