@@ -406,7 +406,8 @@ class PathTest:
 
     @property
     def why(self) -> str:
-        return "; ".join(dict.fromkeys(filter(None, (self.ssh, self.api))))
+        """What fails for both fails for one reason, as a rule."""
+        return self.ssh or self.api
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,8 +66,8 @@ class Judgement:
     def summary(self) -> str:
         """How many passed, and which are open only because somebody said so."""
         passed = sum(isinstance(opinion.verdict, Passed) for opinion in self.opinions)
-        over = f" over {self.over}" if self.over else ""
-        return "; ".join([f"{passed} gates passed{over}", *self.waived])
+        over = [f"over {self.over}"] if self.over else []
+        return "; ".join([f"{passed} gates passed", *over, *self.waived])
 
 
 def _hinted(opinion: Opinion) -> str:
