@@ -68,7 +68,8 @@ class Story:
         saying = Saying.of(row.message)
         match saying.kind:
             case "board":
-                return BOARDS[self.run.workflow](self)
+                board = BOARDS.get(self.run.workflow)
+                return board(self) if board else views.note(saying)
             case "approval":
                 return views.approval(saying, self.closed(row))
             case "progress":
@@ -190,7 +191,7 @@ BOARDS: Mapping[str, Callable[[Story], View]] = {
     OUTAGE: _outage_board,
     **dict.fromkeys(WORKFLOWS, _rescue_board),
 }
-"""How the board of a run looks, for each workflow."""
+"""How the board of a run looks. A drill has none that changes: it is shown as it was said."""
 
 
 def _base(entry: Entry) -> str:

@@ -15,10 +15,13 @@ from oncall.duty import Duty
 from oncall.pagers import Page as Paging
 from oncall.pagers import Pager, all_pagers
 from oncall.settings import OnCallSettings, PagerSettings, Person
+from sandbox.house import House, house
 from sandbox.phones import APP_TOKEN, TOKEN, LocalPhones, PhonesInThread, run_in_thread
+from sandbox.scenario import load
 from sandbox.simpagers import ONCALL
 from sandbox.slack import LocalSlack, SlackInThread
 from sandbox.slack import run_in_thread as run_slack
+from sandbox.speed import at_speed
 from store.api import PageRow, RunRow
 from store.memory import MemoryStore
 from tests.edges.pagers.test_night import answering
@@ -26,9 +29,10 @@ from tests.edges.test_page import CLUSTER, chromium, page, pytestmark  # noqa: F
 from workflows.site import Watchers
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 RUN = "outage-lab-1"
+SCENARIOS = Path(__file__).parents[2] / "scenarios"
 
 
 @pytest.fixture
@@ -114,3 +118,35 @@ def test_a_phone_may_be_left_to_ring(page: Page, bot: Bot, phones: PhonesInThrea
     assert phones.calls("bob")[0].status == "ringing"
     bot.pagers["voice"].cancel(phones.calls("bob")[0].sid)
     call.get_by_text("call ended").wait_for()
+
+
+def test_a_drill_by_hand_against_the_whole_bot(chromium: Browser, tmp_path: Path) -> None:  # noqa: F811
+    """The demo as somebody plays it: typed, rung, answered, proven. The bot is a process of its own."""
+    scenario = at_speed(load(SCENARIOS / "midnight"), 60.0, time.time())
+    with house(scenario, 60.0, tmp_path) as around, around.bot():
+        page = chromium.new_page(viewport={"width": 1440, "height": 900})
+        page.set_default_timeout(30_000)
+        page.goto(around.slack.url)
+        page.get_by_role("radio", name="Alice").click()
+        typed(page, around, "/oncall test")
+        call = page.locator(".ring.phone")
+        call.get_by_role("button", name="Answer").click()
+        call.get_by_text("This is a drill of the on call pager").wait_for()
+        call.get_by_role("button", name="Press 1").click()
+        call.get_by_text("Acknowledged. Thank you.").wait_for()
+        around.slack.wait_for(lambda message: "this pager is proven" in message.text, 30)
+        page.locator(".ring.push").get_by_text("push stopped").wait_for()
+        page.screenshot(path=tmp_path / "drill.png")
+        page.close()
+
+
+def typed(page: Page, around: House, text: str) -> None:  # noqa: F811
+    """Until the bot takes it: it may still be starting."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        page.locator("#composer textarea").fill(text)
+        page.locator("#composer textarea").press("Enter")
+        time.sleep(1.0)
+        if not any("dispatch_failed" in message.text for message in around.slack.messages()[-1:]):
+            return
+    raise AssertionError("the bot does not answer")

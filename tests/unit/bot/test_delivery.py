@@ -8,7 +8,7 @@ from bot.delivery import LOOKS, Bucket, Delivery, in_turn
 from bot.slackchat import Refused, Unsure
 from engine.port import Saying
 from sandbox.cast import ALICE, BOB, MALLORY
-from store.api import OutboxRow
+from store.api import OutboxRow, RunRow
 from store.memory import MemoryStore
 from tests.unit.bot.deskwork import (
     CHANNEL,
@@ -363,6 +363,16 @@ def test_a_message_that_cannot_be_shown_is_pushed_back_and_the_loop_goes_on(
     assert post.told() == ["board"]
     assert "message 'odd' of run 'no-such-run' cannot be shown" in caplog.text
     assert [r.key for r in post.store.undelivered(NOON + 60)] == ["odd"]
+
+
+def test_a_workflow_without_a_board_of_its_own_shows_what_it_said(post: Post) -> None:
+    drill = "test-alice-1"
+    post.store.start_run(RunRow(drill, "pager_test", "lab", {}, "active", NOON, ALICE, NOON))
+    post.store.put_out(drill, "board", Saying("board", "🔔 A drill, nothing is wrong.").plain(), NOON)
+    post.store.put_out(drill, "passed", Saying("note", "✅ This pager is proven.").plain(), NOON)
+    post.step()
+    assert post.slack.texts()[1:] == ["🔔 A drill, nothing is wrong.", "✅ This pager is proven."]
+    assert post.slack.posts["3.0"].thread == "2.0"
 
 
 # ---- progress ------------------------------------------------------------------------------------------------------
