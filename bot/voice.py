@@ -21,6 +21,7 @@ from oncall.pagers.voice import KEY_PATH
 from oncall.settings import TwilioSettings
 from store.api import PageRow, RunRow, Store
 from workflows.acknowledging import take
+from workflows.alerts import OUTAGE
 from workflows.site import Watchers
 
 ACKNOWLEDGE = "1"
@@ -89,7 +90,7 @@ class VoiceHook:
         take(self._store, self._watchers, run, who, "voice", f"{run.id} {sid}", now)
         self._landed()
         log.info("voice: page '%s' of run '%s': %s -> acknowledged (key 1)", page.key, run.id, page.state)
-        return "Acknowledged. Thank you. It is yours now."
+        return "Acknowledged. Thank you. It is yours now." if run.workflow == OUTAGE else "Acknowledged. Thank you."
 
     def _page(self, path: str, sid: str) -> PageRow | None:
         if found := self._store.page_of(sid):

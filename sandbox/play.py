@@ -118,7 +118,7 @@ class Demo:
             around.slack.ask(people.begin)
             self._listen(around, people)
             if not self._play:
-                self._explain(bot)
+                self._explain(around, bot)
             self._until_over(around, people)
         return self._verdict(around, people)
 
@@ -180,7 +180,7 @@ class Demo:
         click.echo(f"The night:  {self._name} - {around.scenario.why}")
         click.echo(f"            {self._speed:.0f} times as fast as life. Files: {around.folder}\n")
 
-    def _explain(self, bot: BotProcess) -> None:
+    def _explain(self, around: House, bot: BotProcess) -> None:
         click.echo(
             "\nOpen the page. On its left you choose who you are:\n"
             "  1. as Alice (on call), type   /upgrade cluster\n"
@@ -189,6 +189,11 @@ class Demo:
             f"Kill the bot in the middle:     kill -9 {bot.pid}\n"
             f"It is started again after {bot.rest:.0f} s and goes on. Ctrl-C ends it all.\n"
         )
+        if around.phones:
+            click.echo(
+                "Telephones ring at the top of the page: answer, and press 1. As Alice, begin with   /oncall test\n"
+                "No run starts before her pager is proven.\n"
+            )
 
     def _show(self, change: Change) -> None:
         """On the terminal, too. In the loop of Slack."""

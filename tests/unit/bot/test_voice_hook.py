@@ -77,6 +77,14 @@ def test_a_one_acknowledges_in_the_name_of_whoever_was_called(line: Line) -> Non
     assert run.poked
 
 
+def test_a_drill_is_answered_and_gives_nobody_an_outage(line: Line) -> None:
+    drill = "test-bob-1"
+    line.store.start_run(RunRow(drill, "pager_test", "lab", {}, "active", NOW, "U0BOB", NOW))
+    line.store.page(replace(line.page, run_id=drill, receipt="CA" + "8" * 32))
+    assert spoken(line.press(sid="CA" + "8" * 32)) == "Acknowledged. Thank you."
+    assert [order.verb for order in line.store.orders(drill)] == ["ack"]
+
+
 @pytest.mark.parametrize("key", ["2", "", "11", "#"])
 def test_another_key_is_asked_again_in_the_same_call(line: Line, key: str) -> None:
     status, body = line.press(key)
