@@ -40,7 +40,8 @@ class Lookout:
     ) -> None:
         self._settings, self._store, self._runner, self._clock, self._fatal = settings, store, runner, clock, fatal
         managed = {one.name: one for one in settings.clusters}
-        watches = [NightWatch(store, one, time.monotonic(), clock()) for one in managed.values()]
+        begin, count = time.monotonic(), len(managed)
+        watches = [NightWatch(store, one, begin, clock(), n / count) for n, one in enumerate(managed.values())]
         looked_at = {w.managed.name: cluster(w.managed) for w in watches if w.probes}
         self.probing = Probing(watches, looked_at, clock, time.monotonic, runner.wake, fatal)
         self.doctor = Doctor(store, runner, self.probing, clock, time.monotonic)

@@ -13,12 +13,17 @@ from cluster.probes._common import Probe
 
 
 class Rounds:
-    """A probe that is out on a look is not sent again; what it missed meanwhile is left out, not made up for."""
+    """A probe that is out on a look is not sent again; what it missed meanwhile is left out, not made up for.
 
-    def __init__(self, probes: Sequence[Probe], now: float) -> None:
+    `share`: 0 to 1, another one for each cluster, so that not all of them look at the same moment.
+    """
+
+    def __init__(self, probes: Sequence[Probe], now: float, share: float = 0.0) -> None:
         self._probes = {probe.name: probe for probe in probes}
         count = max(len(probes), 1)
-        self._due = [(now + probe.pace.every * place / count, probe.name) for place, probe in enumerate(probes)]
+        self._due = [
+            (now + probe.pace.every * (place + share) / count, probe.name) for place, probe in enumerate(probes)
+        ]
         heapq.heapify(self._due)
         self._out: set[str] = set()
         self._again: set[str] = set()

@@ -39,14 +39,17 @@ def fingerprint(probe: str) -> str:
 
 
 class NightWatch:
-    """Not for several threads at a time, but for `doing` and `hand_over`, which only read and write the store."""
+    """Not for several threads at a time, but for `doing` and `hand_over`, which only read and write the store.
 
-    def __init__(self, store: Store, managed: ManagedCluster, now: float, wall: float) -> None:
+    `share`: 0 to 1, another one for each cluster, so that not all of them look at the same moment.
+    """
+
+    def __init__(self, store: Store, managed: ManagedCluster, now: float, wall: float, share: float = 0.0) -> None:
         self._store, self.managed = store, managed
         self.probes = watchlist(managed)
         self.looks: Counter[tuple[str, str]] = Counter()
         """(kind, "ok", "failed" or "unknown") -> how many looks."""
-        self._rounds = Rounds(self.probes, now)
+        self._rounds = Rounds(self.probes, now, share)
         self._detector = Detector(self.probes, self._standing(now, wall), now)
         self._ripe, self._settled = False, now
         self._doing, self._doing_at = IDLE, -DOING_S
