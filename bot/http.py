@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -92,7 +93,7 @@ class Http:
         if self._trouble:
             self._thread.join()
             where = f"{self._settings.listen}:{self._settings.port}"
-            raise CannotListen(f"nobody can listen on {where} (section http): {self._trouble.strerror}")
+            raise CannotListen(f"nobody can listen on {where} (section http): {_why(self._trouble)}")
 
     def stop(self) -> None:
         if self._thread.is_alive():
@@ -158,6 +159,11 @@ class Http:
             except Exception:
                 log.exception("http: %s %s: asked -> 500", route.method, route.path)
                 return Answer(500, "this broke; the bot's log has the trace\n")
+
+
+def _why(error: OSError) -> str:
+    """asyncio words it with the address once more."""
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 def _plain(request: web.Request, body: bytes) -> Request:

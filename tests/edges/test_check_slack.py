@@ -14,7 +14,7 @@ import pytest
 from bot.check_slack import check_slack
 from bot.settings import EXAMPLE, Settings, load
 from cluster.checks import CheckLine
-from tests.unit.example import PAGER_SECRETS
+from tests.unit.example import HTTP_SECRETS, PAGER_SECRETS
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,6 +68,7 @@ def settings(url: str) -> Settings:
         "ROUNDSMAN_PVE_TOKEN": "s3cr3t",
         "ROUNDSMAN_CALENDAR_BACKUP": "https://calendar.example/s3cr3t",
         **PAGER_SECRETS,
+        **HTTP_SECRETS,
         "SLACK_API_URL": url,
     }
     return load(ROOT / EXAMPLE, environ)

@@ -1,4 +1,4 @@
-"""The secrets of paging that the example of the settings needs."""
+"""The secrets of paging, and of those who post alerts, that the example of the settings needs."""
 
 from __future__ import annotations
 
@@ -9,3 +9,4 @@ PAGER_SECRETS = {
     "ROUNDSMAN_PUSHOVER_USER_BOB": "uBOB000123456789abcdefghijABCD",
     "ROUNDSMAN_PUSHOVER_USER_CAROL": "uCAROL0123456789abcdefghijABCD",
 }
+HTTP_SECRETS = {"ROUNDSMAN_HTTP_TOKEN_ALERTMANAGER": "c0ffee00c0ffee00c0ffee00c0ffee00"}

@@ -10,7 +10,7 @@ import pytest
 from bot import check, showing_rotas
 from bot.settings import EXAMPLE, Settings, load
 from cluster.checks import CheckLine
-from tests.unit.example import PAGER_SECRETS
+from tests.unit.example import HTTP_SECRETS, PAGER_SECRETS
 
 ROOT = Path(__file__).parents[2]
 SECRETS = {
@@ -19,6 +19,7 @@ SECRETS = {
     "ROUNDSMAN_PVE_TOKEN": "of-all",
     "ROUNDSMAN_CALENDAR_BACKUP": "http://127.0.0.1:9/backup.ics?key=of-backup",
     **PAGER_SECRETS,
+    **HTTP_SECRETS,
 }
 GOOD = CheckLine(True, "pve1 [ssh]", "answers", "")
 BAD = CheckLine(False, "pve2 [api]", "403 (/nodes, Sys.Modify)", "pveum acl modify /nodes " + "--roles Roundsman " * 6)

@@ -17,7 +17,7 @@ from cluster.api import Unreachable
 from cluster.world import Blocked, Opinion, Passed, Unknown, Verdict
 from store.api import Entry, RunRow, ShiftOverrideRow
 from store.opening import open_store
-from tests.unit.example import PAGER_SECRETS
+from tests.unit.example import HTTP_SECRETS, PAGER_SECRETS
 from workflows.alerts import Alert, raise_alerts
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +27,7 @@ SECRETS = {
     "ROUNDSMAN_PVE_TOKEN": "of-all",
     "ROUNDSMAN_CALENDAR_BACKUP": "https://calendar.example/backup.ics?key=of-backup",
     **PAGER_SECRETS,
+    **HTTP_SECRETS,
 }
 HEALED = Passed({"pending": {"pve1:/srv/brick": 0}}, "ONE copy left while pve1 is down")
 HEALING = Blocked("14 entries pending on pve2", {"pending": {"pve2:/srv/brick": 14}}, "wait; /upgrade why shows it")

@@ -10,7 +10,7 @@ import pytest
 
 from bot.settings import EXAMPLE, Settings, SettingsError, load
 from bot.settings_doc import duration, table
-from tests.unit.example import PAGER_SECRETS
+from tests.unit.example import HTTP_SECRETS, PAGER_SECRETS
 
 ROOT = Path(__file__).parents[2]
 SECRETS = {
@@ -19,6 +19,7 @@ SECRETS = {
     "ROUNDSMAN_PVE_TOKEN": "5f1d9a52-0d0a-4d3c-9a3b-2d5c0f6f0a11",
     "ROUNDSMAN_CALENDAR_BACKUP": "https://calendar.example/backup.ics?key=of-backup",
     **PAGER_SECRETS,
+    **HTTP_SECRETS,
 }
 Write = Callable[[str], Path]
 Edit = Callable[[str, str], Path]
