@@ -68,7 +68,7 @@ DEAD_S = FAILS * EVERY_S + TIMEOUT_S + 2.0
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Of one port that died: seconds from its first failed look to the outage in the database, and to the first page."""
+    """Of one port that died: seconds from its first failed look to the stored outage, and to the first page."""
 
     silent: bool
     raised: float
