@@ -45,6 +45,7 @@ class Topic(StrEnum):
     NODES = "nodes"  # the helper's word on every node
     PACKAGES = "packages"  # what dist-upgrade would do on the node
     GLUSTER = "gluster"  # every peer's view, read several times
+    PROCESSES = "processes"  # with it, `volume status` by every peer, which takes the cluster's lock
     SERVING = "serving"  # health probes of the members of guest groups
     RULES = "rules"  # the HA manager's rules: which guests it keeps apart, which nodes it may choose
     CEPH = "ceph"  # health checks, placement groups, OSDs and monitors, where there is a Ceph
@@ -432,6 +433,13 @@ class WaysIn:
     home: tuple[int | str, str] | None = None
 
 
+def processes_of(gluster: Reading[Gluster]) -> Reading[tuple[str, ...]]:
+    """The topic PROCESSES, out of a Gluster reading for which `volume status` was to be asked."""
+    if isinstance(gluster, Unread):
+        return gluster
+    return Read(tuple(view.node for view in gluster.value.views), gluster.at)
+
+
 # ---- a survey ----------------------------------------------------------------------------------------------------
 
 NOT_ASKED = Unread("not asked for", 0.0)
@@ -452,6 +460,8 @@ class Machines:
     nodes: Mapping[str, Reading[NodeStatus]] = field(default_factory=dict)
     packages: Reading[PackagePlan] = NOT_ASKED
     gluster: Reading[Gluster] = NOT_ASKED
+    processes: Reading[tuple[str, ...]] = NOT_ASKED
+    """The peers that were asked for their `volume status`; what each said is part of its view."""
     serving: Reading[tuple[Serving, ...]] = NOT_ASKED
     rules: Reading[tuple[HaRule, ...]] = NOT_ASKED
     ceph: Reading[Ceph | None] = NOT_ASKED

@@ -23,6 +23,7 @@ from cluster.facts import (
     Serving,
     Topic,
     WaysIn,
+    processes_of,
 )
 from cluster.harules import HaApi
 from cluster.helper import Helper
@@ -45,6 +46,7 @@ TOPIC_WORKERS = len(Topic)
 NODE_WORKERS = 32
 
 AGES_FAST = frozenset({Topic.MEMBERSHIP, Topic.GUESTS, Topic.HA, Topic.TASKS, Topic.NODES, Topic.GLUSTER}) | {
+    Topic.PROCESSES,
     Topic.SERVING,
     Topic.RULES,
     Topic.CEPH,
@@ -114,13 +116,16 @@ class LiveCluster:
     def _read(self, topics: frozenset[Topic], node: str) -> tuple[dict[str, Any], float]:
         """All at the same time; and how many seconds went by until the last of the slow ones was there."""
         began, words = self._clock(), Words(self._helpers, self._clock, self._workers)
-        answers = {topic: self._topics.submit(self._reading, topic, node, words) for topic in sorted(topics)}
-        found = {topic: answers[topic].result() for topic in topics - AGES_FAST}
+        asked = topics - {Topic.PROCESSES} | ({Topic.GLUSTER} if Topic.PROCESSES in topics else frozenset())
+        answers = {topic: self._topics.submit(self._reading, topic, node, words, topics) for topic in sorted(asked)}
+        found = {topic: answers[topic].result() for topic in asked - AGES_FAST}
         slowest = self._clock() - began
-        found |= {topic: answers[topic].result() for topic in topics & AGES_FAST}
+        found |= {topic: answers[topic].result() for topic in asked & AGES_FAST}
+        if Topic.PROCESSES in topics:
+            found[Topic.PROCESSES] = processes_of(found[Topic.GLUSTER])
         return {topic.value: answer for topic, answer in found.items()}, slowest
 
-    def _reading(self, topic: Topic, node: str, words: Words) -> Any:
+    def _reading(self, topic: Topic, node: str, words: Words, all_asked: frozenset[Topic]) -> Any:
         """A topic's Reading; of NODES one for each node."""
         if topic is Topic.PATHS:
             ways = self._ways(self._tests.latest(TESTS_S))
@@ -141,7 +146,7 @@ class LiveCluster:
             Topic.BACKUPS: lambda: pve.backups(avoid),
             Topic.MOVES: lambda: self._moves(node),
             Topic.PACKAGES: lambda: self._helper(node).packages(),
-            Topic.GLUSTER: self._peers.survey,
+            Topic.GLUSTER: lambda: self._peers.survey(Topic.PROCESSES in all_asked),
             Topic.SERVING: self._serving,
             Topic.RULES: lambda: self._ha.rules(avoid) if self._settings.groups else (),
             Topic.CEPH: lambda: self._ceph.read(avoid),

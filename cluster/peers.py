@@ -76,9 +76,10 @@ class Peers:
 
     # ---- the whole question --------------------------------------------------------------------------------------
 
-    def survey(self) -> Gluster:
-        """Consecutive heal reads, together with those that are still young; then, if all is healed, volume status; else
-        the names of what is to be healed. Pool and volumes are read while the next round is waited for."""
+    def survey(self, processes: bool = True) -> Gluster:
+        """Consecutive heal reads, together with those that are still young; then, if all is healed, volume status (of
+        `processes`: it takes the cluster's lock); else the names of what is to be healed. Pool and volumes are read
+        while the next round is waited for."""
         going = self._series.resume(self._clock())
         seen = self._kept() or ({} if self._volumes.keys() == self._helpers.keys() else self._of_each(self._look))
         while (rest := going.rest(self._clock())) is not None:
@@ -88,7 +89,7 @@ class Peers:
             going.add(self._clock(), *self._round(seen))
         seen = self._young(seen)
         if going.healed and all(isinstance(look.volumes, Read) for look in seen.values()):
-            status = going.status or self._statuses(seen)
+            status = going.status or (self._statuses(seen) if processes else {})
             seen = self._young(seen)
             self._series.keep(going, status)
             return self._gluster(seen, going, status, {})
@@ -105,7 +106,7 @@ class Peers:
         self, seen: Mapping[str, _Seen], going: Going, status: Statuses, entries: Mapping[str, tuple[str, ...]]
     ) -> Gluster:
         views = (
-            PeerView(node, _own_uuid(look.pool), look.pool, look.volumes, going.heals(node), status[node])
+            PeerView(node, _own_uuid(look.pool), look.pool, look.volumes, going.heals(node), status.get(node, {}))
             for node, look in seen.items()
         )
         return Gluster(tuple(views), self._settings.reads, self._settings.gap, entries)

@@ -21,6 +21,10 @@ class GatePhase(StrEnum):
     REBOOT = "reboot"  # right before the reboot
     HEALED = "healed"  # after the node is back, before maintenance mode goes off and the next node is taken
     WATCH = "watch"  # the hours after the last node
+    CHECKUP = "checkup"  # in these hours, now and then: with what takes Gluster's lock
+
+
+WATCHING = frozenset({GatePhase.WATCH, GatePhase.CHECKUP})
 
 
 @dataclass(frozen=True, slots=True)

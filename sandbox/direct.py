@@ -33,6 +33,7 @@ from cluster.facts import (
     Volume,
     VolumeStatus,
     WaysIn,
+    processes_of,
 )
 from cluster.gluster import images_first
 from cluster.helper import GUARDED
@@ -125,8 +126,10 @@ class SimCluster:
             found["nodes"] = {name: self._reading(now, self._model.status, now, name) for name in self._settings.nodes}
         if Topic.PACKAGES in asked:
             found["packages"] = self._fresh("plan", now, self._model.plan, node)
-        if Topic.GLUSTER in asked:
-            found["gluster"] = self._gluster()
+        if asked & {Topic.GLUSTER, Topic.PROCESSES}:
+            found["gluster"] = self._gluster(Topic.PROCESSES in asked)
+        if Topic.PROCESSES in asked:
+            found["processes"] = processes_of(found["gluster"])
         if Topic.PATHS in asked:
             found["paths"] = Read(self._paths.ways(), self._clock())
         return Machines(**found)
@@ -415,7 +418,7 @@ class SimCluster:
     def _volumes(self) -> tuple[str, ...]:
         return self._settings.gluster.volumes or tuple(volume.name for volume in self._model.spec.volumes)
 
-    def _gluster(self) -> Read[Gluster]:
+    def _gluster(self, processes: bool) -> Read[Gluster]:
         """Asked as the live one asks: rounds of heal reads, together with those that are still young, until one finds
         anything not healed; then volume status of each node, or names of entries."""
         settings, began = self._settings.gluster, self._look()
@@ -427,12 +430,12 @@ class SimCluster:
             everybody = all(isinstance(volumes, Read) for volumes in known.values())
             going.add(self._clock(), answers, everybody and _all_healed(answers))
         heal, healed = going.rounds[-1][1], going.healed
-        status = (going.status if healed else {}) or self._statuses(heal, healed)
+        status = (going.status if healed else {}) or (self._statuses(heal, healed) if processes or not healed else {})
         if healed:
             self._series.keep(going, status)
         else:
             self._series.forget()
-        views = tuple(self._view(peer, going.heals(peer), status[peer]) for peer in known)
+        views = tuple(self._view(peer, going.heals(peer), status.get(peer, {})) for peer in known)
         return Read(Gluster(views, settings.reads, settings.gap, {} if healed else self._entries(heal)), began)
 
     def _wanted(self, volumes: Reading[tuple[Volume, ...]]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.facts import Machines, Read, Reading, Topic
 from cluster.gates import judge, topics
-from cluster.world import ApprovalSeen, Blocked, GatePhase, Opinion, OwnChanges, Passed, World
+from cluster.world import WATCHING, ApprovalSeen, Blocked, GatePhase, Opinion, OwnChanges, Passed, World
 from store.api import AuditRow
 from workflows import orders
 from workflows.approvals import bound_now, seen_now
@@ -98,7 +98,7 @@ def judge_now(
     opinions = judge(world, node, moment, site.clock(), waived)
     over = ", ".join(sorted(set(site.cluster.detours().values())))
     judgement = Judgement(tuple(opinions), _remedy(opinions, seen), over)
-    if moment is not GatePhase.WATCH:
+    if moment not in WATCHING:
         _keep(site, run_id, node, moment, judgement)
     return judgement
 

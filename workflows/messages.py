@@ -27,6 +27,7 @@ MOMENTS = {
     GatePhase.REBOOT: "the reboot",
     GatePhase.HEALED: "the next node",
     GatePhase.WATCH: "the end of the watch",
+    GatePhase.CHECKUP: "the end of the watch",
 }
 WHO_ENDS_A_HOLD = "an operator, with `/upgrade retry`, `/upgrade skip NODE` or `/upgrade abort`"
 MOST_NAMES = 8

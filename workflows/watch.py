@@ -7,6 +7,7 @@ from functools import partial
 from itertools import count
 from typing import Any
 
+from cluster.gates import all_gates
 from cluster.world import GatePhase, OwnChanges
 from engine.port import Look, Waiting
 from workflows import messages
@@ -18,6 +19,9 @@ from workflows.wheel import Wheel
 
 TWICE = 2
 """A gate must be seen shut so many looks in a row: one look may meet a lock or a slow answer."""
+CHECKUP_EVERY_S = 900.0
+"""So often the watch asks what takes Gluster's lock: `volume status`, which alone shows a dead self-heal daemon. A dead
+brick shows at every look, in what takes no lock."""
 NEWER, STOPPED = "A new run of this cluster watches from now on", "An operator aborted"
 
 
@@ -60,14 +64,36 @@ def _look(wheel: Wheel, node: str, known: Sequence[str], at: Look) -> Any:
     """A value when something changed: the watch ends, all is open again, or something new is shut, seen twice."""
     if end := _end(wheel):
         return {"end": end}
-    reasons = judge_now(wheel.site, wheel.run.id, node, GatePhase.WATCH, OwnChanges(), None, "").reasons
+    reasons, seen = _reasons(wheel, node, at)
     marks = sorted(map(_mark, reasons))
     if bool(reasons) == bool(known) and set(marks) <= set(known):
-        return Waiting("; ".join(reasons) or "all gates are open", {"watching": True})
+        return Waiting("; ".join(reasons) or "all gates are open", seen)
     times = int((at.last or {}).get("times", 0)) + 1
     if times < TWICE:
-        return Waiting("; ".join(reasons) or "all gates are open", {"times": times, "watching": True})
+        return Waiting("; ".join(reasons) or "all gates are open", {**seen, "times": times})
     return {"end": "", "reasons": reasons, "marks": marks, "at": at.now}
+
+
+def _reasons(wheel: Wheel, node: str, at: Look) -> tuple[list[str], dict[str, Any]]:
+    """What is shut, and what the next look must know of this one. What takes Gluster's lock is asked now and then, and
+    when something seems to have changed; in between its last answer stands."""
+    last = at.last or {}
+    locked: list[str] = last.get("locked", [])
+    checked = float(last.get("checked", 0.0))
+    due = bool(last.get("times")) or not 0.0 <= at.now - checked < CHECKUP_EVERY_S
+    moment = GatePhase.CHECKUP if due else GatePhase.WATCH
+    reasons = judge_now(wheel.site, wheel.run.id, node, moment, OwnChanges(), None, "").reasons
+    if due:
+        locked, checked = [reason for reason in reasons if _mark(reason) in _only_checked()], at.now
+        return reasons, {"watching": True, "locked": locked, "checked": checked}
+    return [*reasons, *locked], {"watching": True, "locked": locked, "checked": checked}
+
+
+def _only_checked() -> frozenset[str]:
+    """The gates that a checkup asks and a plain look does not."""
+    return frozenset(
+        gate.name for gate in all_gates() if GatePhase.CHECKUP in gate.phases and GatePhase.WATCH not in gate.phases
+    )
 
 
 def _alarm(wheel: Wheel, n: int, reasons: Sequence[str]) -> bool:

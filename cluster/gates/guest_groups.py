@@ -5,7 +5,7 @@ from __future__ import annotations
 from cluster.facts import Guest, Topic
 from cluster.gates._common import FRESH_S, listed, serving, value, why_not_serving
 from cluster.guest_settings import GuestGroup
-from cluster.world import Blocked, Gate, GatePhase, Passed, Verdict, World
+from cluster.world import WATCHING, Blocked, Gate, GatePhase, Passed, Verdict, World
 
 LEAVING = frozenset({GatePhase.UPGRADE, GatePhase.REBOOT})
 """The node is drained; a member that still runs on it goes down with it."""
@@ -56,7 +56,7 @@ def _state(world: World, group: GuestGroup, member: int) -> str:
 GATE = Gate(
     name="guest-groups",
     doc="Do enough members of every guest group serve, outside of a node that is about to go?",
-    phases=LEAVING | {GatePhase.HEALED, GatePhase.WATCH},
+    phases=LEAVING | WATCHING | {GatePhase.HEALED},
     reads=frozenset({Topic.GUESTS, Topic.MEMBERSHIP, Topic.SERVING}),
     max_age=FRESH_S,
     overridable=False,

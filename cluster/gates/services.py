@@ -5,7 +5,7 @@ from __future__ import annotations
 from cluster.facts import Topic
 from cluster.gates._common import EMPTYING, MINUTES_S, listed, not_down, status_of, value
 from cluster.gates._pool import pool_nodes
-from cluster.world import Blocked, Gate, GatePhase, Passed, Verdict, World
+from cluster.world import WATCHING, Blocked, Gate, GatePhase, Passed, Verdict, World
 
 PVE = ("corosync", "pve-cluster", "pvedaemon", "pveproxy", "pvestatd", "pve-ha-lrm", "pve-ha-crm")
 
@@ -31,7 +31,7 @@ def _wrong(world: World, name: str) -> dict[str, str]:
 GATE = Gate(
     name="services",
     doc="Do the services of Proxmox VE, and glusterd where there is one, run on every node?",
-    phases=EMPTYING | {GatePhase.HEALED, GatePhase.WATCH},
+    phases=EMPTYING | WATCHING | {GatePhase.HEALED},
     reads=frozenset({Topic.NODES}),
     max_age=MINUTES_S,
     overridable=True,

@@ -15,7 +15,7 @@ GATES = ("gluster-peers", "gluster-processes", "heal", "split-brain")
 
 def read(probe: c.Probe, cluster: Cluster) -> c.Result:
     """The worst that any gate says: one that is shut before one that cannot tell."""
-    machines = cluster.survey(frozenset({Topic.GLUSTER}), None)
+    machines = cluster.survey(frozenset({Topic.GLUSTER, Topic.PROCESSES}), None)
     if not isinstance(machines.gluster, Read):
         return c.Unknown(f"Gluster does not tell: {machines.gluster.why}")
     verdicts = [(gate.name, _verdict(gate, cluster, machines, _newest(machines.gluster))) for gate in _gates()]
@@ -42,7 +42,7 @@ def _gates() -> list[Gate]:
 
 def _verdict(gate: Gate, cluster: Cluster, machines: Machines, at: float) -> object:
     world = World(cluster.settings, machines, OwnChanges())
-    return ask(gate, world, next(iter(cluster.settings.nodes)), GatePhase.WATCH, at)
+    return ask(gate, world, next(iter(cluster.settings.nodes)), GatePhase.CHECKUP, at)
 
 
 def trouble(probe: c.Probe, settings: ClusterSettings) -> str:

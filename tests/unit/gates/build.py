@@ -103,6 +103,7 @@ def machines() -> Machines:
         nodes={node: Read(status(node), NOW) for node in NODES},
         packages=Read(PackagePlan("plan", (Package("pve-manager", "8.4.1", "8.4.5"),), ()), NOW),
         gluster=Read(gluster(volume()), NOW),
+        processes=Read(NODES, NOW),
         serving=Read((), NOW),
         rules=Read((), NOW),
         ceph=Read(None, NOW),

@@ -95,6 +95,10 @@ def test_the_watch_afterwards_asks_for_little() -> None:
     assert topics(GatePhase.WATCH) == little
 
 
+def test_what_takes_glusters_lock_is_asked_only_in_a_checkup() -> None:
+    assert topics(GatePhase.CHECKUP) - topics(GatePhase.WATCH) == {Topic.PROCESSES}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_gate_looks_at_nothing_that_it_does_not_declare(name: str) -> None:
     asked = gate(name)
@@ -121,7 +125,7 @@ def test_the_table_for_the_documentation_has_a_row_for_every_gate() -> None:
     assert len(lines) == 2 + len(NAMES)
     assert (
         "| `split-brain` | Is no file in split brain on any brick, by every peer's word? "
-        "| preflight, ask, maintenance, upgrade, reboot, healed, watch | at most 30 s old | never |" in lines
+        "| preflight, ask, maintenance, upgrade, reboot, healed, watch, checkup | at most 30 s old | never |" in lines
     )
 
 
@@ -209,11 +213,8 @@ class Place:
     bend: Callable[[World, Change], World]
 
     def asked(self, phase: GatePhase) -> bool:
-        """`volume status` takes the cluster's lock, so the watch afterwards does without it."""
         if self.topic is None:
             return phase in gate("approval").phases
-        if self.name.startswith("status of") and phase is GatePhase.WATCH:
-            return False
         return self.topic in topics(phase)
 
 
@@ -230,7 +231,7 @@ def places() -> Iterator[Place]:
         yield Place(f"pool by {view.node}", Topic.GLUSTER, partial(_of_view, view, "pool"))
         yield Place(f"volumes by {view.node}", Topic.GLUSTER, partial(_of_view, view, "volumes"))
         for name, reads in view.heal.items():
-            yield Place(f"status of {name} by {view.node}", Topic.GLUSTER, partial(_status, view, name))
+            yield Place(f"status of {name} by {view.node}", Topic.PROCESSES, partial(_status, view, name))
             for read in range(len(reads)):
                 last = "last" if read == len(reads) - 1 else "earlier"
                 yield Place(f"{last} heal of {name} by {view.node}", Topic.GLUSTER, partial(_heal, view, name, read))

@@ -32,6 +32,12 @@ def survey(evening: Evening, topic: Topic) -> Any:
     return found.value if isinstance(found, Read) else found
 
 
+def status_by_pve1(evening: Evening) -> Any:
+    """`volume status` as a survey reads it."""
+    gluster = evening.cluster.survey(frozenset({Topic.PROCESSES}), None).gluster
+    return gluster.value.views[0].status["vmstore"] if isinstance(gluster, Read) else gluster
+
+
 def task_error(evening: Evening, act: str, guest: int, *args: object) -> str:
     task = getattr(evening.cluster, act)(evening.guest(guest), *args)
     evening.later(200)
@@ -201,7 +207,7 @@ STORIES: dict[Kind, tuple[dict[str, Any], Shows]] = {
     Kind.SHD_DOWN: ({"node": "pve1"}, lambda e: not all(r.online for r in volume_status(e).rows)),
     Kind.PEER_CUT: ({"node": "pve2"}, lambda e: len(volume_status(e).rows) == 4),
     Kind.REBALANCE: ({}, lambda e: volume_status(e).tasks != ()),
-    Kind.VOLUME_LOCKED: ({}, lambda e: isinstance(survey(e, Topic.GLUSTER).views[0].status["vmstore"], Unread)),
+    Kind.VOLUME_LOCKED: ({}, lambda e: isinstance(status_by_pve1(e), Unread)),
     Kind.NOT_XML: ({"node": "pve1"}, lambda e: says(ClusterError, "not XML", lambda: heal_on(e, "pve1"))),
     Kind.BACKUP_PRUNED: ({"guest": 101}, lambda e: e.cluster.rescue.backups(101) == ()),
     Kind.ARCHIVE_BAD: ({"guest": 101}, lambda e: "vma extract" in restored(e)),
