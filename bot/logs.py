@@ -1,6 +1,7 @@
 """The log: one grammar for all lines, JSON or console, and no secret in any of them.
 
-Secrets are taken out of the finished line, so that they cannot come in by a traceback, a library or a log argument.
+Secrets are taken out of the finished line, so that they cannot come in by a traceback, a library or a log argument. A
+traceback shows no variables: a secret that is broken over two lines of a table would not be found.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def set_up(style: str, secrets: Iterable[str], stream: TextIO = sys.stderr) -> N
     shown: list[structlog.typing.Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
         if style == "json"
-        else [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+        else [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)]
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=stamps,

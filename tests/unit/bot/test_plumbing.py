@@ -139,6 +139,22 @@ def test_no_secret_gets_into_the_log_not_even_in_a_traceback(root: logging.Logge
         assert secret not in seen.getvalue()
 
 
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_a_traceback_shows_no_variables(root: logging.Logger, style: str) -> None:
+    """A box drawn around them would break a long secret into pieces that nobody recognises."""
+    seen = io.StringIO()
+    secret = "slack://" + "/".join(f"part{number}of{number}" for number in range(30))
+    logs.set_up(style, [secret], seen)
+    form = {"url": secret, "body": [secret, secret]}
+    try:
+        raise ValueError(f"{len(form)} fields")
+    except ValueError:
+        logging.getLogger("bot").exception("it broke")
+    told = "".join(seen.getvalue().split())
+    assert "ValueError:2fields" in told
+    assert "part1of1" not in told
+
+
 def test_the_json_log_has_one_object_a_line(root: logging.Logger) -> None:
     seen = io.StringIO()
     logs.set_up("json", [], seen)
