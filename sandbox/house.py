@@ -46,6 +46,7 @@ REPOSITORY = Path(__file__).parent.parent
 MANIFEST = REPOSITORY / "deploy" / "slack-manifest.yaml"
 """As the unchanged bot is installed with: it says which commands there are."""
 NIGHT_H = 11
+LEAST_LOOK_S = 2.0
 END_S = 10.0
 """A bot that was asked to end has so long."""
 
@@ -138,10 +139,10 @@ class House:
 
 
 def _pace_of_probes(speed: float) -> dict[str, Any]:
-    """As often as by default, counted in the night's own time; but never more than once a second. A sandbox on a busy
-    machine answers late, and that is no outage."""
-    every = max(10.0 / speed, 1.0)
-    return {"every": duration(every), "timeout": duration(0.8 * every)}
+    """As often as by default, counted in the night's own time; but no faster than the machine that plays it all can
+    answer: on a busy one, real sockets and processes take their second."""
+    every = max(10.0 / speed, LEAST_LOOK_S)
+    return {"every": duration(every), "timeout": duration(min(3.0, 0.9 * every))}
 
 
 @contextmanager

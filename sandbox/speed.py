@@ -89,7 +89,6 @@ def _spec(scenario: Scenario, speed: float, now: float) -> ClusterSpec:
     spec = scenario.spec
     settings = {**spec.settings}
     if scenario.oncall is not None:
-        settings["probing"] = {"every": "1s", "gluster_every": "20s", **settings.get("probing", {})}
         settings["outages"] = {"settle": duration(max(300 / speed, LEAST_RING_S)), **settings.get("outages", {})}
     if windows := settings.get("windows"):
         settings["windows"] = [_window(row, scenario.start, now, speed) for row in windows]
