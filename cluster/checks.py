@@ -43,6 +43,15 @@ BACKUP_PRIVILEGES: Mapping[str, Mapping[str, str]] = {
 }
 """Only where guests must have a backup: without both, Proxmox VE leaves every backup out of its lists, unsaid."""
 
+RESTORE_PRIVILEGES: Mapping[str, Mapping[str, str]] = {
+    "/vms": {
+        "VM.Config.Disk": "setting a guest's disks aside before it is restored",
+        "VM.Config.Network": "taking the network off a drill's copy",
+        "VM.Allocate": "drills, and containers under a new id",
+    },
+}
+"""With those for backups; not asked for where the settings say that this bot restores nothing."""
+
 AGENT_PRIVILEGES: Mapping[str, Mapping[str, str]] = {"/vms": {"VM.GuestAgent.Audit": "health probes by guest agent"}}
 CEPH_PRIVILEGES: Mapping[str, Mapping[str, str]] = {"/": {"Sys.Modify": "setting noout on Ceph before a reboot"}}
 REPLICATION_PRIVILEGES: Mapping[str, Mapping[str, str]] = {"/vms": {"VM.Replicate": "running ZFS replication at once"}}
@@ -92,6 +101,8 @@ def _besides(api: Proxmox, settings: ClusterSettings) -> Iterator[Mapping[str, M
     answer has its own line already."""
     if backed_up(settings):
         yield BACKUP_PRIVILEGES
+        if settings.backups.restores:
+            yield RESTORE_PRIVILEGES
     if any(probe.agent for group in settings.groups for probe in group.health.values()):
         yield AGENT_PRIVILEGES
     with suppress(ClusterError):

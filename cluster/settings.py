@@ -91,6 +91,9 @@ class BackupSettings(Section):
     max_age: Duration = Field(172800.0, description="older backups do not count")
     verified: bool = Field(False, description="true: only backups count that the backup server has verified")
     protected: bool = Field(False, description="true: only backups count that are protected from being pruned")
+    restores: bool = Field(
+        True, description="false: this bot's token may restore nothing, and `roundsman check` does not ask for it"
+    )
     make_missing: bool = Field(
         False, description="a run makes the backups that are missing by itself, before its gates"
     )

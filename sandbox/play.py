@@ -181,11 +181,13 @@ class Demo:
         click.echo(f"            {self._speed:.0f} times as fast as life. Files: {around.folder}\n")
 
     def _explain(self, around: House, bot: BotProcess) -> None:
+        typed = [cue for cue in self._scenario().cues if cue.types.startswith(("/upgrade", "/restore"))]
+        watch = "watch the storage of pve2 heal slowly, and pve1 wait for it"
         click.echo(
             "\nOpen the page. On its left you choose who you are:\n"
-            "  1. as Alice (on call), type   /upgrade cluster\n"
+            f"  1. as Alice (on call), type   {typed[0].types if typed else '/upgrade cluster'}\n"
             "  2. as Carol (may approve), open the thread and click ✅ under each request\n"
-            "  3. watch the storage of pve2 heal slowly, and pve1 wait for it\n"
+            f"  3. {watch if self._name == DEFAULT else 'read on in the thread'}\n"
             f"Kill the bot in the middle:     kill -9 {bot.pid}\n"
             f"It is started again after {bot.rest:.0f} s and goes on. Ctrl-C ends it all.\n"
         )

@@ -18,10 +18,10 @@ from sandbox.spec import ClusterSpec, Timings
 from workflows.settings import Limits
 
 NO_DURATION = ("heal_factor", "heal_climb", "spread")
-RATES = ("entries_s",)
+RATES = ("entries_s", "restore_mib", "backup_mib")
 LEAST_LIMIT_S = 20.0
 """Real adapters need some seconds for what a model does in none; no limit gets shorter than this."""
-MACHINES = ("drain", "upgrade", "reboot", "brick_back", "guests_back")
+MACHINES = ("drain", "upgrade", "reboot", "brick_back", "guests_back", "restore", "serving")
 LEAST_FOR_MACHINES_S = 360.0
 """These limits stay longer than what the bot itself knows of machines, such as that a node which still answers five
 minutes after its reboot does not reboot."""

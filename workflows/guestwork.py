@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cluster.api import ClusterError, Refused, TaskRef, Uncertain
-from cluster.facts import Guest
+from cluster.facts import Guest, Read, Topic
 from cluster.rescue import progress
+from cluster.ways import why_not_serving
 from engine.port import Look, Waiting
 from workflows import messages_restore as words
 from workflows.messages import host, span
@@ -139,12 +140,27 @@ def serves(w: Wheel, guest_id: int, began: float, at: Look) -> Any:
     if not guest.running:
         return _not_started(w, guest, began)
     if guest.kind == "qemu" and w.site.cluster.rescue.config(guest).agent:
-        if w.site.cluster.rescue.agent_answers(guest):
-            return {"error": "", "how": f"it runs on {guest.node} and its agent answers", "took": took}
-        return Waiting("it runs, its agent does not answer yet")
-    if took < SETTLES_S:
+        if not w.site.cluster.rescue.agent_answers(guest):
+            return Waiting("it runs, its agent does not answer yet")
+        how = f"it runs on {guest.node} and its agent answers"
+    elif took < SETTLES_S:
         return Waiting(f"it runs for {span(took)}")
-    return {"error": "", "how": f"it runs on {guest.node}", "took": took}
+    else:
+        how = f"it runs on {guest.node}"
+    probed, why = _probed(w, guest_id)
+    return Waiting(host(why)) if why else {"error": "", "how": how + probed, "took": took}
+
+
+def _probed(w: Wheel, guest_id: int) -> tuple[str, str]:
+    """What its group's health probe says: a word for people if it passed, or why it did not."""
+    groups = [group for group in w.site.managed.groups if guest_id in group.health]
+    if not groups:
+        return "", ""
+    reading = w.site.cluster.survey(frozenset({Topic.SERVING}), None).serving
+    if not isinstance(reading, Read):
+        return "", reading.why
+    why = next(filter(None, (why_not_serving(reading.value, group, guest_id) for group in groups)), "")
+    return ", and its health probe passed", why
 
 
 def _not_started(w: Wheel, guest: Guest, began: float) -> Any:

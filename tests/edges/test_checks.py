@@ -83,6 +83,14 @@ def test_privileges_for_backups_are_asked_for_only_where_guests_must_have_one(ni
     }
 
 
+def test_privileges_for_restores_are_asked_for_unless_the_settings_say_that_none_is_wanted(night: Night) -> None:
+    night.faces.acl.take("VM.Config.Disk")
+    told = "roundsman@pve!bot lacks VM.Config.Disk: setting a guest's disks aside before it is restored"
+    assert {subject: line.text for subject, line in missing(night.settings).items()} == {"token on /vms": told}
+    none = night.settings.model_copy(update={"backups": BackupSettings(restores=False)})
+    assert missing(none) == {}
+
+
 def test_a_dead_node_is_missing_everywhere_and_hides_nobody_else(night: Night) -> None:
     night.power_cut("pve2")
     night.pass_time(60)
