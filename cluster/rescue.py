@@ -154,6 +154,10 @@ class Rescue(Protocol):
         """Their volumes stay, as unused disks. Refused when the configuration is not this one any more."""
         ...
 
+    def forget(self, guest: Guest, slots: Sequence[str], digest: str) -> None:
+        """Delete unused disks for good. Refused when the configuration is not this one any more."""
+        ...
+
     def unplug(self, guest: Guest, networks: Sequence[str]) -> None:
         """Take network devices away."""
         ...

@@ -128,6 +128,13 @@ class LiveRescue:
         return self._started(f"{_path(guest)}/status/stop")
 
     def detach(self, guest: Guest, slots: Sequence[str], digest: str) -> None:
+        self._take_out(guest, slots, digest)
+
+    def forget(self, guest: Guest, slots: Sequence[str], digest: str) -> None:
+        """The same request: of an unused disk it deletes the volume."""
+        self._take_out(guest, slots, digest)
+
+    def _take_out(self, guest: Guest, slots: Sequence[str], digest: str) -> None:
         self._api.send("put", f"{_path(guest)}/config", self._avoid(), delete=",".join(slots), digest=digest)
 
     def unplug(self, guest: Guest, networks: Sequence[str]) -> None:

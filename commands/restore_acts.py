@@ -6,7 +6,7 @@ from commands.api import Command, Desk, Reply, Typed, Wrong
 from commands.finding import cluster_in, did_you_mean, must_operate
 from commands.rescuing import VOLUME_LETTERS, plain_name, start
 from workflows.phases import RUNBOOK
-from workflows.runbook import HEAL, POWER_CYCLE, START_ON, UNFREEZE, UNLOCK
+from workflows.runbook import FORGET, HEAL, POWER_CYCLE, START_ON, UNFREEZE, UNLOCK
 from workflows.settings import ManagedCluster
 
 HEAL_USAGE = "/restore heal GUEST [from=NODE]"
@@ -61,6 +61,13 @@ def unfreeze(desk: Desk, typed: Typed, words: list[str]) -> Reply:
     return start(desk, typed, managed, RUNBOOK, args, f"Unfreezing {guest} in HA")
 
 
+def forget(desk: Desk, typed: Typed, words: list[str]) -> Reply:
+    managed, rest = _words(desk, typed, words, 1, "/restore forget GUEST")
+    guest = plain_name(rest[0], "id or name of a guest")
+    args = {"act": FORGET, "guest": guest, "title": f"Deleting the unused disks of {guest}"}
+    return start(desk, typed, managed, RUNBOOK, args, f"Deleting the unused disks of {guest}")
+
+
 def power_cycle(desk: Desk, typed: Typed, words: list[str]) -> Reply:
     managed, rest = _words(desk, typed, words, 1, "/restore power-cycle NODE")
     node = _node(managed, rest[0])
@@ -84,6 +91,13 @@ COMMANDS = (
     Command("/restore", "unlock", "/restore unlock GUEST", "operators: take a lock off that was left behind.", unlock),
     Command(
         "/restore", "unfreeze", "/restore unfreeze GUEST", "operators: get a guest out of HA's error state.", unfreeze
+    ),
+    Command(
+        "/restore",
+        "forget",
+        "/restore forget GUEST",
+        "operators: delete the disks that a restore set aside, once the guest runs again, with an approval.",
+        forget,
     ),
     Command(
         "/restore",

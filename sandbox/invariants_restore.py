@@ -21,6 +21,7 @@ APPROVED: Mapping[What, Stage] = {
     What.STOPPING: Stage.ASIDE,
     What.DETACHED: Stage.ASIDE,
     What.RESTORING: Stage.RESTORE,
+    What.FORGOTTEN: Stage.ACT,
     What.UNLOCKED: Stage.ACT,
     What.CHOSEN: Stage.ACT,
     What.POWER_CYCLED: Stage.ACT,

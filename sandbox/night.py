@@ -293,7 +293,7 @@ def _stamp(at: float) -> str:
 ACTS = ("migrate", "shutdown", "start", "set_onboot", "maintenance", "upgrade", "reboot", "replicate", "ceph_flag")
 RESCUE_ACTS = (
     *("stop", "detach", "unplug", "restore", "back_up"),
-    *("delete", "unlock", "ha_state", "choose", "power_cycle"),
+    *("delete", "forget", "unlock", "ha_state", "choose", "power_cycle"),
 )
 
 

@@ -76,7 +76,7 @@ def _named(method: Method, values: Mapping[str, Any]) -> tuple[str, str]:
         return "replicate", str(values["id"])
     gone = str(values.get("delete", ""))
     if word == "config" and gone not in ("", "onboot"):
-        verb = "unplug" if gone.startswith("net") else "detach"
+        verb = "unplug" if gone.startswith("net") else "forget" if gone.startswith("unused") else "detach"
     else:
         verb = "delete" if method.verb == "DELETE" else VERBS.get(word, word)
     return verb, str(values.get("vmid", values["node"]))

@@ -100,6 +100,9 @@ class SimRescue:
     def detach(self, guest: Guest, slots: Sequence[str], digest: str) -> None:
         self._act("detach", guest.id, lambda: self._model.archives.detach(guest.id, list(slots), digest))
 
+    def forget(self, guest: Guest, slots: Sequence[str], digest: str) -> None:
+        self._act("forget", guest.id, lambda: self._model.archives.forget(guest.id, list(slots), digest))
+
     def unplug(self, guest: Guest, networks: Sequence[str]) -> None:
         self._act("unplug", guest.id, lambda: self._model.archives.unplug(guest.id, list(networks)))
 

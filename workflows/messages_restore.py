@@ -254,7 +254,7 @@ def serving(name: str, guest: int, how: str, took: float) -> Saying:
 def finished(name: str, guest: int, total: float, people: float, copying: float, old: Sequence[str]) -> Saying:
     kept = (
         f" Its old disks stay until somebody says otherwise: {', '.join(map(host, old))}; "
-        f"`qm set {guest} --delete unusedN` deletes one for good."
+        f"`/restore forget {guest}` deletes them for good."
         if old
         else ""
     )
@@ -318,6 +318,17 @@ def ask_unfreeze(name: str, guest: int, state: str) -> str:
 
 def unfrozen(name: str, guest: int) -> Saying:
     return _note(f"🧊 {named(name, guest)}: HA has it as started again.")
+
+
+def ask_forget(name: str, guest: int, volumes: Sequence[str]) -> str:
+    listed = "\n".join(f"• {host(volume)} is deleted for good" for volume in volumes)
+    return (
+        f"May I delete the unused disks of {named(name, guest)}?\n{listed}\n• what only they hold cannot be had again"
+    )
+
+
+def forgotten(name: str, guest: int, volumes: Sequence[str]) -> Saying:
+    return _note(f"🗑️ {named(name, guest)}: deleted for good: {host(', '.join(volumes))}.")
 
 
 def ask_power_cycle(node: str, guests: Sequence[str]) -> str:

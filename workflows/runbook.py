@@ -21,6 +21,7 @@ from workflows.steward import Offer, Step, Steward
 from workflows.wheel import Aborted
 
 START_ON, UNLOCK, UNFREEZE, POWER_CYCLE, HEAL = "start", "unlock", "unfreeze", "power-cycle", "heal"
+FORGET = "forget"
 TOO_LATE = "it was done before you took it back"
 
 
@@ -164,6 +165,50 @@ def _until_ha(w: Steward, guest: int, states: tuple[str, ...], why: str, detail:
         return state if state in states else Waiting(f"HA has it as {host(state)}")
 
     w.wait(Stage.ACT, probe, w.site.managed.limits.serving, why=why, who="the HA manager, in its round", detail=detail)
+
+
+# ---- disks that a restore has set aside ----------------------------------------------------------------------------
+
+
+def forget(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> Plain:
+    """Delete the unused disks of a guest that runs again: until then they are the way back."""
+    step = Step(
+        Stage.ACT,
+        f"deleting the unused disks of {words.named(name, guest)}",
+        lambda: _unused_offer(w, guest, name),
+        lambda offer: words.ask_forget(name, guest, offer.data["volumes"]),
+        "they were deleted before you took it back",
+    )
+    if w.refuses(step):
+        return {"state": "refused"}
+    w.approved(step, lambda _, offer: _forget(w, guest, offer), lambda _: _forgotten(w, guest, w.offered()))
+    volumes = w.offered().data["volumes"]
+    w.say(Stage.ACT, "", lambda: words.forgotten(name, guest, volumes))
+    return {"state": "done"}
+
+
+def _unused_offer(w: Steward, guest_id: int, name: str) -> Offer:
+    guest = fresh(w, guest_id)
+    config = w.site.cluster.rescue.config(guest)
+    if not config.unused:
+        return Offer(no="it has no unused disk", hint="nothing has to be done")
+    if not guest.running or not config.disks:
+        return Offer(no=f"it is {host(guest.status)}: its old disks may be the way back", hint="once it runs again")
+    volumes = [disk.volid for disk in config.unused]
+    terms = {"guest": words.named(name, guest_id), "disks": ", ".join(volumes), "configuration": config.digest}
+    slots = [disk.slot for disk in config.unused]
+    return Offer(terms, {"volumes": volumes, "slots": slots, "digest": config.digest})
+
+
+def _forget(w: Steward, guest_id: int, offer: Offer) -> str:
+    w.site.cluster.rescue.forget(fresh(w, guest_id), offer.data["slots"], offer.data["digest"])
+    return "deleted"
+
+
+def _forgotten(w: Steward, guest_id: int, offer: Offer) -> str | None:
+    """Done by a try of which nobody heard the end."""
+    there = {disk.volid for disk in w.site.cluster.rescue.config(fresh(w, guest_id)).unused}
+    return None if there & set(offer.data["volumes"]) else "deleted"
 
 
 # ---- a dead node ---------------------------------------------------------------------------------------------------
@@ -344,5 +389,5 @@ def _no_longer_split(w: Steward, image: str, took: float) -> Any:
 
 
 Act = Callable[[Steward, int, str, Mapping[str, Plain]], Plain]
-ACTS: Mapping[str, Act] = {START_ON: start_on, UNLOCK: unlock, UNFREEZE: unfreeze, HEAL: heal}
+ACTS: Mapping[str, Act] = {START_ON: start_on, UNLOCK: unlock, UNFREEZE: unfreeze, HEAL: heal, FORGET: forget}
 """Acts about a guest, by the word that people type."""

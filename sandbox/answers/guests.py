@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cluster.facts import Move
-from cluster.rescue import NETWORK
+from cluster.rescue import NETWORK, UNUSED
 from sandbox.answers.ask import GIB, Ask, Row
 from sandbox.model import Denied
 from sandbox.model.guests import Vm
@@ -50,6 +50,9 @@ def set_guest_config(ask: Ask) -> None:
     elif wanted == {"delete"} and all(NETWORK.fullmatch(name) for name in gone):
         ask.need(f"/vms/{vm.id}", "VM.Config.Network")
         ask.model.archives.unplug(vm.id, gone)
+    elif wanted == {"delete"} and all(UNUSED.fullmatch(name) for name in gone):
+        ask.need(f"/vms/{vm.id}", "VM.Config.Disk")
+        ask.model.archives.forget(vm.id, gone, str(ask.values.get("digest", "")))
     elif wanted == {"delete"}:
         ask.need(f"/vms/{vm.id}", "VM.Config.Disk")
         ask.model.archives.detach(vm.id, gone, str(ask.values.get("digest", "")))

@@ -97,15 +97,31 @@ class Archives:
 
     def detach(self, guest: int, slots: list[str], digest: str) -> None:
         """All of them or none; their volumes stay as unused disks."""
-        vm = self._reached(guest)
-        if digest and digest != self.digest(vm):
-            raise Denied("detected modified configuration - file changed by other user? Try again.")
+        vm = self._unchanged(guest, digest)
         if missing := [slot for slot in slots if slot not in vm.disks]:
             raise Denied(f"no disk at {missing[0]}")
         self.core.note(What.DETACHED, vm.node, guest=guest, by=US, text=", ".join(slots))
         for slot in slots:
             vm.unused[self._free_slot(vm)] = vm.disks.pop(slot)
         self._changed(vm)
+
+    def forget(self, guest: int, slots: list[str], digest: str) -> None:
+        """Delete unused disks; with a split image goes its split-brain."""
+        vm = self._unchanged(guest, digest)
+        if missing := [slot for slot in slots if slot not in vm.unused]:
+            raise Denied(f"no unused disk at {missing[0]}")
+        gone = [vm.unused.pop(slot) for slot in slots]
+        self.core.note(What.FORGOTTEN, vm.node, guest=guest, by=US, text=", ".join(gone))
+        for volume in {volid.partition(":")[0] for volid in gone} & set(self.gluster.volumes):
+            if any(volid.startswith(f"{volume}:{guest}/vm-{guest}-disk-0.") for volid in gone):
+                self.gluster.choose(volume, guest)
+        self._changed(vm)
+
+    def _unchanged(self, guest: int, digest: str) -> Vm:
+        vm = self._reached(guest)
+        if digest and digest != self.digest(vm):
+            raise Denied("detected modified configuration - file changed by other user? Try again.")
+        return vm
 
     def unplug(self, guest: int, networks: list[str]) -> None:
         vm = self._reached(guest)

@@ -67,6 +67,7 @@ class What(StrEnum):
     RESTORE_FAILED = "restore-failed"  # `guest`; `text` is why
     BACKED_UP = "backed-up"
     DELETED = "deleted"  # `guest` is no more
+    FORGOTTEN = "forgotten"  # unused disks of `guest`, deleted for good
     UNLOCKED = "unlocked"
     CHOSEN = "chosen"  # one side of a split image of `guest`; `text` is the brick
     POWER_CYCLED = "power-cycled"

@@ -152,6 +152,17 @@ def test_a_vm_is_restored_over_and_its_detached_disk_stays(pair: Pair) -> None:
     assert pair.rescue.agent_answers(pair.guest(101))
 
 
+def test_unused_disks_are_deleted_for_good_and_with_a_split_image_goes_its_split_brain(pair: Pair) -> None:
+    pair.fault(Kind.SPLIT_BRAIN, guest=101)
+    pair.aside(101)
+    guest = pair.guest(101)
+    with pytest.raises(Refused, match="detected modified configuration"):
+        pair.rescue.forget(guest, ["unused0"], "0" * 40)
+    config = pair.rescue.config(guest)
+    pair.rescue.forget(guest, [disk.slot for disk in config.unused], config.digest)
+    assert (pair.rescue.config(guest).unused, pair.rescue.troubles()) == ((), ())
+
+
 def test_what_is_attached_is_deleted_before_the_first_byte_and_a_failure_leaves_nothing(pair: Pair) -> None:
     pair.stop(101)
     pair.fault(Kind.ARCHIVE_BAD, guest=101)

@@ -241,3 +241,40 @@ def _wrong(seed: int) -> list[str]:
 def test_the_same_seed_is_the_same_night() -> None:
     once, again = (night_of(7, transcript=True).text for _ in range(2))
     assert once == again
+
+
+# ---- the other acts of the runbook, killed at any point --------------------------------------------------------------
+
+ACTS: dict[str, Callable[[RestoreNight], bool]] = {
+    "/drill restore router-b": lambda night: _kept(night) and 100 not in night.model.guests.all,
+    "/backup now 102": lambda night: sum(b.guest == 102 for b in night.model.archives.all) == 2,
+    "/restore heal router-a from=pve2": lambda night: [e.text for e in _events(night, What.CHOSEN)] == [_BRICK],
+    "/restore unlock db": lambda night: (
+        len(_events(night, What.UNLOCKED)) == 1 and not night.model.guests.get(103).lock
+    ),
+}
+"""What Alice types, and what must be so in the end, whenever the bot died meanwhile."""
+_BRICK = "pve2:/srv/vmstore/brick"
+
+
+def _kept(night: RestoreNight) -> bool:
+    kept = night.store.kept("drill.restore.lab.102")
+    return kept is not None and bool(kept.value["passed"])
+
+
+def _events(night: RestoreNight, what: What) -> list[Any]:
+    return [event for event in night.model.events if event.what is what]
+
+
+@pytest.mark.parametrize("text", ACTS)
+@pytest.mark.parametrize("first", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in range(2, 8))])
+def test_a_kill_at_any_point_of_another_act_changes_nothing(first: int, text: str) -> None:
+    scenario = scenario_of(3, GOOD)
+    guests = tuple(replace(guest, lock="backup") if guest.id == 103 else guest for guest in scenario.spec.guests)
+    scenario = replace(scenario, spec=replace(scenario.spec, guests=guests))
+    for point in range(first, 1000, 7):
+        night = RestoreNight(scenario, odds=GOOD, opening=(MINUTE, text), kill_at=frozenset({point})).live()
+        assert (point, _trouble(night), night.pages, ACTS[text](night)) == (point, [], [], True)
+        if not night.crashes:
+            break
+    assert night.points < 1000

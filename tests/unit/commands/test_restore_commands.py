@@ -53,6 +53,7 @@ def channel() -> Channel:
         ("/restore lab 101", RESTORE, {"guest": "101"}),
         ("/restore heal 101 from=pve1", RUNBOOK, {"act": "heal", "guest": "101", "brick": "pve1"}),
         ("/restore start 101 pve2", RUNBOOK, {"act": "start", "guest": "101", "node": "pve2"}),
+        ("/restore forget 101", RUNBOOK, {"act": "forget", "guest": "101"}),
         ("/restore unlock db", RUNBOOK, {"act": "unlock", "guest": "db"}),
         ("/restore unfreeze web", RUNBOOK, {"act": "unfreeze", "guest": "web"}),
         ("/restore power-cycle pve1", RUNBOOK, {"act": "power-cycle", "node": "pve1"}),
@@ -142,6 +143,6 @@ def test_status_lists_all_of_them_and_why_says_that_it_is_at_work(channel: Chann
 
 
 def test_help_names_every_verb(channel: Channel) -> None:
-    for verb in ("heal", "start", "unlock", "unfreeze", "power-cycle", "status", "why", "retry", "abort"):
+    for verb in ("heal", "start", "forget", "unlock", "unfreeze", "power-cycle", "status", "why", "retry", "abort"):
         assert f"`/restore {verb}" in help_text("/restore")
     assert channel.types(ALICE, "/restore") == help_text("/restore")
