@@ -11,7 +11,7 @@ from typing import Any
 
 from cluster.api import ClusterError, Refused, Unreachable
 from cluster.facts import Read, Topic
-from cluster.gates._common import Settled, serving
+from cluster.gates._common import serving
 from cluster.ways import way_out
 from cluster.world import GatePhase, World
 from engine.port import Look, Waiting
@@ -92,17 +92,14 @@ def shut_down(w: Wheel, guest_id: int) -> str:
 def spared(w: Wheel, guest_id: int) -> None:
     """Raises Refused if a guest group of the settings needs this guest, as the cluster is at this very moment."""
     machines = w.site.cluster.survey(frozenset({Topic.GUESTS, Topic.MEMBERSHIP, Topic.SERVING}), w.node)
-    for reading in (machines.guests, machines.membership):
+    groups = [group for group in w.site.managed.groups if guest_id in group.guests]
+    probed = any(group.health for group in groups)
+    for reading in (machines.guests, machines.membership, *([machines.serving] if probed else [])):
         if not isinstance(reading, Read):
             raise Unreachable(f"whether guest {guest_id} can be spared is not known: {reading.why}")
     world = World(w.site.managed, machines)
-    for group in w.site.managed.groups:
-        if guest_id not in group.guests:
-            continue
-        try:
-            others = {guest.id for guest in serving(world, group)} - {guest_id}
-        except Settled as unread:
-            raise Unreachable(f"whether guest {guest_id} can be spared is not known: {unread.verdict}") from None
+    for group in groups:
+        others = {guest.id for guest in serving(world, group)} - {guest_id}
         if len(others) < group.keep_running:
             does, last = ("serve", "serving") if group.health else ("run", "running")
             what = f"guest {guest_id} is the last {last} member" if not others else f"guest {guest_id} is needed"

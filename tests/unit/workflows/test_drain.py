@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from cluster.api import Refused, TaskRef, Unreachable
-from cluster.facts import Capacity, Guest, Machines, Member, Membership, Move, Read, Topic, Unread
-from cluster.guest_settings import GuestGroup
+from cluster.facts import Capacity, Guest, Machines, Member, Membership, Move, Read, Serving, Topic, Unread
+from cluster.guest_settings import CannotMove, GuestGroup, HealthProbe
+from cluster.world import OwnChanges
 from engine.port import Waiting
 from workflows import messages
-from workflows.drain import choose, next_guest
+from workflows.drain import busy_sibling, choose, next_guest
 from workflows.journey import Journey
 from workflows.plan import impossible
 from workflows.stopping import shut_down
@@ -82,7 +83,7 @@ class Few:
 
 
 def wheel(few: Few) -> Any:
-    managed = SimpleNamespace(groups=ROUTERS, shutdown_timeout=180.0)
+    managed = SimpleNamespace(groups=ROUTERS, shutdown_timeout=180.0, cannot_move=CannotMove())
     return SimpleNamespace(node="pve1", site=SimpleNamespace(cluster=few, managed=managed))
 
 
@@ -125,6 +126,83 @@ def test_nobody_is_shut_down_while_nobody_says_who_else_runs(topic: Topic) -> No
     few = Few(replace(routers(), **unread))
     with pytest.raises(Unreachable, match="whether guest 101 can be spared is not known: HTTP 500"):
         shut_down(wheel(few), 101)
+    assert few.stopped == []
+
+
+# ---- guest groups in the drain ---------------------------------------------------------------------------------------
+
+PROBED = (GuestGroup(name="routers", guests=(101, 102), health={102: HealthProbe(agent=True)}),)
+SICK: Read[tuple[Serving, ...]] = Read((Serving(102, False, "its guest agent does not answer"),), 0.0)
+
+
+def test_two_members_never_move_at_the_same_time() -> None:
+    ways: tuple[dict[str, Any], ...] = ({"lock": "migrate"}, {"ha": "migrate"}, {"ha": "relocate"})
+    for busy in ways:
+        world = machines(guest(101, "pve1"), replace(guest(102, "pve2"), **busy))
+        why = "guest-102 of routers moves; two members never move at the same time"
+        assert busy_sibling(world, guest(101, "pve1"), ROUTERS, Journey()) == why
+        assert busy_sibling(world, guest(103, "pve1"), ROUTERS, Journey()) == ""
+    locked = machines(guest(101, "pve1"), replace(guest(102, "pve2"), lock="backup"))
+    assert busy_sibling(locked, guest(101, "pve1"), ROUTERS, Journey()) == ""
+
+
+def test_a_member_that_was_moved_must_serve_again_before_the_next_one_moves() -> None:
+    world = replace(machines(guest(101, "pve1"), guest(102, "pve2")), serving=SICK)
+    why = "guest-102 of routers was moved and does not serve yet: its guest agent does not answer"
+    assert busy_sibling(world, guest(101, "pve1"), PROBED, Journey(moved={102: "pve2"})) == why
+    assert busy_sibling(world, guest(101, "pve1"), PROBED, Journey(by_ha=[102])) == why
+    assert busy_sibling(world, guest(101, "pve1"), PROBED, Journey()) == ""  # that it is ill is for the gates to say
+    unread = replace(world, serving=Unread("HTTP 595", 0.0))
+    assert "HTTP 595" in busy_sibling(unread, guest(101, "pve1"), PROBED, Journey(moved={102: "pve2"}))
+
+
+def next_of(*here: Guest, policy: CannotMove = CannotMove(), **options: Move) -> Any:  # noqa: B008 (frozen)
+    moves = Read(tuple(options.values()) or tuple(move(g.id, "pve2", "pve3") for g in here), 0.0)
+    few = Few(replace(machines(*here), moves=moves))
+    asked = wheel(few)
+    asked.site.managed.cannot_move = policy
+    asked.own = OwnChanges()
+    return next_guest(asked, Journey())
+
+
+def test_what_is_to_stay_is_stopped_and_not_moved() -> None:
+    box = replace(guest(105, "pve1"), kind="lxc")
+    found = next_of(box, policy=CannotMove(containers="shutdown"))
+    assert (found["how"], found["way"]) == ("stop", "shutdown")
+    assert next_of(box)["how"] == "move"
+
+
+def test_a_guest_under_ha_is_left_to_it_unless_it_is_to_stay() -> None:
+    web = replace(guest(104, "pve1"), ha="started")
+    assert next_of(web)["how"] == "ha"
+    found = next_of(web, policy=CannotMove(guests={104: "shutdown"}))
+    assert (found["how"], found["way"]) == ("stop", "shutdown")
+    assert next_of(replace(web, ha="ignored"))["how"] == "move"
+
+
+def test_a_guest_that_fits_nowhere_is_treated_as_one_that_has_nowhere_to_go() -> None:
+    huge = guest(103, "pve1", 99)
+    assert next_of(huge)["way"] == "refuse"
+    assert next_of(huge, policy=CannotMove(otherwise="shutdown"))["way"] == "shutdown"
+
+
+def test_who_is_met_on_the_target_is_said() -> None:
+    a, b, c = guest(101, "pve1"), guest(102, "pve2"), guest(103, "pve3", 15)
+    assert next_of(a, b, c, only=move(101, "pve2"))["beside"] == ["guest-102 of routers"]
+    assert next_of(a, b, c, only=move(101, "pve3", "pve2"))["target"] == "pve2"
+    text = messages.moving("pve1", 101, "router-a", "pve2", "move", ["router-b of routers"]).text
+    assert text.endswith("moves to pve2, beside router-b of routers: no other node takes it.")
+
+
+def test_the_last_one_that_serves_is_never_shut_down_though_another_one_runs() -> None:
+    few = Few(replace(routers(), serving=SICK))
+    asked = wheel(few)
+    asked.site.managed.groups = PROBED
+    with pytest.raises(Refused, match="guest 101 is the last serving member of routers: 0 of 2 would serve, 1 must"):
+        shut_down(asked, 101)
+    few.machines = replace(routers(), serving=Unread("HTTP 595", 0.0))
+    with pytest.raises(Unreachable, match="whether guest 101 can be spared is not known: HTTP 595"):
+        shut_down(asked, 101)
     assert few.stopped == []
 
 
