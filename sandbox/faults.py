@@ -52,6 +52,7 @@ class Kind(StrEnum):
     # packages
     APT_LOCKED = "apt-locked"  # somebody else runs apt on `node`
     APT_401 = "apt-401"  # the repository wants a subscription
+    REFRESH_401 = "refresh-401"  # so does it when the lists are renewed: the package plan of `node` cannot be read
     DPKG_BROKEN = "dpkg-broken"  # dpkg was interrupted on `node`
     REMOVES_VITAL = "removes-vital"  # the plan of `node` removes the package `text`
     NEW_PACKAGES = "new-packages"  # once: the package `text` gets a newer version on `node`

@@ -15,5 +15,11 @@ def groups_fell(managed: ManagedCluster, node: str, waits: str, reasons: Sequenc
     return paged(managed, text) if page else Saying("note", text)
 
 
+def packages_not_read(node: str, why: str) -> Saying:
+    """`why`: apt's own trouble, with what to do about it."""
+    trouble = why.removeprefix(f"{node}: ")
+    return Saying("note", f"⏳ {node}: I cannot read what it needs: {trouble}. Nothing is begun there; I ask again.")
+
+
 def groups_back(node: str) -> Saying:
     return Saying("note", f"✅ {node}: enough members of every guest group serve again; I wait on.")

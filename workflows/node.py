@@ -6,14 +6,15 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from typing import Any
 
 from cluster.api import ClusterError, Refused, Uncertain
-from cluster.facts import Machines, NodeStatus, Read, Topic
+from cluster.facts import Machines, NodeStatus, Read, Topic, Unread
 from cluster.guest_settings import CannotMove
 from cluster.world import GatePhase
 from engine.port import Look, Waiting
-from workflows import meanwhile, messages
+from workflows import meanwhile, messages, messages_meanwhile
 from workflows.approvals import Bound, Need, stops_on
 from workflows.ceph import noout_off, noout_on
 from workflows.drain import bring_back, drain
@@ -30,6 +31,11 @@ NOT_AFTER_S = 10.0
 """A command that the node has not begun so many seconds of its own uptime after we read it is refused by the node."""
 NEVER_BEGAN_S = 60.0
 """A unit that is unknown to its node so long after it was sent never began: its own limit passed long ago."""
+
+
+APT_PATIENCE_S = 300.0
+"""What apt refuses is said at once; if it refuses it for so long, a person has to do something, and the run holds."""
+LOOKED_AT = frozenset({Topic.NODES, Topic.PACKAGES, Topic.GUESTS, Topic.MOVES})
 
 
 @dataclass(slots=True)
@@ -83,15 +89,33 @@ def _outcome(walk: Walk) -> str:
 
 def look(w: Wheel, force_reboot: bool) -> Need:
     """What the node needs now. A read that decides the way: it is asked until it answers."""
-    topics = frozenset({Topic.NODES, Topic.PACKAGES, Topic.GUESTS, Topic.MOVES})
+    told = ""
+    while True:
+        found = w.wait(
+            Phase.LOOK,
+            lambda _, told=told: _need(w, force_reboot, told),  # type: ignore[misc]
+            min(APT_PATIENCE_S if told else inf, w.site.managed.limits.brick_back),
+            why=f"reading what {w.node} needs",
+            who="a person, by mending the package system" if told else "the machines, by answering",
+        )
+        if "need" in found:
+            return Need.of(found["need"])
+        told = found["trouble"]
+        w.say(Phase.LOOK, "trouble", partial(messages_meanwhile.packages_not_read, w.node, told))
 
-    def read() -> Any:
-        machines = w.site.cluster.survey(topics, w.node)
-        policy = w.site.managed.cannot_move
-        need = need_of(machines, w.node, policy, force=force_reboot, installed=w.own.packages_installed)
-        return need if isinstance(need, Waiting) else need.plain()
 
-    return Need.of(w.read(Phase.LOOK, read, f"reading what {w.node} needs"))
+def _need(w: Wheel, force_reboot: bool, told: str) -> Any:
+    """{"need"}, or {"trouble"}: what apt refuses, in words, if that was not `told` yet; else Waiting."""
+    machines = w.site.cluster.survey(LOOKED_AT, w.node)
+    policy = w.site.managed.cannot_move
+    need = need_of(machines, w.node, policy, force=force_reboot, installed=w.own.packages_installed)
+    if not isinstance(need, Waiting):
+        return {"need": need.plain()}
+    status, plan = machines.nodes.get(w.node), machines.packages
+    if not isinstance(status, Read) or not isinstance(plan, Unread):
+        return need  # the node itself is silent: it may answer the next time
+    trouble = messages.host(plan.why)
+    return Waiting(trouble) if trouble == told else {"trouble": trouble}
 
 
 def need_of(machines: Machines, node: str, policy: CannotMove, *, force: bool, installed: bool) -> Need | Waiting:

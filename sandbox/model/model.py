@@ -54,6 +54,11 @@ KEEPS_BACKUPS = ("pbs", "nfs")
 """Kinds of storages that take backups and no disks of guests."""
 
 
+REFRESH_401 = (
+    "{node}: the repository https://enterprise.proxmox.com/debian/pve answers 401 (Unauthorized): this node has no "
+    "subscription for it (enable the pve-no-subscription repository, or add a key with `pvesubscription set KEY`)"
+)
+"""As the real helper words it, with its hint."""
 AHEAD_S = 60.0
 """As the real helper has it: what expires later than this was made for another boot of the node."""
 
@@ -285,6 +290,8 @@ class Model:
     def plan(self, now: float, name: str) -> PackagePlan:
         """What `apt-get -s dist-upgrade` would do."""
         self.need_ssh(now, name)
+        if self.trouble.has(Kind.REFRESH_401, name):
+            raise Denied(REFRESH_401.format(node=name))
         return self.packages.plan(name)
 
     def maintenance(

@@ -188,6 +188,7 @@ STORIES: dict[Kind, tuple[dict[str, Any], Shows]] = {
         {"guest": 104, "text": "error"},
         lambda e: (e.guest(104).ha, e.guest(104).running) == ("error", True),
     ),
+    Kind.REFRESH_401: ({"node": "pve1"}, lambda e: isinstance(survey(e, Topic.PACKAGES), Unread)),
     Kind.HA_DISARMED: ({}, lambda e: not survey(e, Topic.HA).armed and not asked_for_maintenance(e)),
     Kind.MAINTENANCE_IGNORED: ({"node": "pve2"}, lambda e: not asked_for_maintenance(e)),
     Kind.FOREIGN_MAINTENANCE: ({"node": "pve2"}, lambda e: maintained(e, "pve2")),
