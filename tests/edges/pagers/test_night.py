@@ -11,7 +11,7 @@ import pytest
 from bot.http import Http
 from bot.http_settings import HttpSettings
 from bot.voice import VoiceHook
-from oncall.pagers import Pager, all_pagers
+from oncall.pagers import Page, Pager, all_pagers
 from oncall.settings import PagerSettings
 from sandbox.cast import BOB
 from sandbox.clock import VirtualClock
@@ -168,6 +168,42 @@ def test_a_line_that_breaks_after_the_call_was_ordered_rings_once(night: Night) 
     first_rung(night)
     [call] = night.phones.calls("alice")
     assert [page.receipt for page in night.pages() if page.how == "voice"] == ["", call.sid]
+
+
+class Crash(BaseException):
+    """The process ends here, as by SIGKILL: nobody catches it."""
+
+
+@pytest.mark.parametrize("how", ["voice", "pushover"])
+@pytest.mark.parametrize("done", [True, False], ids=["after the service had it", "before it had it"])
+def test_a_bot_that_is_killed_in_the_middle_of_sending_rings_once(
+    night: Night, monkeypatch: pytest.MonkeyPatch, how: str, done: bool
+) -> None:
+    """The next start asks the service, or silences what nobody could cancel any more."""
+    pager = night.real[how]
+    send = pager.send
+
+    def killed(page: Page) -> str:
+        if done:
+            send(page)
+        raise Crash
+
+    with monkeypatch.context() as dying:
+        dying.setattr(pager, "send", killed)
+        with pytest.raises(Crash):
+            night.dies("router-a (101)", "does not answer")
+    night.live(0.3)
+    night.mentioned("alice")
+    for way in ("pushover", "voice"):
+        night.phones.expect.assert_paged("alice", way)
+    if how == "pushover" and done:
+        night.phones.expect.assert_paged("alice", "pushover")
+        assert night.phones.pushes_to("alice")[0].cancelled is not None
+    [call] = night.phones.calls("alice")
+    ringing = [push.receipt for push in night.phones.pushes_to("alice") if push.cancelled is None]
+    receipts = {page.how: page.receipt for page in night.pages() if page.how != "mention"}
+    assert receipts == {"voice": call.sid, "pushover": ringing[0]}
+    assert len(ringing) == 1
 
 
 def test_a_key_press_is_heard_although_the_calls_id_was_lost(night: Night) -> None:
