@@ -138,6 +138,11 @@ class Faces:
         """Whoever cuts lines by hand does so undisturbed: they no longer follow the model."""
         self._ways_held = True
 
+    @property
+    def direct_lines(self) -> list[Line]:
+        """Those by which the nodes are reached directly."""
+        return list(self._lines.values())
+
     def release_ways(self) -> None:
         self._ways_held = False
 

@@ -67,7 +67,7 @@ def silence(night: Night, path: str) -> None:
     """The path's lines say nothing from now on; nothing is closed, nobody is told."""
 
     def be_silent() -> None:
-        lines = [night.faces.jump_line] if path == "lte" else list(night.faces._lines.values())
+        lines = [night.faces.jump_line] if path == "lte" else night.faces.direct_lines
         for line in lines:
             line.silent = True
 
@@ -308,7 +308,8 @@ def test_a_line_that_dies_during_the_upgrade_starts_no_second_one(night: Night, 
     found = live.survey(frozenset({Topic.PACKAGES}), "pve3").packages
     assert isinstance(found, Read)
     night.faces.faults.plan(Fault.DROP_AFTER, node="pve3", what="upgrade")
-    live.upgrade("pve3", "run.pve3.upgrade", found.value.checksum, 1e9)
+    uptime = live.node_status("pve3").uptime
+    live.upgrade("pve3", "run.pve3.upgrade", found.value.checksum, uptime + 60)
     silence(night, "direct")
     assert live.unit("pve3", "run.pve3.upgrade").began
     assert len([event for event in night.model.events if event.what is What.UPGRADE]) == 1
