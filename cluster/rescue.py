@@ -164,7 +164,7 @@ class Rescue(Protocol):
 
     def restore(self, guest: int, kind: str, node: str, volid: str, storage: str, *, over: bool) -> TaskRef:
         """`over`: over the stopped VM of that id, whose attached disks Proxmox VE then deletes; else as a new guest, a
-        VM with network addresses of its own."""
+        VM with network addresses of its own. A container is always new, and keeps its addresses."""
         ...
 
     def back_up(self, guest: Guest, storage: str, notes: str) -> TaskRef: ...

@@ -142,9 +142,7 @@ class LiveRescue:
 
     def restore(self, guest: int, kind: str, node: str, volid: str, storage: str, *, over: bool) -> TaskRef:
         if kind == "lxc":
-            return self._started(
-                f"nodes/{node}/lxc", vmid=guest, ostemplate=volid, restore=True, storage=storage, unique=not over
-            )
+            return self._started(f"nodes/{node}/lxc", vmid=guest, ostemplate=volid, restore=True, storage=storage)
         how: dict[str, Any] = {"force": True} if over else {"unique": True}
         return self._started(f"nodes/{node}/qemu", vmid=guest, archive=volid, storage=storage, **how)
 

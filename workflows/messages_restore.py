@@ -91,8 +91,16 @@ def aborted(name: str, left: Sequence[str]) -> Saying:
 # ---- what was found ------------------------------------------------------------------------------------------------
 
 
-def examined(managed: ManagedCluster, case: Case, plan: Sequence[str], over: Sequence[str]) -> str:
-    """`over`: the paths that are used in place of the first one."""
+def over_paths(paths: Sequence[str]) -> list[str]:
+    """`paths` that are used in place of the first one."""
+    return [f"🛣️ All of this goes over {', '.join(paths)}: the first way in does not answer."] if paths else []
+
+
+def beside_upgrades(runs: Sequence[str]) -> list[str]:
+    return [f"⚠️ `{run}` is under way: while this restore writes, its gates let it take no node." for run in runs]
+
+
+def examined(managed: ManagedCluster, case: Case, plan: Sequence[str]) -> str:
     guest = case.guest
     lock = f", locked by {host(guest.lock)}" if guest.lock else ""
     under = f", under HA ({host(guest.ha)})" if guest.ha else ""
@@ -101,7 +109,6 @@ def examined(managed: ManagedCluster, case: Case, plan: Sequence[str], over: Seq
         *(_disk(managed, case, disk) for disk in case.config.disks),
         *(f"• unused disk {host(disk.volid)}" for disk in case.config.unused),
         *_gluster(case, guest.id),
-        *([f"🛣️ All of this goes over {', '.join(over)}: the first way in does not answer."] if over else []),
         "Backups, newest first:" if case.backups else "There is no backup of it on any storage that answers.",
         *(backup_line(backup) for backup in case.backups[:MOST_SHOWN]),
         *([f"• and {len(case.backups) - MOST_SHOWN} older ones"] if len(case.backups) > MOST_SHOWN else []),

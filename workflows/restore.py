@@ -16,6 +16,7 @@ from cluster.api import ClusterError
 from cluster.facts import Backup, Guest
 from cluster.rescue import Disk
 from engine.port import Plain, Run, Saying, Waiting
+from store.api import RunRow
 from workflows import messages_restore as words
 from workflows.guestwork import (
     find_task,
@@ -28,7 +29,7 @@ from workflows.guestwork import (
     task_kind,
 )
 from workflows.messages import host
-from workflows.phases import RESTORE, Stage
+from workflows.phases import RESTORE, UPGRADE, Stage
 from workflows.restore_look import (
     Case,
     Wanted,
@@ -174,16 +175,25 @@ def _seen(w: Steward, wanted: Wanted, patient: Patient) -> Any:
     """Look at everything, and say it, with what would be done."""
     case = examine(w.site, fresh(w, patient.guest))
     plan = _plan(w, wanted, patient, case)
-    over = sorted(set(w.site.cluster.detours().values()))
+    aside = [
+        *words.over_paths(sorted(set(w.site.cluster.detours().values()))),
+        *words.beside_upgrades([row.id for row in _upgrades(w.site)]),
+    ]
     found = {"disks": {disk.slot: disk.volid for disk in case.config.disks}, "size": case.config.size}
     if isinstance(plan, str):
-        return {"refused": plan, "hint": "", "told": words.examined(w.site.managed, case, [], over), **found}
+        return {"refused": plan, "hint": "", "told": words.examined(w.site.managed, case, aside), **found}
     space = plan.space
     age = w.site.clock() - plan.backup.made_at
     sick = is_sick(w.site.managed, case.sick, space)
     new = "a new container" if patient.kind == "lxc" else f"guest {patient.guest} again"
     lines = words.plan_lines(plan.backup, age, plan.node, space.storage, new, sick, not space.shared)
-    return {"refused": "", "hint": "", "told": words.examined(w.site.managed, case, lines, over), **found}
+    return {"refused": "", "hint": "", "told": words.examined(w.site.managed, case, [*aside, *lines]), **found}
+
+
+def _upgrades(site: Site) -> list[RunRow]:
+    """Rolling upgrades under way; their watch afterwards takes nothing."""
+    rows = site.store.runs(cluster=site.managed.name, state="active", workflow=UPGRADE)
+    return [row for row in rows if not str((row.parked or {}).get("key", "")).startswith("watch.")]
 
 
 @dataclass(frozen=True, slots=True)

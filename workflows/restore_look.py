@@ -18,8 +18,9 @@ from workflows.site import Site
 
 MARGIN = 1.05
 """A restore needs a little more room than the disks are large."""
-DEAD = frozenset({"io-error", "internal-error", "paused", "guest-panicked", "shutdown"})
-"""QEMU's words for a guest whose process is there and that does nothing any more."""
+DEAD = frozenset({"io-error", "internal-error", "guest-panicked", "shutdown"})
+"""QEMU's words for a guest whose process is there and that never goes on by itself. One that is paused is not among
+them: a person may have paused it, and can let it go on."""
 MOST_SHOWN = 5
 
 

@@ -18,6 +18,7 @@ from workflows.restore_look import (
     choose_node,
     choose_storage,
     find_guest,
+    is_dead,
     is_sick,
     listed_images,
     volume_of,
@@ -59,6 +60,13 @@ def test_a_guest_is_found_by_id_or_name_and_never_guessed() -> None:
     assert find_guest([ROUTER, twin], "router-a")[1] == (
         'several guests are called "router-a": 101, 201; name the one by its id'
     )
+
+
+@pytest.mark.parametrize(
+    ("status", "dead"), [("io-error", True), ("guest-panicked", True), ("paused", False), ("running", False)]
+)
+def test_only_what_never_goes_on_by_itself_is_dead(status: str, dead: bool) -> None:
+    assert is_dead(replace(ROUTER, status=status)) is dead
 
 
 # ---- the backup ----------------------------------------------------------------------------------------------------
