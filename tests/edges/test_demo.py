@@ -122,6 +122,16 @@ def test_people_who_act_by_themselves_take_three_nodes_and_the_verdict_is_passed
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_the_morning_after_two_dead_routers_come_back_over_the_line_that_is_left() -> None:
+    night = played("--scenario", "morning-after", "--play", "--speed", "20", "--port", "0")
+    assert night.returncode == 0, night.stdout
+    for said in ("All of this goes over lte", "router-a (101) serves again", "router-b (102) serves again"):
+        assert said in night.stdout
+    assert "6 approvals, 3 pages, invariants held" in night.stdout
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_a_killed_bot_is_started_again_and_ctrl_c_leaves_nothing_behind() -> None:
     with ExitStack() as stack:
