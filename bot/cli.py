@@ -148,12 +148,13 @@ def check(path: Path) -> None:
 @click.pass_obj
 def plan(path: Path, cluster: str, nodes: tuple[str, ...]) -> None:
     """Say what a run would do, changing nothing."""
-    managed = _managed(_load(path, "pve"), cluster)
+    settings = _load(path, "pve")
+    managed = _managed(settings, cluster)
     chosen = _nodes(managed, nodes)
     from bot.looking import site
     from workflows.plan import describe
 
-    click.echo(describe(site(managed), chosen))
+    click.echo(describe(site(managed, settings), chosen))
 
 
 @main.command()
@@ -168,11 +169,12 @@ def gates(path: Path, cluster: str, nodes: tuple[str, ...], as_json: bool) -> No
 
     Exit code: 0 all passed, 1 one is blocked, 3 none is blocked but one is unknown. 2: nothing could be asked.
     """
-    managed = _managed(_load(path, "pve"), cluster)
+    settings = _load(path, "pve")
+    managed = _managed(settings, cluster)
     chosen = _nodes(managed, nodes)
     from bot import looking
 
-    found = looking.ask(looking.site(managed), chosen)
+    found = looking.ask(looking.site(managed, settings), chosen)
     click.echo(looking.as_json(managed.name, found) if as_json else looking.as_text(found))
     raise SystemExit(looking.exit_code(found))
 

@@ -1,19 +1,26 @@
-"""What `roundsman gates` and `roundsman plan` stand on: the real cluster, and nothing else of the bot."""
+"""What `roundsman gates` and `roundsman plan` stand on: the real cluster, and what the bot's database knows."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, NoReturn
 
+from bot.rotas import Rotas
+from bot.settings import Settings
 from cluster.gates import judge, topics
 from cluster.world import Blocked, GatePhase, Opinion, OwnChanges, Passed, Unknown, World
+from oncall.pagers import all_pagers
+from store.api import Kept, RunRow, ShiftOverrideRow, Store
 from store.memory import MemoryStore
+from store.opening import read_store
+from workflows.readiness import on_call_now
 from workflows.settings import ManagedCluster
-from workflows.site import ChatDown, Reaction, Site
+from workflows.site import ChatDown, Reaction, Site, Watchers
 
 Found = Mapping[str, Sequence[Opinion]]
 """Node -> what each gate says of taking it."""
@@ -37,12 +44,44 @@ class NoChat:
         raise ChatDown("Slack is not asked by this command")
 
 
-def site(managed: ManagedCluster) -> Site:
-    """The cluster with a store in memory: what is looked at from a shell leaves no trace in the bot's database."""
+class Beside(MemoryStore):
+    """What people and earlier runs left in the bot's database is read there; what looking writes is forgotten."""
+
+    def __init__(self, bots: Store) -> None:
+        super().__init__()
+        self._bots = bots
+
+    def runs(self, *args: Any, **named: Any) -> list[RunRow]:
+        return self._bots.runs(*args, **named)
+
+    def kept(self, name: str) -> Kept | None:
+        return self._bots.kept(name)
+
+    def kept_all(self, prefix: str) -> list[Kept]:
+        return self._bots.kept_all(prefix)
+
+    def shift_overrides(self, since: float) -> list[ShiftOverrideRow]:
+        return self._bots.shift_overrides(since)
+
+
+def site(managed: ManagedCluster, settings: Settings) -> Site:
+    """The cluster beside a running bot, or without one: what is looked at from a shell leaves no trace in the bot's
+    database. Raises StoreError for a database that cannot be read."""
     from bot.app import live_cluster
     from cluster.install import helper_checksum
 
-    return Site(managed, live_cluster(managed), NoChat(), MemoryStore(), time.time, helper_checksum())
+    path = Path(settings.store.path)
+    store = Beside(read_store(path)) if path.exists() else MemoryStore()
+    people = watchers(settings, store, time.time)
+    return Site(managed, live_cluster(managed), NoChat(), store, time.time, helper_checksum(), people)
+
+
+def watchers(settings: Settings, store: Store, clock: Callable[[], float]) -> Watchers | None:
+    """Who would be woken, for the on-call gate. Nobody is rung from here. None without a section `oncall`."""
+    oncall = settings.oncall
+    if oncall is None:
+        return None
+    return Watchers(oncall, Rotas(oncall, store, clock).duty, all_pagers(oncall.pagers, "", clock))
 
 
 def ask(site: Site, nodes: Sequence[str]) -> Found:
@@ -51,7 +90,7 @@ def ask(site: Site, nodes: Sequence[str]) -> Found:
     found = {}
     for node in nodes:
         machines = site.cluster.survey(topics(phase), node)
-        world = World(site.managed, machines, OwnChanges(), None, site.helper_checksum)
+        world = World(site.managed, machines, OwnChanges(), None, site.helper_checksum, on_call_now(site))
         found[node] = judge(world, node, phase, site.clock(), {})
     return found
 

@@ -9,6 +9,7 @@ from importlib import import_module
 
 from commands.api import Command, Desk, Reply, Typed, Wrong
 from store.api import CommandRow
+from workflows.acknowledging import alive
 from workflows.site import ChatDown
 
 
@@ -27,6 +28,12 @@ def slashes() -> tuple[str, ...]:
 
 def answer(desk: Desk, row: CommandRow) -> Reply:
     """Work one saved command. Idempotent: the row's id is the source of everything it writes."""
+    reply = _worked(desk, row)
+    alive(desk.store, desk.watchers, row.user, row.id, desk.now)
+    return reply
+
+
+def _worked(desk: Desk, row: CommandRow) -> Reply:
     typed = Typed(row.slash, row.text, row.user, row.channel, row.id)
     words = row.text.split()
     try:

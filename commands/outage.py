@@ -103,10 +103,18 @@ def resolve(desk: Desk, typed: Typed, words: list[str]) -> Reply:
     managed, row, rest = _meant(desk, typed, words)
     nothing_else(rest, "/outage resolve", list(desk.clusters))
     _must_be_allowed(desk, typed, row)
-    if seen := [alert for alert in desk.store.alerts(row.id) if alert.firing and alert.source in ("probe", "run")]:
+    if seen := [alert for alert in desk.store.alerts(row.id) if alert.firing and _ends_by_itself(desk, alert)]:
         raise Wrong(_still_seen(seen))
     give(desk.store, row, Deed.RESOLVE, typed.by, "command", typed.source, desk.now)
     return Reply(f"🏁 <@{typed.by}> resolves the outage of *{managed.name}* (`{row.id}`).", True)
+
+
+def _ends_by_itself(desk: Desk, alert: AlertRow) -> bool:
+    """A probe looks on, a run that goes on clears what it raised; one that has ended cannot any more."""
+    if alert.source != "run":
+        return alert.source == "probe"
+    run = desk.store.run(alert.fingerprint.split("/")[1])
+    return run is not None and run.state == "active"
 
 
 def _still_seen(alerts: list[AlertRow]) -> str:

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from oncall.escalation import policy_of, reachable
 from store.api import AuditRow, OrderRow, OutboxRow, RunRow, Store
+from workflows.alerts import open_outages
 from workflows.site import Watchers
 
 ACK_EMOJI = "eyes"
@@ -103,6 +104,16 @@ def resolved(orders: Sequence[OrderRow]) -> OrderRow | None:
 def take(store: Store, watchers: Watchers | None, run: RunRow, by: str, how: str, source: str, now: float) -> bool:
     """Acknowledge: by emoji, button, command, "voice", "pushover". False if this very deed was written before."""
     return give(store, run, Deed.ACK, by, how, source, now, now + stale_after(watchers))
+
+
+def alive(store: Store, watchers: Watchers | None, user: str, source: str, now: float) -> None:
+    """Whoever has an outage and types anything is awake: a sign of life, unless the words were about the outage
+    itself."""
+    for run in open_outages(store):
+        orders = store.orders(run.id)
+        has_it = any(holder.user == user for holder in holders(orders, run.args["void_before"], now))
+        if has_it and not any(order.source == source for order in orders):
+            give(store, run, Deed.SIGN, user, "command", f"{source} {run.id}", now, now + stale_after(watchers))
 
 
 def give(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from cluster.facts import PathTest
 from engine.port import Saying
 from oncall.pagers import Page
 from oncall.settings import Person
@@ -147,6 +148,21 @@ def lines_of(outage: OutagePicture) -> list[str]:
     if outage.wait:
         lines.append(f"⏳ Waits for {host(outage.wait.why)} until {at(outage.wait.deadline)}.")
     return lines
+
+
+def ways_in(paths: Sequence[str], tests: Sequence[PathTest]) -> str:
+    """Which path still works, to which nodes; in the order in which they are tried."""
+    nodes = {test.node for test in tests}
+    alive = {path: [test.node for test in tests if test.path == path and test.alive] for path in paths}
+    good = [f"{path} ({_reached(found, len(nodes))})" for path, found in alive.items() if found]
+    dead = [path for path, found in alive.items() if not found]
+    if not good:
+        return f"*no way in works*: {', '.join(dead)}"
+    return f"the way in works over {', '.join(good)}" + (f"; dead: *{', '.join(dead)}*" if dead else "")
+
+
+def _reached(nodes: Sequence[str], of: int) -> str:
+    return f"all {of} nodes" if len(nodes) == of else f"to {', '.join(nodes)} only"
 
 
 def known(lines: Sequence[str]) -> Saying:

@@ -367,10 +367,11 @@ def _ask_what_is_known(o: Outage) -> None:
 
 
 def known(run: Run, site: Site, args: Mapping[str, Plain]) -> Plain:
-    """What can be found out at once, into the outage's thread: guests that do not run, and the last run."""
+    """What can be found out at once, into the outage's thread: guests that do not run, which way in still works, and
+    the last run."""
 
     def tell() -> None:
-        message = messages.known([*_guests(site), *_last_run(site)]).plain()
+        message = messages.known([*_guests(site), _paths(site), *_last_run(site)]).plain()
         site.store.put_out(args["outage"], "known", message, site.clock())
 
     run.step("tell", tell)
@@ -387,6 +388,11 @@ def _guests(site: Site) -> list[str]:
     ]
     running = sum(guest.running for guest in guests)
     return [f"{running} guests run, {len(down)} do not: {host(some(down)) or 'none'}"]
+
+
+def _paths(site: Site) -> str:
+    """Tried now: the last round of tests may be from before the trouble."""
+    return messages.ways_in([path.name for path in site.managed.ways], site.cluster.test_paths().tests)
 
 
 def _last_run(site: Site) -> list[str]:

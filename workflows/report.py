@@ -14,6 +14,8 @@ from workflows.phases import UPGRADE
 
 BEFORE_S = 24 * 3600.0
 """A run of the cluster that ended so shortly before is named: in 2017 it was the cause."""
+MOST_EVIDENCE = 300
+"""Characters of one piece of evidence; the audit log has all of it."""
 DEEDS = {
     Deed.ACK: "acknowledged",
     Deed.SNOOZE: "snoozed it",
@@ -26,7 +28,7 @@ DEEDS = {
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """Everything that is known of an outage. `runs`: rolling upgrades shortly before; `audits`: what was judged and
-    tried in this cluster meanwhile."""
+    tried in this cluster meanwhile; `last`: the newest judgement of those runs before it, if there is one."""
 
     run: RunRow
     alerts: Sequence[AlertRow]
@@ -35,6 +37,7 @@ class Recorded:
     said: Sequence[OutboxRow]
     runs: Sequence[RunRow]
     audits: Sequence[AuditRow]
+    last: AuditRow | None = None
 
     @property
     def began_at(self) -> float:
@@ -66,7 +69,17 @@ def read(store: Store, run: RunRow) -> Recorded:
     meanwhile = [row for row in store.audits(cluster=run.cluster, limit=1000) if began <= row.at <= ended]
     audits = [row for row in reversed(meanwhile) if row.run_id != run.id]
     orders = store.orders(run.id)
-    return Recorded(run, alerts, store.pages(run.id), orders, store.outbox(run.id), before, audits)
+    pages, said = store.pages(run.id), store.outbox(run.id)
+    return Recorded(run, alerts, pages, orders, said, before, audits, _last(store, before, began))
+
+
+def _last(store: Store, runs: Sequence[RunRow], began: float) -> AuditRow | None:
+    judged = [row for run in runs for row in store.audits(run_id=run.id, limit=1000) if _judges(row) and row.at < began]
+    return max(judged, key=lambda row: row.at, default=None)
+
+
+def _judges(audit: AuditRow) -> bool:
+    return audit.what.startswith("gates ")
 
 
 # ---- the timeline --------------------------------------------------------------------------------------------------
@@ -128,9 +141,9 @@ def markdown(r: Recorded, name: Names) -> str:
         *_section("Who was paged, when and how", [_paged(page) for page in r.pages] or ["- nobody"]),
         *_section(
             "What was tried",
-            [_tried(audit, name) for audit in r.audits if audit.who != "roundsman"] or ["- nothing that I saw"],
+            [_tried(audit, name) for audit in r.audits if not _judges(audit)] or ["- nothing that I saw"],
         ),
-        *_section("What the gates said", list(_gates(r.audits)) or ["- no gate was asked meanwhile"]),
+        *_section("What the gates said", list(_gates(r)) or ["- no gate was asked"]),
         *_section("Timeline", [f"- {line}" for line in timeline(r, name)]),
         *_section(
             "To be written by a person",
@@ -167,13 +180,23 @@ def _paged(page: PageRow) -> str:
 
 
 def _tried(audit: AuditRow, name: Names) -> str:
-    return f"- {_clock(audit.at)} {name(audit.who)}: {audit.what} ({audit.run_id})"
+    """By a person, or by a run in their name."""
+    by = f", approved by {', '.join(map(name, audit.detail['by']))}" if audit.detail.get("by") else ""
+    return f"- {_clock(audit.at)} {name(audit.who)}: {audit.what} ({audit.run_id}){by}"
 
 
-def _gates(audits: Sequence[AuditRow]) -> Iterator[str]:
-    """Every judgement that was not all passed, with its evidence's reason."""
-    for audit in audits:
-        verdicts = audit.detail.items() if audit.what.startswith("gates ") else ()
-        for gate, verdict in verdicts:
-            if verdict["verdict"] != "passed":
-                yield f"- {_clock(audit.at)} {audit.what}: {gate} {verdict['verdict']}: {verdict['reason']}"
+def _gates(r: Recorded) -> Iterator[str]:
+    """The last judgement before it in short; of those meanwhile every verdict that was not passed. With evidence."""
+    if r.last:
+        passed = sum(verdict["verdict"] == "passed" for verdict in r.last.detail.values())
+        yield f"- {_clock(r.last.at)} the last before it, {r.last.what}: {passed} of {len(r.last.detail)} passed"
+        yield from _shut(r.last)
+    for audit in filter(_judges, r.audits):
+        yield from _shut(audit)
+
+
+def _shut(audit: AuditRow) -> Iterator[str]:
+    for gate, verdict in audit.detail.items():
+        if verdict["verdict"] != "passed":
+            yield f"- {_clock(audit.at)} {audit.what}: {gate} {verdict['verdict']}: {verdict['reason']}"
+            yield from (f"  - {key}: {str(value)[:MOST_EVIDENCE]}" for key, value in verdict["evidence"].items())

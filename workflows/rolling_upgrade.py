@@ -15,7 +15,7 @@ from workflows.node import walk_node
 from workflows.phases import Phase
 from workflows.plan import describe_node, in_order
 from workflows.site import Site
-from workflows.watch import watch
+from workflows.watch import take_over, watch
 from workflows.wheel import Aborted, Skipped, Wheel
 
 
@@ -62,6 +62,7 @@ def _upgrade(wheel: Wheel, wanted: Wanted) -> Plain:
         return {"state": "done", "nodes": {}, "dry_run": True}
     make_missing(wheel)
     run.part("run.gates", lambda: _preflight(wheel, nodes))
+    take_over(wheel)
     outcomes = {node: run.part(node, lambda node=node: _one(wheel, wanted, node)) for node in nodes}  # type: ignore[misc]
     watching = site.managed.limits.watch
     run.say("run.done", lambda: messages.finished(site.managed.name, outcomes, site.clock() - began, watching))

@@ -22,6 +22,8 @@ TWICE = 2
 CHECKUP_EVERY_S = 900.0
 """So often the watch asks what takes Gluster's lock: `volume status`, which alone shows a dead self-heal daemon. A dead
 brick shows at every look, in what takes no lock."""
+PREFIX = "watch/"
+"""Alerts of a watch have fingerprints that begin so, then the run's id."""
 NEWER, STOPPED = "A new run of this cluster watches from now on", "An operator aborted"
 
 
@@ -58,6 +60,20 @@ def watch(wheel: Wheel, nodes: Sequence[str]) -> None:
             run.say(f"watch.trouble#{n}", partial(trouble, site.managed, reasons, now - began))
         else:
             run.say(f"watch.better#{n}", messages.watch_good_again)
+
+
+def take_over(wheel: Wheel) -> None:
+    """What the watch of an earlier run left alarmed when this run ended it: all gates are open again, so it is over;
+    what gets shut is this run's, and later its own watch's."""
+    run, site = wheel.run, wheel.site
+    if site.watchers is None:
+        return
+
+    def clear() -> None:
+        rows = [row for row in site.store.firing(site.managed.name) if row.fingerprint.startswith(PREFIX)]
+        clear_alerts(site.store, site.managed.name, [row.fingerprint for row in rows], site.clock())
+
+    run.step("watch.takes-over", clear)
 
 
 def _look(wheel: Wheel, node: str, known: Sequence[str], at: Look) -> Any:
@@ -104,7 +120,7 @@ def _alarm(wheel: Wheel, n: int, reasons: Sequence[str]) -> bool:
         return False
 
     def tell() -> None:
-        now, prefix = site.clock(), f"watch/{run.id}/"
+        now, prefix = site.clock(), f"{PREFIX}{run.id}/"
         alerts = [Alert(prefix + _mark(r), "watch", f"after run {run.id}", r, "critical", now) for r in reasons]
         gone = [row.fingerprint for row in site.store.firing(site.managed.name) if row.fingerprint.startswith(prefix)]
         raise_alerts(site.store, site.managed, alerts, now)
@@ -124,6 +140,6 @@ def _end(wheel: Wheel) -> str:
     """Why the watch ends before its time, or ""."""
     rows = wheel.site.store.runs(cluster=wheel.site.managed.name, state="active", workflow=UPGRADE)
     mine = next((row for row in rows if row.id == wheel.run.id), None)
-    if mine is not None and any(row.created_at > mine.created_at for row in rows):
+    if mine is not None and any(row.created_at > mine.created_at and not row.args.get("dry_run") for row in rows):
         return NEWER
     return STOPPED if wheel.ordered() is Order.ABORT else ""

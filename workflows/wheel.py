@@ -364,7 +364,12 @@ class Wheel:
         page = urgent and not alarmed
         self.say(phase, "shut", lambda: messages.gates_shut(self.site.managed, self.node, moment, reasons, page))
         who = "the cluster itself, or an approver with `/upgrade override`"
-        self.wait(phase, probe, self.site.managed.limits.gates, why=why, who=who, detail="gates")
+        try:
+            self.wait(phase, probe, self.site.managed.limits.gates, why=why, who=who, detail="gates")
+        except Halt:  # a person skips or aborts: nobody waits for these gates any more
+            if alarmed:
+                self.all_clear(f"{name}.clear", name)
+            raise
         if alarmed:
             self.all_clear(f"{name}.clear", name)
         self.say(phase, "open", lambda: messages.gates_open(self.node, moment))

@@ -266,7 +266,10 @@ def test_without_a_section_oncall_the_operators_are_mentioned_again_and_again() 
 def test_what_is_known_is_told_in_the_thread(watch: NightWatch) -> None:
     watch.dies(ROUTER)
     first_rung(watch)
-    watch.assert_said("🔎 What is known:\n• 4 guests run, 0 do not: none\n• no run has touched this cluster yet")
+    watch.assert_said(
+        "🔎 What is known:\n• 4 guests run, 0 do not: none\n"
+        "• the way in works over direct (all 3 nodes), lte (all 3 nodes)\n• no run has touched this cluster yet"
+    )
 
 
 def policy(*rungs: list[str]) -> dict[str, object]:

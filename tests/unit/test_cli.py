@@ -14,11 +14,13 @@ from bot.cli import main
 from bot.cli_doc import pages
 from bot.settings import EXAMPLE, load
 from cluster.api import Unreachable
+from cluster.facts import Read
 from cluster.world import Blocked, Opinion, Passed, Unknown, Verdict
-from store.api import Entry, RunRow, ShiftOverrideRow
+from store.api import AuditRow, Entry, RunRow, ShiftOverrideRow
 from store.opening import open_store
 from tests.unit.example import HTTP_SECRETS, PAGER_SECRETS
 from workflows.alerts import Alert, raise_alerts
+from workflows.readiness import on_call_now, proof_of
 
 ROOT = Path(__file__).parents[2]
 SECRETS = {
@@ -46,7 +48,7 @@ def gates_say(monkeypatch: pytest.MonkeyPatch) -> Sequence[Verdict]:
     def ask(_site: object, nodes: Sequence[str]) -> looking.Found:
         return {node: [Opinion(f"gate{n}", verdict, 1e9) for n, verdict in enumerate(verdicts)] for node in nodes}
 
-    monkeypatch.setattr(looking, "site", lambda managed: None)
+    monkeypatch.setattr(looking, "site", lambda managed, settings: None)
     monkeypatch.setattr(looking, "ask", ask)
     return verdicts
 
@@ -101,7 +103,7 @@ def test_gates_as_json_hold_the_same(gates_say: list[Verdict]) -> None:
 
 
 def test_a_fault_on_the_way_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(_managed: object) -> None:
+    def broken(_managed: object, _settings: object) -> None:
         raise Unreachable("no node of berlin answers", "are you on the right network?")
 
     monkeypatch.setattr(looking, "site", broken)
@@ -195,6 +197,30 @@ def test_the_report_of_an_outage_is_printed_with_peoples_names(settings_with_sto
         2,
         f"Error: there is no outage 'outage-x'; the newest are: {outage}\n",
     )
+
+
+# ---- who would be woken, asked from a shell ------------------------------------------------------------------------
+
+
+def test_looking_reads_what_the_bot_knows_of_people_and_writes_nothing(
+    settings_with_store: Path, tmp_path: Path
+) -> None:
+    settings = load(settings_with_store, SECRETS, ("pve",))
+    assert settings.oncall is not None
+    stranger = looking.site(settings.clusters[0], settings)  # there is no database yet
+    seen = on_call_now(stranger)
+    assert isinstance(seen, Read)
+    assert {person.proven_at for person in seen.value.first} == {None}
+
+    store, first = open_store(tmp_path / "db.sqlite3"), seen.value.first[0].name
+    store.keep(proof_of(first), {"how": "voice"}, 5e8)
+    beside = looking.site(settings.clusters[0], settings)
+    seen = on_call_now(beside)
+    assert isinstance(seen, Read)
+    assert seen.value.first[0].proven_at == 5e8
+    beside.store.audit(AuditRow(1.0, "", "berlin", "roundsman", "gates preflight pve1", {}))
+    assert store.audits(cluster="berlin") == []
+    store.close()
 
 
 # ---- help --------------------------------------------------------------------------------------------------------
