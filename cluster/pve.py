@@ -146,10 +146,7 @@ class Pve:
         self._api.send("put", f"{_path(guest)}/config", avoid, onboot=on)
 
     def _started(self, path: str, avoid: str, **params: Any) -> TaskRef:
-        upid = self._api.send("post", path, avoid, **params)
-        if not isinstance(upid, str) or not upid.startswith("UPID:"):
-            raise Uncertain(f"Proxmox VE answered {path} without naming a task")
-        return TaskRef(upid)
+        return started(self._api, "post", path, avoid, **params)
 
     # ---- tasks ---------------------------------------------------------------------------------------------------
 
@@ -168,6 +165,14 @@ class Pve:
     def task(self, ref: TaskRef, avoid: str) -> TaskState:
         with understanding("/nodes/NODE/tasks/UPID/status"):
             return task_state(self._api.get(f"nodes/{ref.upid.split(':')[1]}/tasks/{ref.upid}/status", avoid))
+
+
+def started(api: Proxmox, method: str, path: str, avoid: str, **params: Any) -> TaskRef:
+    """The task that an order has started. An answer without one leaves it uncertain whether anything happened."""
+    upid = api.send(method, path, avoid, **params)
+    if not isinstance(upid, str) or not upid.startswith("UPID:"):
+        raise Uncertain(f"Proxmox VE answered {path} without naming a task")
+    return TaskRef(upid)
 
 
 def backed_up(settings: ClusterSettings) -> tuple[int, ...]:

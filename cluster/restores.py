@@ -5,6 +5,7 @@ Reads take what every node says that answers: on the night of a restore some do 
 
 from __future__ import annotations
 
+import logging
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -15,11 +16,13 @@ from cluster.api import ClusterError, Refused, TaskRef, Uncertain, Unreachable
 from cluster.facts import Backup, Guest
 from cluster.helper import Copies, Helper
 from cluster.proxmox import Proxmox
-from cluster.pve import backup, understanding
+from cluster.pve import backup, started, understanding
 from cluster.rescue import GuestConfig, Space, Split, Trouble, entries_mark, guest_config
 from cluster.settings import ClusterSettings
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 LOG_LINES = 5000
 """More than any restore or backup writes; Proxmox VE shows 50 unless told."""
@@ -27,8 +30,6 @@ ENTRIES_AT_MOST = 1000
 """Names of entries that are looked through for the images of one guest."""
 POWER_S = 60.0
 """For the command that cycles a node's power; a BMC answers within seconds or not at all."""
-
-Each = Callable[[Callable[[str], T], list[str]], Iterator[T]]
 
 
 class LiveRescue:
@@ -48,14 +49,31 @@ class LiveRescue:
     # ---- reads ---------------------------------------------------------------------------------------------------
 
     def backups(self, guest: int) -> tuple[Backup, ...]:
+        """A storage that cannot be listed hides no other; if none can, that is the answer."""
         found: dict[str, Backup] = {}
+        told: set[str] = set()
+        silent: list[ClusterError] = []
+        for node, storage, shared in self._backup_storages():
+            if storage in told:
+                continue
+            try:
+                rows = self._backups_on(node, storage, guest)
+            except ClusterError as error:
+                log.warning("restores: backups on '%s' of %s were not listed: %s", storage, node, error)
+                silent.append(error)
+                continue
+            told |= {storage} if shared else set()
+            found |= {one.volid: one if shared else replace(one, node=node) for one in rows}
+        if silent and not found:
+            raise silent[0]
+        return tuple(sorted(found.values(), key=lambda one: -one.made_at))
+
+    def _backup_storages(self) -> Iterator[tuple[str, str, bool]]:
+        """(node to ask, storage, whether every node has the same)."""
         for node, rows in self._storages(content="backup"):
             for row in rows:
-                if row.get("active"):
-                    for one in self._backups_on(node, row["storage"], guest):
-                        shared = str(row.get("shared", 0)) == "1"
-                        found[one.volid] = one if shared else replace(one, node=node)
-        return tuple(sorted(found.values(), key=lambda one: -one.made_at))
+                if str(row.get("active", 0)) == "1":
+                    yield node, row["storage"], str(row.get("shared", 0)) == "1"
 
     def _backups_on(self, node: str, storage: str, guest: int) -> list[Backup]:
         path = f"nodes/{node}/storage/{storage}/content"
@@ -166,10 +184,7 @@ class LiveRescue:
         self._first(lambda helper: helper.ha_state(sid, state))
 
     def _started(self, path: str, method: str = "post", **params: Any) -> TaskRef:
-        upid = self._api.send(method, path, self._avoid(), **params)
-        if not isinstance(upid, str) or not upid.startswith("UPID:"):
-            raise Uncertain(f"Proxmox VE answered {path} without naming a task")
-        return TaskRef(upid)
+        return started(self._api, method, path, self._avoid(), **params)
 
     # ---- Gluster -------------------------------------------------------------------------------------------------
 
@@ -256,6 +271,8 @@ class LiveRescue:
 
 def _troubles(helper: Helper, volume: str) -> Iterator[Trouble]:
     listed = gluster.heal_entries(helper.gluster("heal-info", volume), helper.node, ENTRIES_AT_MOST)
+    if not listed:
+        return
     split = gluster.heal_entries(helper.gluster("split-brain", volume), helper.node, ENTRIES_AT_MOST)
     for brick in sorted({*listed, *split}):
         torn = set(split.get(brick, ()))

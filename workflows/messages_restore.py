@@ -109,12 +109,19 @@ def examined(managed: ManagedCluster, case: Case, plan: Sequence[str]) -> str:
         *(_disk(managed, case, disk) for disk in case.config.disks),
         *(f"• unused disk {host(disk.volid)}" for disk in case.config.unused),
         *_gluster(case, guest.id),
+        *(f"⚠️ Backups on {name} are not seen: it is active on no node." for name in _dark_storages(case)),
         "Backups, newest first:" if case.backups else "There is no backup of it on any storage that answers.",
         *(backup_line(backup) for backup in case.backups[:MOST_SHOWN]),
         *([f"• and {len(case.backups) - MOST_SHOWN} older ones"] if len(case.backups) > MOST_SHOWN else []),
         *plan,
     ]
     return "\n".join(lines)
+
+
+def _dark_storages(case: Case) -> list[str]:
+    """Storages for backups that no node has active."""
+    keeping = [space for space in case.spaces if "backup" in space.holds]
+    return sorted({space.storage for space in keeping} - {space.storage for space in keeping if space.active})
 
 
 def _disk(managed: ManagedCluster, case: Case, disk: Disk) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from cluster.api import Cluster, Refused, TaskRef, Uncertain, Unreachable
+from cluster.api import Cluster, ClusterError, Refused, TaskRef, Uncertain, Unreachable
 from cluster.facts import Guest
 from cluster.live import LiveCluster
 from cluster.rescue import Rescue, progress
@@ -123,6 +123,17 @@ def test_with_a_node_off_the_others_still_tell(pair: Pair) -> None:
     pair.night.pass_time(30)
     assert [backup.storage for backup in pair.rescue.backups(101)] == ["backup", "nas"]
     assert {space.node for space in pair.rescue.spaces()} == {"pve1", "pve2"}
+
+
+def test_a_storage_that_cannot_be_listed_hides_no_other(pair: Pair) -> None:
+    pair.night.faces.faults.plan(Fault.GARBAGE, what="storage/nas/content", times=99)
+    assert [backup.storage for backup in pair.rescue.backups(101)] == ["backup"]
+
+
+def test_if_no_storage_can_be_listed_that_is_the_answer(pair: Pair) -> None:
+    pair.night.faces.faults.plan(Fault.GARBAGE, what="/content", times=99)
+    with pytest.raises(ClusterError, match="not as the Proxmox VE API does"):
+        pair.rescue.backups(101)
 
 
 def test_an_agent_that_does_not_answer_is_no_error(pair: Pair) -> None:
