@@ -423,11 +423,12 @@ class SimCluster:
         anything not healed; then volume status of each node, or names of entries."""
         settings, began = self._settings.gluster, self._look()
         known = {peer: self._fresh("volumes", began, self._model.volumes, peer) for peer in self._peers()}
+        wanted = {peer: self._wanted(volumes) for peer, volumes in known.items()}
+        everybody = all(isinstance(volumes, Read) for volumes in known.values())
         going = self._series.resume(began)
         while (rest := going.rest(self._clock())) is not None:
             self._clock.sleep(rest)
-            answers = self._read_heal({peer: self._wanted(volumes) for peer, volumes in known.items()})
-            everybody = all(isinstance(volumes, Read) for volumes in known.values())
+            answers = self._read_heal(wanted)
             going.add(self._clock(), answers, everybody and _all_healed(answers))
         heal, healed = going.rounds[-1][1], going.healed
         status = (going.status if healed else {}) or (self._statuses(heal, healed) if processes or not healed else {})
