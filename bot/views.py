@@ -227,7 +227,7 @@ def note(saying: Saying) -> View:
 
 def page(saying: Saying, link: str) -> View:
     """Top level, and a message of its own: an edit that adds a mention notifies nobody."""
-    where = f"\n<{link}|The run and its thread>" if link else ""
+    where = f"\n<{link}|Its thread>" if link else ""
     return note(Saying("page", f"{mention(saying.mention)} {saying.text}{where}".lstrip()))
 
 

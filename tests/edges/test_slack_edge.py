@@ -264,7 +264,7 @@ def test_a_page_is_top_level_mentions_people_and_links_to_the_thread(office: Off
     office.say("page", Saying("page", "✋ pve1: I hold.", mention=(ALICE,)))
     page = slack.wait_for(lambda message: f"<@{ALICE}>" in message.text)
     assert page.thread_ts == ""
-    assert "|The run and its thread>" in page.text
+    assert "|Its thread>" in page.text
 
 
 def test_a_direct_message_is_delivered_once_although_its_answer_was_cut_off(

@@ -76,7 +76,7 @@ def test_a_page_goes_to_the_top_level_before_all_else_and_links_to_the_thread(po
     assert post.told() == ["board", "page", "a"]
     page = post.slack.posts["2.0"]
     assert page.thread == ""
-    assert page.text == f"<@{ALICE}> ✋ I hold.\n<https://slack.example/C0LAB/1.0|The run and its thread>"
+    assert page.text == f"<@{ALICE}> ✋ I hold.\n<https://slack.example/C0LAB/1.0|Its thread>"
 
 
 def test_a_page_does_not_wait_for_a_board_that_cannot_be_posted(post: Post) -> None:
@@ -139,7 +139,7 @@ def test_a_direct_message_goes_to_its_person_before_all_else_and_links_to_the_th
     assert post.told() == ["board", "bob.direct", "a"]
     sent = post.slack.posts["2.0"]
     assert (sent.channel, sent.thread) == (f"D{BOB}", "")
-    assert sent.text == "🔥 *lab* is down in part.\n<https://slack.example/C0LAB/1.0|The run and its thread>"
+    assert sent.text == "🔥 *lab* is down in part.\n<https://slack.example/C0LAB/1.0|Its thread>"
     assert (row(post.store, "bob.direct").channel, row(post.store, "bob.direct").ts) == (f"D{BOB}", "2.0")
 
 
