@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from engine.port import Saying
-from workflows.messages import bullets, paged
+from workflows.messages import bullets, host, paged, some
 from workflows.settings import ManagedCluster
 
 
@@ -19,6 +20,15 @@ def packages_not_read(node: str, why: str) -> Saying:
     """`why`: apt's own trouble, with what to do about it."""
     trouble = why.removeprefix(f"{node}: ")
     return Saying("note", f"⏳ {node}: I cannot read what it needs: {trouble}. Nothing is begun there; I ask again.")
+
+
+def starts_with_node(node: str, guests: Sequence[Sequence[Any]]) -> Saying:
+    """`guests`: id and name of each."""
+    who = some([f"{host(name)} ({guest})" for guest, name in guests])
+    start, them = ("is off and starts", "it") if len(guests) == 1 else ("are off and start", "them")
+    return Saying(
+        "note", f"🔌 {node}: {who} {start} with the node (onboot). I did not stop {them}, and leave {them} be."
+    )
 
 
 def groups_back(node: str) -> Saying:

@@ -68,6 +68,7 @@ def walk_node(w: Wheel, *, force_reboot: bool) -> str:
             healed(w, "upgrade")
         if walk.need.reboot:
             has_ceph = noout_on(w)
+            tell_who_starts(w)
             reboot(walk)
             prove(walk)
             healed(w, "reboot")
@@ -330,6 +331,20 @@ def _follow_upgrade(walk: Walk, unit: str) -> dict[str, Any]:
         detail="run",
     )
     return ended
+
+
+def tell_who_starts(w: Wheel) -> None:
+    """Guests that were off before the run and start with the node: Proxmox VE does that, whatever the run does."""
+    found = w.read(Phase.REBOOT, lambda: _starts(w), f"listing what starts with {w.node}", "starts")
+    if starts := found["guests"]:
+        w.say(Phase.REBOOT, "starts", lambda: messages_meanwhile.starts_with_node(w.node, starts))
+
+
+def _starts(w: Wheel) -> dict[str, Any]:
+    """What is off on the node and has onboot set. What HA keeps off stays off; what the run shut down has none."""
+    cluster = w.site.cluster
+    off = [g for g in cluster.guests() if g.node == w.node and g.status == "stopped" and not (g.template or g.ha)]
+    return {"guests": [[g.id, g.name] for g in off if g.id not in w.own.stopped and cluster.onboot(g)]}
 
 
 # ---- the reboot --------------------------------------------------------------------------------------------------
