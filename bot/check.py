@@ -20,6 +20,7 @@ SUBJECT = 22
 def show(path: Path, settings: Settings) -> bool:
     """Print every line as soon as it is known. True if nothing is missing."""
     from bot.check_pagers import check_pagers
+    from bot.check_probes import check_probes, check_switch
     from bot.check_slack import check_slack
     from bot.showing_rotas import check_rotas
     from cluster.checks import check_cluster
@@ -29,6 +30,8 @@ def show(path: Path, settings: Settings) -> bool:
     if settings.oncall:
         good.append(_section("Rotas", check_rotas(settings, time.time())))
     good += [_section(f"Cluster {managed.name}", check_cluster(managed)) for managed in settings.clusters]
+    good += [_section(f"Probes of {m.name}", check_probes(m)) for m in settings.clusters if m.probes]
+    good.append(_section("The bot itself", check_switch(settings)))
     Console().print("Everything is there." if all(good) else "Something is missing: see the lines marked ✗.")
     return all(good)
 

@@ -54,7 +54,7 @@ class Lookout:
 
     def _open(self, http: HttpSettings, managed: Mapping[str, ManagedCluster], routes: Sequence[Route]) -> None:
         self._webhook = Webhook(self._store, managed, http, self._clock, self._runner.wake, self._fatal)
-        figures = Figures(self._store, self.probing, self.doctor, self._clock)
+        figures = Figures(self._store, tuple(managed), self.probing, self.doctor, self._clock)
         own = [*health.routes(self.doctor), *metrics.routes(figures), *self._webhook.routes]
         self.http = Http(http, [*own, *routes], self._fatal)
 

@@ -7,7 +7,7 @@ Nothing is counted beside the store: each scrape reads what stands there, bounde
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -18,6 +18,7 @@ from bot.http import Answer, Route, in_thread
 from bot.probing import Probing
 from store.api import RunRow, Store
 from workflows.alerts import OUTAGE
+from workflows.path_watch import last_round
 
 KIND = "text/plain"
 MOST_RUNS = 1000
@@ -26,8 +27,16 @@ MOST_RUNS = 1000
 class Figures(Collector):
     """`clock`: seconds since the epoch."""
 
-    def __init__(self, store: Store, probing: Probing, doctor: Doctor, clock: Callable[[], float]) -> None:
-        self._store, self._probing, self._doctor, self._clock = store, probing, doctor, clock
+    def __init__(
+        self,
+        store: Store,
+        clusters: Sequence[str],
+        probing: Probing,
+        doctor: Doctor,
+        clock: Callable[[], float],
+    ) -> None:
+        self._store, self._clusters, self._probing, self._doctor = store, clusters, probing, doctor
+        self._clock = clock
 
     def collect(self) -> Iterator[Metric]:
         now = self._clock()
@@ -36,6 +45,7 @@ class Figures(Collector):
         yield from self._outages([run for run in runs if run.workflow == OUTAGE])
         yield from self._deliveries(now)
         yield from self._probes()
+        yield from self._paths()
         yield from self._health()
 
     def _runs(self, runs: list[RunRow], now: float) -> Iterator[Metric]:
@@ -77,6 +87,14 @@ class Figures(Collector):
         for (cluster, kind, result), count in self._probing.looks().items():
             looks.add_metric([cluster, kind, result], count)
         yield looks
+
+    def _paths(self) -> Iterator[Metric]:
+        alive = GaugeMetricFamily("roundsman_path_alive", "1 if this path works", labels=["cluster", "path"])
+        for cluster in self._clusters:
+            known = last_round(self._store, cluster)
+            for path, standing in known.standings.items() if known else ():
+                alive.add_metric([cluster, path], 0 if standing.dead else 1)
+        yield alive
 
     def _health(self) -> Iterator[Metric]:
         well = GaugeMetricFamily("roundsman_healthy", "1 if this part of the bot works", labels=["part"])

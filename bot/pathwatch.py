@@ -42,7 +42,7 @@ class PathWatch:
         except ClusterError:
             guests = ()  # then the sentences name guests by their ids only where they are known
         said = sentences(self._managed, ways, guests)
-        knife = own_work(self._store, self._managed.name).nodes
+        knife = own_work(self._store, self._managed.name, self._clock()).nodes
         for news in take_in(self._store, self._managed, ways, said, knife, self._clock(), self._watched):
             word = "live -> dead" if isinstance(news, Died) else "dead -> live"
             self._told()

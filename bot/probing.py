@@ -145,7 +145,7 @@ class Probing:
         began = self._now()
         result = await (self._read(watch, probe) if blocks(probe) else look(probe))
         if not isinstance(result, Ok) and watch.wants_doing(self._now()):
-            watch.told(await self._beside(watch.doing), self._now())
+            watch.told(await self._beside(partial(watch.doing, self._clock())), self._now())
         watch.saw(probe, result, began, self._now())
         if watch.ripe(self._now()):
             await self._settle(watch)
@@ -173,7 +173,7 @@ class Probing:
             return
         async with lock:
             while watch.ripe(self._now()):
-                watch.told(await self._beside(watch.doing), self._now())
+                watch.told(await self._beside(partial(watch.doing, self._clock())), self._now())
                 now = self._now()
                 if findings := watch.judge(now):
                     await self._beside(partial(watch.hand_over, findings, now, self._clock()))

@@ -51,6 +51,7 @@ class NightWatch:
         """(kind, "ok", "failed" or "unknown") -> how many looks."""
         self._rounds = Rounds(self.probes, now, share)
         self._detector = Detector(self.probes, self._standing(now, wall), now)
+        self._notes: dict[str, str] = {}
         self._ripe, self._settled = False, now
         self._doing, self._doing_at = IDLE, -DOING_S
 
@@ -86,15 +87,23 @@ class NightWatch:
             )
             return
         self.looks[probe.kind, _word(result)] += 1
+        self._note(probe, result)
         self._ripe |= self._detector.saw(probe.name, result, began, now, self._doing)
+
+    def _note(self, probe: Probe, result: Result) -> None:
+        """Once, and again when it says something else: ten seconds later it would say the same."""
+        note = result.note if isinstance(result, Ok) else ""
+        if note and self._notes.get(probe.name) != note:
+            log.warning("probes: '%s' is well, but %s", probe.name, note)
+            self._notes[probe.name] = note
 
     def wants_doing(self, now: float) -> bool:
         """Whether `told` should come first, before a failed look is taken in."""
         return now - self._doing_at >= DOING_S
 
-    def doing(self) -> Doing:
+    def doing(self, wall: float) -> Doing:
         """What our runs take down themselves, read from the store."""
-        return own_work(self._store, self.managed.name)
+        return own_work(self._store, self.managed.name, wall)
 
     def told(self, doing: Doing, now: float) -> None:
         self._doing, self._doing_at = doing, now
@@ -133,7 +142,7 @@ class NightWatch:
         while probes := self.due(now):
             results = [(probe, look(probe)) for probe in probes]
             if not all(isinstance(result, Ok) for _, result in results):
-                self.told(self.doing(), now)
+                self.told(self.doing(now), now)
             for probe, result in results:
                 self.saw(probe, result, now, now)
             self._settle(now)
@@ -142,7 +151,7 @@ class NightWatch:
     def _settle(self, now: float) -> None:
         if not self.ripe(now):
             return
-        self.told(self.doing(), now)
+        self.told(self.doing(now), now)
         if findings := self.judge(now):
             self.hand_over(findings, now, now)
 

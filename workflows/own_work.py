@@ -7,6 +7,7 @@ itself stay its own business until they are started again.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import inf
 from typing import Any
 
 from cluster.detector import Doing
@@ -18,24 +19,26 @@ HEALS = frozenset({Phase.UPGRADE, Phase.BRICKS, Phase.HEAL, Phase.REBOOT, Phase.
 """Phases in which a copy of the storage is away, or catches up."""
 BACK = frozenset({Phase.BRICKS, Phase.REJOIN})
 """Phases whose end shows that a rebooted node is there again."""
+SETTLES_S = 180.0
+"""A booted node's API and guests come some minutes after its bricks."""
 SENT = frozenset({"did", "unclear"})
 """Ends of an act that may have gone out."""
 
 
-def own_work(store: Store, cluster: str) -> Doing:
-    """Of all active runs of this cluster."""
+def own_work(store: Store, cluster: str, now: float) -> Doing:
+    """Of all active runs of this cluster. `now`: seconds since the epoch."""
     doing = Doing()
     for run in store.runs(cluster=cluster, state="active", workflow=UPGRADE):
-        doing = _both(doing, of_run(run, store.entries(run.id)))
+        doing = _both(doing, of_run(run, store.entries(run.id), now))
     return doing
 
 
-def of_run(run: RunRow, entries: Sequence[Entry]) -> Doing:
+def of_run(run: RunRow, entries: Sequence[Entry], now: float) -> Doing:
     shown = picture(run, entries)
     stopped = frozenset(guest for node in shown.nodes for guest in _stopped(node.node, entries))
     if shown.state in ("holding", "paused") or shown.dry_run:
         return Doing(guests=stopped)
-    down = frozenset(node.node for node in shown.nodes if _rebooting(node.node, entries))
+    down = frozenset(node.node for node in shown.nodes if _rebooting(node.node, entries, now))
     moving = frozenset(guest for node in shown.nodes for guest in _moving(node.node, entries))
     healing = any(_phase(node.node, entries) in HEALS for node in shown.nodes)
     return Doing(down, stopped | moving, healing)
@@ -45,16 +48,16 @@ def _both(one: Doing, other: Doing) -> Doing:
     return Doing(one.nodes | other.nodes, one.guests | other.guests, one.storage or other.storage)
 
 
-def _rebooting(node: str, entries: Sequence[Entry]) -> bool:
-    """From the moment the reboot may have been sent until its bricks are back, or its services: not for as long as it
-    heals, for it could die in these hours."""
-    down = False
+def _rebooting(node: str, entries: Sequence[Entry], now: float) -> bool:
+    """From the moment the reboot may have been sent until a while after its bricks are back, or its services: not for
+    as long as it heals, for it could die in these hours."""
+    down, back_at = False, -inf
     for entry, phase, detail in _of_node(node, entries):
         if phase is Phase.REBOOT and not detail:
             down = entry.kind == "intent" or (entry.kind == "result" and _word(entry) in SENT)
-        elif phase is Phase.RELEASE or (phase in BACK and entry.kind == "result" and _word(entry) == "saw"):
-            down = False
-    return down
+        elif down and (phase is Phase.RELEASE or (phase in BACK and entry.kind == "result" and _word(entry) == "saw")):
+            down, back_at = False, entry.at
+    return down or 0.0 <= now - back_at < SETTLES_S
 
 
 def _stopped(node: str, entries: Sequence[Entry]) -> frozenset[int]:

@@ -44,7 +44,7 @@ def _no_echo(probe: Probe, error: Exception) -> Result:
 
 
 async def _knock(probe: Probe, family: int, where: tuple[object, ...]) -> Result:
-    note = f"by TCP port {KNOCK}: {NOT_ALLOWED}"
+    note = f"was only knocked at, on TCP port {KNOCK}: {NOT_ALLOWED} (docs/install.md)"
     with socket.socket(family, socket.SOCK_STREAM) as line:
         line.setblocking(False)
         try:

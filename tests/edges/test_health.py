@@ -26,6 +26,7 @@ from sandbox.spec import default_spec, managed_settings
 from store.api import AlertRow, PageRow, RunRow, StoreError
 from store.opening import open_store
 from workflows.night_watch import NightWatch
+from workflows.path_watch import Known, Standing
 
 
 class Bot:
@@ -40,7 +41,7 @@ class Bot:
         self.probing = Probing([], {}, time.time, time.monotonic, lambda: None, lambda _: None)
         self.watched = Probing([watch], {}, time.time, time.monotonic, lambda: None, lambda _: None)
         self.doctor = Doctor(self.store, self.engine, self.probing, self.clock, lambda: time.monotonic() + self.later)
-        figures = Figures(self.store, self.watched, self.doctor, self.clock)
+        figures = Figures(self.store, ("lab",), self.watched, self.doctor, self.clock)
         routes = [*health.routes(self.doctor), *metrics.routes(figures)]
         self.http = Http(HttpSettings(port=0), routes, lambda _: None)
         self.http.start()
@@ -291,7 +292,16 @@ def test_what_prometheus_is_told(bot: Bot) -> None:
     bot.store.alert([AlertRow("outage-1", "lab", "probe:a", "probe", "a", "the secret door", "critical", now, now)])
     bot.store.page(PageRow("outage-1", "t0.bob.voice", "bob", "voice", "sent", now, now))
     bot.store.put_out("outage-1", "board", {"kind": "board", "text": "the secret door"}, now - 5)
+    known = Known(now, (), {"vpn": Standing(dead=True), "main": Standing()})
+    bot.store.keep("paths/lab", known.plain(), now)
     found = scraped(bot)
+    assert (
+        found["roundsman_path_alive{cluster=lab,path=vpn}"],
+        found["roundsman_path_alive{cluster=lab,path=main}"],
+    ) == (
+        0,
+        1,
+    )
     assert found["roundsman_runs_active{cluster=lab,workflow=rolling_upgrade}"] == 1
     assert found["roundsman_run_waiting_seconds{cluster=lab,run=lab-1}"] == pytest.approx(120, abs=5)
     assert found["roundsman_alerts_firing{cluster=lab,source=probe}"] == 1

@@ -44,6 +44,7 @@ def show(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Callable[[Check
         monkeypatch.setattr("bot.check_pagers.check_pagers", lambda settings: [GOOD])
         monkeypatch.setattr("bot.showing_rotas.check_rotas", lambda settings, now: [GOOD])
         monkeypatch.setattr("cluster.checks.check_cluster", lambda managed: [GOOD, line])
+        monkeypatch.setattr("bot.check_probes.check_probes", lambda managed: [GOOD])
         monkeypatch.setattr(check, "check_files", lambda settings: [GOOD])
         return check.show(Path("roundsman.yaml"), settings)
 

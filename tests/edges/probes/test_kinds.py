@@ -222,7 +222,7 @@ def test_where_no_ping_is_allowed_a_refusal_is_a_sign_of_life(monkeypatch: pytes
     with refused_port() as port:
         monkeypatch.setattr(ping, "KNOCK", port)
         found = seen(at("ping", "127.0.0.1"))
-    assert found == Ok(f"by TCP port {port}: {ping.NOT_ALLOWED}")
+    assert found == Ok(f"was only knocked at, on TCP port {port}: {ping.NOT_ALLOWED} (docs/install.md)")
     with silent_port() as port:
         monkeypatch.setattr(ping, "KNOCK", port)
         found = seen(at("ping", "127.0.0.1"))

@@ -190,7 +190,7 @@ def test_what_we_do_is_read_off_the_journal_alone() -> None:
     seen: list[str] = []
 
     def look() -> None:
-        doing = own_work(night.store, "lab")
+        doing = own_work(night.store, "lab", night.clock())
         if doing.nodes or doing.guests:
             told = f"{','.join(sorted(doing.nodes)) or '-'} {','.join(map(str, sorted(doing.guests))) or '-'}"
             seen.extend([told] if not seen or seen[-1] != told else [])
@@ -200,7 +200,7 @@ def test_what_we_do_is_read_off_the_journal_alone() -> None:
     night.scenario = night.scenario  # the same night
     night.live()
     assert seen == [
-        *("- 104", "- 103", "pve3 -", "- 104", "- 103"),
-        *("- 102", "pve2 -", "- 102"),
-        *("- 101", "pve1 -", "- 101"),
+        *("- 104", "- 103", "pve3 -", "pve3 104", "- 104", "- 103"),
+        *("- 102", "pve2 -", "pve2 102", "pve2 -"),
+        *("- 101", "pve1 -", "pve1 101", "pve1 -"),
     ]
