@@ -33,7 +33,7 @@ sys.path.insert(0, str(ROOT))
 from bench._figures import at, show  # noqa: E402
 from sandbox.phones import LocalPhones, PhonesInThread  # noqa: E402
 from sandbox.phones import run_in_thread as phones_in_thread  # noqa: E402
-from sandbox.slack import ALICE, BOT, Channel, LocalSlack, run_in_thread  # noqa: E402
+from sandbox.slack import ALICE, BOT, Channel, LocalSlack, SlackInThread, run_in_thread  # noqa: E402
 from store.opening import read_store  # noqa: E402
 from workflows.alerts import OUTAGE  # noqa: E402
 
@@ -41,7 +41,7 @@ EVERY_S, TIMEOUT_S, FAILS = 10.0, 3.0, 3
 SILENT_SHARE = 0.2
 SLACK_S = 0.2
 CORE, MEMORY_MB = 0.1, 100
-SETTLED_S = 15.0
+PATIENCE_S = 60.0
 ELSEWHERE = (
     "Measured elsewhere on the same work: Icinga 2 0.02 s at 0.62 core and 84 MB; Nagios 4 0.16 s at 0.47 core;",
     "Monit 0.58 s at 0.01 core and 12 MB; Prometheus + blackbox exporter + Alertmanager at their fastest settings",
@@ -52,16 +52,17 @@ ELSEWHERE = (
 @dataclass(frozen=True, slots=True)
 class Size:
     """`deaths`: so many clusters lose a port, over `spread` seconds; `watch`: seconds over which processor time is
-    taken."""
+    taken; `settles`: after the start."""
 
     clusters: int
     probes: int
     deaths: int
     spread: float
     watch: float
+    settles: float
 
 
-FULL, SHORT = Size(100, 20, 50, 300.0, 60.0), Size(10, 20, 5, 15.0, 10.0)
+FULL, SHORT = Size(100, 20, 50, 300.0, 60.0, 15.0), Size(10, 20, 5, 10.0, 8.0, 5.0)
 DEAD_S = FAILS * EVERY_S + TIMEOUT_S + 2.0
 """A port is well again after so long."""
 
@@ -77,13 +78,13 @@ class Wait:
 
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--short", action="store_true", help="a tenth of it, in a minute")
+    options.add_argument("--short", action="store_true", help="a tenth of it, in little more than a minute")
     size = SHORT if options.parse_args().short else FULL
     idle_core, idle_mb = idle(size)
     with ExitStack() as held:
         targets = Targets(held, size)
         with living(size, targets.ports) as bot:
-            time.sleep(SETTLED_S)
+            time.sleep(size.settles)
             core, mb = bot.core(size.watch), bot.resident_mb()
             targets.die_one_by_one()
             late_mb = max(mb, bot.resident_mb())
@@ -98,6 +99,8 @@ def report(size: Size, waits: Sequence[Wait], core: tuple[float, float], mb: tup
     print(f"load of this machine: {os.getloadavg()[0]:.1f}, on {os.cpu_count()} cores; seconds beyond {least:.0f} s:")
     for silent, name in ((False, "refused"), (True, "silent")):
         found = [wait for wait in waits if wait.silent is silent]
+        if not found:
+            continue
         target = SLACK_S + (TIMEOUT_S if silent else 0.0)
         raised, paged = [wait.raised - least for wait in found], [wait.paged - least for wait in found]
         show(f"{name} ports, first failed look to outage: p99", told(raised), "to compare", True)
@@ -116,7 +119,7 @@ def told(values: Sequence[float], share: float = 0.99) -> str:
 def idle(size: Size) -> tuple[float, int]:
     """The same bot and clusters, with nothing to look at."""
     with living(size, []) as bot:
-        time.sleep(SETTLED_S)
+        time.sleep(size.settles)
         return bot.core(size.watch / 2), bot.resident_mb()
 
 
@@ -261,11 +264,20 @@ def living(size: Size, ports: Sequence[Sequence[int]]) -> Iterator[Living]:
         process = subprocess.Popen(words)
         bot = Living(process, database, phones, {}, {})
         try:
+            await_answer(slack, process, rooms[0].id)
             yield bot
         finally:
             process.terminate()
             process.wait(20)
             bot.read_up()
+
+
+def await_answer(slack: SlackInThread, process: subprocess.Popen[bytes], channel: str) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while slack.type(ALICE, channel, "/upgrade help").failure:
+        if process.poll() is not None or time.monotonic() > end:
+            raise SystemExit(f"probes: the bot never answered (exit code {process.poll()})")
+        time.sleep(0.1)
 
 
 def bot(api_url: str, folder: Path, phones_url: str, clusters: int) -> None:

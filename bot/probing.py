@@ -144,8 +144,8 @@ class Probing:
     async def _look(self, watch: NightWatch, probe: Probe) -> None:
         began = self._now()
         result = await (self._read(watch, probe) if blocks(probe) else look(probe))
-        if not isinstance(result, Ok) and watch.wants_doing(self._now()):
-            watch.told(await self._beside(partial(watch.doing, self._clock())), self._now())
+        if not isinstance(result, Ok):
+            await self._learn(watch)
         watch.saw(probe, result, began, self._now())
         if watch.ripe(self._now()):
             await self._settle(watch)
@@ -166,6 +166,11 @@ class Probing:
 
     # what it means ----------------------------------------------------------------------------------------------
 
+    async def _learn(self, watch: NightWatch) -> None:
+        """What our own runs do, unless that was read just now."""
+        if watch.wants_doing(self._now()):
+            watch.told(await self._beside(partial(watch.doing, self._clock())), self._now())
+
     async def _settle(self, watch: NightWatch) -> None:
         """One at a time; what comes in meanwhile is settled right after."""
         lock = self._settling[watch.managed.name]
@@ -173,7 +178,7 @@ class Probing:
             return
         async with lock:
             while watch.ripe(self._now()):
-                watch.told(await self._beside(partial(watch.doing, self._clock())), self._now())
+                await self._learn(watch)
                 now = self._now()
                 if findings := watch.judge(now):
                     await self._beside(partial(watch.hand_over, findings, now, self._clock()))

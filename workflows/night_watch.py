@@ -25,7 +25,7 @@ SOURCE = "probe"
 STALLED_S = 2.0
 """A look that came back so much later than its time limit says something of the bot's machine, not of others."""
 DOING_S = 1.0
-"""What our runs do is read again for looks that fail, but no more often."""
+"""What our runs do is read again for looks that fail, and before it is judged, but no more often."""
 MOST_HIDDEN = 50
 """So many names of what an alert hides are kept."""
 SETTLE_S = 1.0
@@ -98,7 +98,7 @@ class NightWatch:
             self._notes[probe.name] = note
 
     def wants_doing(self, now: float) -> bool:
-        """Whether `told` should come first, before a failed look is taken in."""
+        """Whether `told` should come first, before a failed look is taken in or anything is judged."""
         return now - self._doing_at >= DOING_S
 
     def doing(self, wall: float) -> Doing:

@@ -6,6 +6,7 @@ import socket
 from typing import Any
 
 import pytest
+from icmplib import SocketPermissionError
 from pydantic import SecretStr
 
 from bot.check_probes import check_probes, check_switch
@@ -48,7 +49,7 @@ def test_each_probe_of_the_settings_is_looked_at_once_and_default_ones_are_left_
 
 def test_a_ping_that_is_not_allowed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     async def forbidden(*_: object, **__: object) -> None:
-        raise ping.SocketPermissionError(privileged=True)
+        raise SocketPermissionError(privileged=True)
 
     monkeypatch.setattr(ping, "async_ping", forbidden)
     with refused_port() as port:
