@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cluster.proxmox import Proxmox
 
 WORKERS = 32
-TEST_S = 20.0  # for one command of a test
+TEST_S = 20.0  # for one command or question of a test
 NEVER = "roundsman-path-test"
 """A unit that nobody ever starts: asking for it runs the helper, and costs the node next to nothing."""
 
@@ -183,8 +183,11 @@ class PathTests:
         self._ended = time.monotonic()
 
     def drill(self) -> PathDrill:
-        """With the first path cut for the bot alone: what calls do then, and each other path by itself."""
+        """With the first path cut for the bot alone: what calls do then, and each other path by itself. The only path
+        is not cut: runs may need it just now."""
         first, *others = self._paths.ways
+        if not others:
+            return PathDrill(first, {}, ())
         self._paths.routes.cut([first])
         try:
             usual = {node: self._workers.submit(self._usual, node) for node in self._settings.nodes}
@@ -222,7 +225,7 @@ class PathTests:
             raise Refused(f"{node}: the node helper does not run ({said or f'exit code {done.rc}'})")
 
     def _ask_api(self, way: str, node: str) -> None:
-        self._api.once(node, way, "get", "version", {})
+        self._api.once(node, way, "get", "version", {}, min(self._settings.api.timeout, TEST_S))
 
 
 class Timed(NamedTuple):

@@ -65,7 +65,7 @@ class Proxmox:
         self._paths = paths or Paths(settings)
         self._alone = len(self._paths.ways) == 1
         self._lock = threading.Lock()
-        self._idle: dict[tuple[str, str], list[Any]] = defaultdict(list)
+        self._idle: dict[tuple[str, str, float], list[Any]] = defaultdict(list)
         self._sessions: list[requests.Session] = []
         self._silent_until: dict[str, float] = {}
 
@@ -124,11 +124,12 @@ class Proxmox:
                     break
         raise _silent(errors)
 
-    def once(self, entry: str, way: str, method: str, path: str, params: dict[str, Any]) -> Any:
-        """One request to this entry over this path. Raises as `ask` does."""
+    def once(self, entry: str, way: str, method: str, path: str, params: dict[str, Any], timeout: float = 0.0) -> Any:
+        """One request to this entry over this path, within `timeout` seconds, else those of the settings. Raises as
+        `ask` does."""
         plain = {name: int(value) if isinstance(value, bool) else value for name, value in params.items()}
         try:
-            with self._line(entry, self._paths.ways[way], method) as client:
+            with self._line(entry, self._paths.ways[way], method, timeout or self._settings.api.timeout) as client:
                 answer = getattr(client(path), method)(**plain)
         except PathDown as down:
             raise EntrySilent(str(down), down.hint) from None
@@ -172,19 +173,19 @@ class Proxmox:
         yield from sorted(nodes, key=lambda node: self._silent_until.get(node, 0.0) > now)
 
     @contextmanager
-    def _line(self, entry: str, way: Dialer, method: str) -> Iterator[Any]:
+    def _line(self, entry: str, way: Dialer, method: str, timeout: float) -> Iterator[Any]:
         """A client for one request. An act gets a fresh connection: PVE closes idle ones after seconds, and an act on a
         connection that was just closed might have been done or not."""
         if method != "get":
-            client = self._new_client(entry, way)
+            client = self._new_client(entry, way, timeout)
             with closing(client._store["session"]):
                 yield client
             return
         with self._lock:
-            idle = self._idle[entry, way.name]
+            idle = self._idle[entry, way.name, timeout]
             client = idle.pop() if idle else None
         if client is None:
-            client = self._new_client(entry, way)
+            client = self._new_client(entry, way, timeout)
             with self._lock:
                 self._sessions.append(client._store["session"])
         try:
@@ -193,7 +194,7 @@ class Proxmox:
             with self._lock:
                 idle.append(client)
 
-    def _new_client(self, entry: str, way: Dialer) -> Any:
+    def _new_client(self, entry: str, way: Dialer, timeout: float) -> Any:
         node, api = self._settings.nodes[entry], self._settings.api
         user, _, name = api.token_id.partition("!")
         client = ProxmoxAPI(
@@ -203,7 +204,7 @@ class Proxmox:
             token_name=name,
             token_value=api.token.get_secret_value().strip(),
             verify_ssl=False if node.fingerprint else api.ca_file or True,
-            timeout=(min(CONNECT_S, way.silence), api.timeout),
+            timeout=(min(CONNECT_S, way.silence), timeout),
         )
         session: requests.Session = client._store["session"]
         session.trust_env = False  # no proxy and no CA from the environment

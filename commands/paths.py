@@ -32,6 +32,8 @@ def drill(desk: Desk, typed: Typed, words: list[str]) -> Reply:
     managed, rest = cluster_in(desk, typed, words)
     nothing_else(rest, "/drill paths", list(desk.clusters))
     must_operate(desk, typed, managed, "drill its paths")
+    if len(managed.ways) < 2:
+        raise Wrong(messages.one_way_only(managed.name))
     mark = hashlib.sha256(f"{managed.name} {typed.source}".encode()).hexdigest()[:8]
     run_id = f"drill-paths-{managed.name}-{mark}"
     args = {"cluster": managed.name, "by": typed.by}

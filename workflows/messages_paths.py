@@ -96,6 +96,10 @@ def not_tested_yet(cluster: str) -> str:
 # ---- the drill -----------------------------------------------------------------------------------------------------
 
 
+def one_way_only(cluster: str) -> str:
+    return f"*{cluster}* has one way in only, so there is nothing to drill: add another one to `paths` in the settings."
+
+
 def drill_begins(cluster: str) -> str:
     return f"👍 The first path of *{cluster}* is cut for me alone now, and each other one tried; the answer comes here."
 

@@ -52,6 +52,7 @@ class FakeSsh:
         self.answers: dict[str, Answer | list[Answer]] = {}
         self.asked: list[str] = []
         self.limits: list[tuple[float, int]] = []
+        self.twice: list[bool] = []
 
     def run(
         self, argv: Sequence[str], timeout: float, limit_bytes: int = 0, stdin: bytes = b"", *, twice: bool = False
@@ -60,6 +61,7 @@ class FakeSsh:
         words = " ".join(argv[3:])
         self.asked.append(words)
         self.limits.append((timeout, limit_bytes))
+        self.twice.append(twice)
         answer = self.answers.get(words)
         if isinstance(answer, list):
             answer = answer.pop(0) if len(answer) > 1 else answer[0]

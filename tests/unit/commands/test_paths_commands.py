@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from cluster.facts import PathTest
@@ -79,4 +81,10 @@ def test_a_bystander_may_look_but_not_drill(desk: Desk) -> None:
     keep(desk, dead=False)
     assert "tested 23 seconds ago" in typed(desk, "/paths", MALLORY)
     assert "only operators of *lab* may drill its paths" in typed(desk, "/drill paths", MALLORY, "t2")
+    assert desk.store.runs(workflow=PATH_DRILL) == []
+
+
+def test_the_only_way_in_is_not_cut(desk: Desk) -> None:
+    alone = replace(desk, clusters={"lab": LAB.model_copy(update={"paths": ()})})
+    assert "has one way in only" in typed(alone, "/drill paths")
     assert desk.store.runs(workflow=PATH_DRILL) == []
