@@ -101,6 +101,9 @@ def _fault(rng: Random) -> Fault:
     node, guest = rng.choice(NODES), rng.choice(GUESTS)
     if kind is Kind.LINE:
         return _line(rng, node, guest)
+    if kind in (Kind.PATH_CUT, Kind.PATH_SLOW):
+        text, lasts = rng.choice(("direct", "lte")), rng.choice((15 * MINUTE, HOUR))
+        return Fault(kind, text=text, lasts=lasts, amount=rng.choice((0.5, 5.0)), **_begin(rng, node))
     return Fault(
         kind,
         node=node,

@@ -190,6 +190,7 @@ def config_row(model: Model, vm: Vm) -> Mapping[str, object]:
     head |= (
         {} if vm.bare else {name: f"virtio=BC:24:11:00:00:{n:02X},bridge=vmbr0" for n, name in enumerate(vm.networks)}
     )
+    head |= {"ipconfig0": f"ip={vm.spec.address}/24"} if vm.spec.address and not (vm.bare or container) else {}
     head |= {"onboot": 1} if vm.onboot and not vm.bare else {}
     head |= {"lock": lock} if (lock := model.guests.lock(vm)) else {}
     return head | {"digest": model.archives.digest(vm)}

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import asyncssh
@@ -26,6 +27,7 @@ from sandbox.inroads import JUMP_USER
 from sandbox.inroads import JumpHost as Box
 from sandbox.lines import Fault
 from sandbox.model import What
+from sandbox.spec import ClusterSpec, default_spec
 from store.memory import MemoryStore
 from tests.edges.facing import HELPER, Night
 from workflows.path_watch import last_round
@@ -332,6 +334,25 @@ def test_an_act_goes_over_the_next_way_while_nothing_was_sent(night: Night) -> N
         guest = next(guest for guest in live.guests() if guest.id == 103)
         live.migrate(guest, "pve1")
     assert len(night.model.tasks.all) == 1
+
+
+# ---- what they depend on -------------------------------------------------------------------------------------------
+
+
+def test_a_jump_host_that_is_a_guest_of_this_cluster_is_found_by_its_address(
+    start_night: Callable[[ClusterSpec], Night],
+) -> None:
+    usual = default_spec()
+    router = replace(usual.guests[0], address="192.0.2.77")
+    night = start_night(replace(usual, guests=(router, *usual.guests[1:])))
+    jump = JumpHost(address="192.0.2.77", host_key="ssh-ed25519 AAAB")
+    far = PathSettings(name="far", kind="jump", jumps=(jump,))
+    settings = patient(night.settings, *night.settings.paths, far)
+    with closing(LiveCluster(settings, night.clock, lambda _: None)) as live:
+        found = live.test_paths()
+    assert found.depends["far"] == {101: "192.0.2.77 is an address of its network devices"}
+    assert found.depends["lte"] == {}
+    assert found.home is None
 
 
 # ---- watched -------------------------------------------------------------------------------------------------------

@@ -157,9 +157,7 @@ def test_progress_ends_with_its_last_word() -> None:
 
 def test_a_page_mentions_whom_it_wakes_and_leads_to_the_thread() -> None:
     page = views.page(Saying("page", "✋ pve1: I hold.", mention=(ALICE, "S0OPS")), "https://slack.example/1")
-    assert (
-        page.text == f"<@{ALICE}> <!subteam^S0OPS> ✋ pve1: I hold.\n<https://slack.example/1|Its thread>"
-    )
+    assert page.text == f"<@{ALICE}> <!subteam^S0OPS> ✋ pve1: I hold.\n<https://slack.example/1|Its thread>"
     assert views.page(Saying("page", "✋ pve1: I hold.", mention=(BOB,)), "").text == f"<@{BOB}> ✋ pve1: I hold."
 
 
