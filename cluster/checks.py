@@ -22,6 +22,7 @@ from cluster.proxmox import Proxmox, grant
 from cluster.pve import Pve, backed_up
 from cluster.reach import reach, sentences
 from cluster.replication import ReplicationApi
+from cluster.serving import Health
 from cluster.settings import ClusterSettings
 
 PRIVILEGES: Mapping[str, Mapping[str, str]] = {
@@ -84,6 +85,7 @@ def check_cluster(settings: ClusterSettings) -> Iterator[CheckLine]:
         if answering:
             yield from _privileges(api, pve, answering[0], settings)
             yield _members(pve, answering[0], settings)
+            yield from _health(Health(api, settings, workers.map), pve)
         for lines in workers.map(lambda node: list(_node(settings, paths, node)), nodes):
             yield from lines
         yield from _paths(settings, paths, api, pve, workers)
@@ -130,6 +132,18 @@ def _privileges(api: Proxmox, pve: Pve, entry: str, settings: ClusterSettings) -
             yield CheckLine(False, f"token on {path}", text, grant(path, privilege, settings.api.token_id))
         if not missing:
             yield CheckLine(True, f"token on {path}", ", ".join(needed), "")
+
+
+def _health(health: Health, pve: Pve) -> Iterator[CheckLine]:
+    """Every health probe, asked now: one that is mistyped would hold the first run, or find nothing wrong for ever."""
+    try:
+        rows = health.read(pve.guests("") if health.probes_agents else (), "")
+    except ClusterError as error:
+        yield _failed("health probes", error)
+        return
+    for row in rows:
+        remedy = "" if row.serves else "is the probe of `groups[].health` right, and the guest up?"
+        yield CheckLine(bool(row.serves), f"health of guest {row.guest}", row.said, remedy)
 
 
 def _members(pve: Pve, entry: str, settings: ClusterSettings) -> CheckLine:

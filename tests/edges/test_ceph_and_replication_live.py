@@ -114,6 +114,15 @@ def test_shutting_a_guest_under_ha_down_asks_ha_to_keep_it_down(pair: Pair) -> N
     assert (pair.guest(104).ha, pair.live.ha_request(pair.guest(104))) == ("started", "started")
 
 
+def test_every_health_probe_is_asked_by_the_check(pair: Pair) -> None:
+    told = {line.subject: line for line in check_cluster(pair.night.settings)}
+    assert (told["health of guest 102"].ok, told["health of guest 102"].text) == (True, "its guest agent answers")
+    pair.night.faces.run(lambda: pair.night.model.trouble.begin(Fault(Kind.NOT_SERVING, guest=102)))
+    told = {line.subject: line for line in check_cluster(pair.night.settings)}
+    assert not told["health of guest 102"].ok
+    assert "groups[].health" in told["health of guest 102"].remedy
+
+
 @pytest.mark.parametrize(
     ("privilege", "path", "act"),
     [
