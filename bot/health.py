@@ -95,9 +95,9 @@ class Doctor:
             return ""  # said of the store already
         try:
             overdue = self._store.due(self._clock() - OVERDUE_S)
+            waiting = [run for run in overdue if not self._poked(run)]
         except StoreError as error:
             return str(error)
-        waiting = [run for run in overdue if not self._poked(run)]
         return f"{len(waiting)} runs wait for their turn for more than {OVERDUE_S:.0f} s" if waiting else ""
 
     def _poked(self, run_id: str) -> bool:

@@ -18,7 +18,7 @@ from bot.http_settings import HeartbeatSettings, HttpSettings
 from bot.oncall_rules import broken_oncall_rules
 from bot.pager_rules import broken_pager_rules
 from bot.settings_file import Document, Place, Problem, parse
-from bot.settings_rules import broken_http_rules, broken_rules
+from bot.settings_rules import broken_http_rules, broken_rules, unknown_policies
 from oncall.settings import OnCallSettings
 from workflows.settings import ManagedCluster
 
@@ -90,6 +90,7 @@ def load(
     document.problems += broken_rules(list(_sound_clusters(document.data)))
     document.problems += _broken_oncall(document.data, "oncall" in need)
     document.problems += _broken_http(document.data)
+    document.problems += _unknown_policies(document.data)
     if document.problems or settings is None:
         raise SettingsError(path, [document.tell(problem) for problem in document.problems])
     return settings
@@ -236,6 +237,12 @@ def _broken_oncall(data: dict[str, Any], needed: bool) -> list[Problem]:
     except ValidationError:
         return []
     return [*broken_oncall_rules(oncall), *broken_pager_rules(oncall, needed)] if oncall else []
+
+
+def _unknown_policies(data: dict[str, Any]) -> list[Problem]:
+    """Names of policies that clusters and probes use. Judged while the section `oncall` has faults of its own, too."""
+    names = [str(_mapping(raw).get("name", "default")) for _, raw in _listed(_mapping(data.get("oncall")), "policies")]
+    return list(unknown_policies(list(_sound_clusters(data)), names)) if names else []
 
 
 def _broken_http(data: dict[str, Any]) -> list[Problem]:

@@ -198,6 +198,19 @@ def broken_http_rules(http: HttpSettings, clusters: Sequence[str]) -> Iterator[P
                 yield Problem(("http", "sources", index, "clusters", place), text)
 
 
+def unknown_policies(clusters: Sequence[tuple[int, ManagedCluster]], names: Sequence[str]) -> Iterator[Problem]:
+    """A mistyped policy would wake people by the first one. `names`: of oncall.policies."""
+    for index, cluster in clusters:
+        used: list[tuple[Place, str]] = [(("outages", "policy"), cluster.outages.policy)]
+        used.append((("probing", "policy"), cluster.probing.policy))
+        used += [(("probes", place, "policy"), probe.policy) for place, probe in enumerate(cluster.probes)]
+        for key, policy in used:
+            if policy and policy not in names:
+                near = difflib.get_close_matches(policy, names, n=1)
+                meant = f' (did you mean "{near[0]}"?)' if near else f"; there are {', '.join(names)}"
+                yield Problem(("clusters", index, *key), f"there is no policy {policy} in oncall.policies{meant}")
+
+
 def bad_zone(place: Place, name: str) -> Iterator[Problem]:
     try:
         ZoneInfo(name)

@@ -53,6 +53,19 @@ def test_faults_of_probes_are_told_where_they_stand(tmp_path: Path) -> None:
     ]
 
 
+def test_a_policy_that_is_mistyped_would_wake_the_wrong_people(tmp_path: Path) -> None:
+    known = [policy.name for policy in getattr(loaded(tmp_path).oncall, "policies", ())]
+    found = faults(
+        tmp_path,
+        ("kind: ping", "kind: ping\n        policy: nobody-knows"),
+        ("    probes:", f"    probing: {{policy: {known[0]}}}\n    probes:"),
+    )
+    assert found == [
+        "clusters[0].probes[0].policy: there is no policy nobody-knows in oncall.policies; "
+        f"there are {', '.join(known)}"
+    ]
+
+
 def test_a_pace_that_can_never_fail_is_refused(tmp_path: Path) -> None:
     found = faults(tmp_path, ("    probes:", "    probing: {fails: 4, of: 2}\n    probes:"))
     assert found == ["clusters[0].probing.of: is less than fails: 4 looks of 2"]
