@@ -219,6 +219,25 @@ def looked_at_only_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(steward.Steward, "_judge", lambda *_: Judgement(()))
 
 
+def a_drills_copy_keeps_its_network(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("workflows.drill._unplug", lambda *_: None)
+    patch.setattr("workflows.drill._start_unplugged", _start)
+
+
+def _start(w: Any, copy: Any, began: float) -> str:
+    return guestwork.start_task(w, guestwork.fresh(w, copy.id), began)
+
+
+def test_a_drills_copy_with_a_network_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _drill().wrong == []
+    a_drills_copy_keeps_its_network(monkeypatch)
+    assert any("with a network" in wrong for wrong in _drill().wrong)
+
+
+def _drill() -> RestoreNight:
+    return night_of(3, GOOD, opening=(MINUTE, "/drill restore router-b"))
+
+
 PLANTED = {
     disks_stay_attached: "which deleted",
     looked_at_only_once: "though the approval was not given, or taken back",

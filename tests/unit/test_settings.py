@@ -180,6 +180,11 @@ RULES = [
         "guests: [101, 101]",
         "clusters[0].groups[0].guests[1]: guest 101 stands twice in this group",
     ),
+    (
+        "      storage: pbs  ",
+        "      # storage: pbs  ",
+        "clusters[0].backups.storage: is needed for make_missing: which storage takes the backups?",
+    ),
     ("keep_running: 1", "keep_running: 3", "clusters[0].groups[0].keep_running: asks for 3, of 2 guests"),
     ("start: 22:00", "start: 10pm", "clusters[0].windows[0].start: is not a time of day, such as 22:30"),
     ("end: 05:00", "end: 22:00", "clusters[0].windows[0].end: is the same as start: a window of no time"),

@@ -93,6 +93,27 @@ def test_an_old_backup_blocks_with_its_age() -> None:
     assert_blocked(verdict("backups", world), no_backup("the newest is 3 d old, limit 2 d"))
 
 
+@pytest.mark.parametrize(("wanted", "lacks"), [("verified", {"verified": None}), ("protected", {"protected": False})])
+def test_where_the_settings_want_it_only_verified_or_protected_backups_count(
+    wanted: str, lacks: dict[str, Any]
+) -> None:
+    good = replace(backup(101), protected=True), replace(backup(102), protected=True)
+    assert_passed(verdict("backups", with_backups(*good, backups={wanted: True})))
+    less = with_backups(good[0], replace(good[1], **lacks), backups={wanted: True})
+    assert_blocked(verdict("backups", less), no_backup("none that would restore"))
+    assert_passed(verdict("backups", with_backups(good[0], replace(good[1], **lacks))))
+
+
+def test_the_evidence_tells_verification_and_protection() -> None:
+    rows = replace(backup(101), volid="pbs:a", protected=True), replace(backup(102), volid="pbs:b", verified=None)
+    found = verdict("backups", with_backups(*rows))
+    assert_passed(found)
+    assert found.evidence == {
+        "101": {"volid": "pbs:a", "verified": True, "protected": True},
+        "102": {"volid": "pbs:b", "verified": None, "protected": False},
+    }
+
+
 @pytest.mark.parametrize("useless", [{"size": 0}, {"verified": False}, {"storage": "vmstore"}, {"storage": "inside"}])
 def test_a_backup_that_would_restore_nothing_does_not_count(useless: dict[str, Any]) -> None:
     """Empty, failed its verification, on the volume by its mount, on the volume by the settings."""
