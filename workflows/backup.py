@@ -37,8 +37,15 @@ def backup_now(run: Run, site: Site, args: Mapping[str, Plain]) -> Plain:
             return {"state": "refused"}
         return _make(w, found)
     except Aborted:
-        run.say("run.aborted", lambda: words.aborted(w.name, []))
-        return {"state": "aborted"}
+        left = run.step("run.left", lambda: [words.left_saving()] if _saving(site) else [])
+        run.say("run.aborted", lambda: words.aborted(w.name, left))
+        return {"state": "aborted", "left": left}
+
+
+def _saving(site: Site) -> bool:
+    """Whether a backup runs, or nobody can tell."""
+    tasks = site.cluster.survey(frozenset({Topic.TASKS}), None).tasks
+    return not isinstance(tasks, Read) or any(task.kind == "vzdump" for task in tasks.value)
 
 
 def _make(w: Steward, found: Mapping[str, Any]) -> Plain:

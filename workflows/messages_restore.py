@@ -281,8 +281,17 @@ def finished(name: str, guest: int, total: float, people: float, copying: float,
 # ---- what an abort leaves ------------------------------------------------------------------------------------------
 
 
-def left_running(name: str, guest: int, status: str) -> str:
-    return f"{named(name, guest)} is {host(status)}"
+def left_as(name: str, guest: int, status: str, node: str, ha: str = "") -> str:
+    under = f", HA has it as {host(ha)}" if ha else ""
+    return f"{named(name, guest)} is {host(status)} on {node}{under}"
+
+
+def left_unread(name: str, why: str) -> str:
+    return f"{host(name)}: what is left could not be read ({host(why)})"
+
+
+def left_saving() -> str:
+    return "a backup that was begun goes on to its end"
 
 
 def left_without_disks(guest: int, old: Mapping[str, str]) -> str:
@@ -356,6 +365,10 @@ def ask_power_cycle(node: str, guests: Sequence[str]) -> str:
 
 def power_cycled(node: str) -> Saying:
     return _note(f"🔌 {node}: its power was cycled. I wait until it answers.")
+
+
+def node_stands(node: str, answers: str) -> str:
+    return f"{node} answers: {host(answers)}" if answers else f"{node} does not answer"
 
 
 def node_back(node: str, took: float) -> Saying:

@@ -564,16 +564,14 @@ def _left(w: Steward, patient: Patient) -> list[str]:
     try:
         return list(_left_of(w, patient))
     except ClusterError as silent:
-        return [
-            f"{words.named(patient.name, patient.guest)}: what is left of it could not be read ({host(str(silent))})"
-        ]
+        return [words.left_unread(words.named(patient.name, patient.guest), str(silent))]
 
 
 def _left_of(w: Steward, patient: Patient) -> Any:
     guest = fresh(w, patient.guest)
     config = w.site.cluster.rescue.config(guest)
     if guest.status == "stopped":
-        yield words.left_running(patient.name, patient.guest, guest.status)
+        yield words.left_as(patient.name, patient.guest, guest.status, guest.node)
     if not config.disks and patient.old:
         yield words.left_without_disks(patient.guest, patient.old)
     if patient.copy and any(other.id == patient.copy for other in w.site.cluster.guests()):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from cluster.api import ClusterError
 from cluster.facts import Guest
 from cluster.rescue import Split
 from engine.port import Look, Plain, Run, Waiting
@@ -42,8 +43,20 @@ def runbook(run: Run, site: Site, args: Mapping[str, Plain]) -> Plain:
         w = Steward(run, site, by, str(found["guest"]), found["name"], slash=SLASH, pages=False)
         return ACTS[str(args["act"])](w, found["guest"], found["name"], args)
     except Aborted:
-        run.say("run.aborted", lambda: words.aborted(w.name, []))
-        return {"state": "aborted"}
+        left = run.step("run.left", lambda: _left(w))
+        run.say("run.aborted", lambda: words.aborted(w.name, left))
+        return {"state": "aborted", "left": left}
+
+
+def _left(w: Steward) -> list[str]:
+    """How the guest, or the node, stands now: whatever was done by then shows in it."""
+    try:
+        if not w.node.isdigit():
+            return [words.node_stands(w.node, w.site.cluster.rescue.answers(w.node))] if w.node else []
+        guest = fresh(w, int(w.node))
+    except ClusterError as silent:
+        return [words.left_unread(w.name, str(silent))]
+    return [words.left_as(guest.name, guest.id, guest.status, guest.node, guest.ha)]
 
 
 def _find(site: Site, word: str) -> Any:
