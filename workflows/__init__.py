@@ -17,7 +17,8 @@ def catalogue(sites: Mapping[str, Site]) -> Mapping[str, Workflow]:
     from workflows.alerts import OUTAGE
     from workflows.backup import backup_now
     from workflows.drill import drill_restore
-    from workflows.outage import KNOWN, known, outage
+    from workflows.outage import outage
+    from workflows.outage_known import KNOWN, known
     from workflows.pager_test import PAGER_TEST, pager_test
     from workflows.paths import PATH_DRILL, path_drill
     from workflows.phases import BACKUP, DRILL, RESTORE, RUNBOOK, UPGRADE

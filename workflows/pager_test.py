@@ -10,8 +10,8 @@ from engine.port import Look, Plain, Run, Waiting
 from oncall.escalation import RINGS, Ring, policy_of
 from workflows import messages_outage as messages
 from workflows.acknowledging import Deed
-from workflows.outage import Outage, Rung, cancel, poll
 from workflows.readiness import proof_of
+from workflows.ringing import Outage, Rung, cancel, poll
 from workflows.site import Site, Watchers
 
 PAGER_TEST = "pager_test"

@@ -16,7 +16,7 @@ import pytest
 from engine.port import Waiting
 from sandbox import nightwatch
 from sandbox.watchluck import watch_of
-from workflows import outage
+from workflows import outage, ringing
 
 QUICK, ALL, BATCH = 1_000, 10_000, 500
 SLOW = [pytest.param(first, marks=pytest.mark.slow) for first in range(QUICK, ALL, 2 * BATCH)]
@@ -62,7 +62,7 @@ def first_word(seeds: range) -> str:
 
 
 def test_an_acknowledgement_that_never_goes_stale_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def asleep(o: outage.Outage, held: Any) -> Any:
+    def asleep(o: ringing.Outage, held: Any) -> Any:
         return o.run.until(o.key("asleep"), lambda at: Waiting(""), 86400.0, why="", who="")
 
     monkeypatch.setattr(outage, "_lapsed", asleep)
@@ -70,7 +70,7 @@ def test_an_acknowledgement_that_never_goes_stale_is_found(monkeypatch: pytest.M
 
 
 def test_a_ladder_that_is_climbed_only_once_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def wait_for_ever(o: outage.Outage, least: float) -> Any:
+    def wait_for_ever(o: ringing.Outage, least: float) -> Any:
         return o.run.until(o.key("rest"), lambda at: Waiting(""), 86400.0, why="", who="") or o.turn.next(
             o.args, "ring"
         )
@@ -81,16 +81,16 @@ def test_a_ladder_that_is_climbed_only_once_is_found(monkeypatch: pytest.MonkeyP
 
 def test_rings_that_are_decided_long_before_they_are_sent_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who has acknowledged while the bot was down must not be rung when it comes back."""
-    look, sent = outage.Outage.mode, outage.Rung._sent
+    look, sent = ringing.Outage.mode, ringing.Rung._sent
 
-    def decided_before(rung: outage.Rung, *args: Any) -> Any:
-        monkeypatch.setattr(outage.Outage, "mode", lambda *_: "ring")
+    def decided_before(rung: ringing.Rung, *args: Any) -> Any:
+        monkeypatch.setattr(ringing.Outage, "mode", lambda *_: "ring")
         try:
             return sent(rung, *args)
         finally:
-            monkeypatch.setattr(outage.Outage, "mode", look)
+            monkeypatch.setattr(ringing.Outage, "mode", look)
 
-    monkeypatch.setattr(outage.Rung, "_sent", decided_before)
+    monkeypatch.setattr(ringing.Rung, "_sent", decided_before)
     assert "although somebody had it" in first_word(range(FEW))
 
 

@@ -1,0 +1,300 @@
+"""One rung of a ladder: everybody on it is paged, what does not go through is tried again, and so much time is left for
+an acknowledgement. What an outage and a drill of a pager share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from engine.port import Again, Look, Plain, Run, Waiting
+from oncall.escalation import Ring, Step, climb, policy_of
+from oncall.pagers import Delivery, Page, Pager, PagerError, State
+from oncall.settings import Person, Policy
+from store.api import AlertRow, PageRow
+from workflows import messages_outage as messages
+from workflows.acknowledging import Holder, holders, resolved, take
+from workflows.site import Site
+
+SENT = "sent"
+"""State of a page that may still ring."""
+RETRY_S, TRIES = 10.0, 3
+"""A page that a service did not take for now is tried again after this long, so many times in all; then the ladder
+climbs on and comes back to it."""
+OPERATORS_WAIT_S = 900.0
+"""Without a section `oncall` the operators are mentioned, and again so often."""
+UNASKED_S = 5.0
+"""A receipt is polled no more often (Pushover's rule)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Where an outage stands: what `Again` carries from turn to turn. `void_before`: acknowledgements until then do not
+    count any more. `seen`: so many alerts have been told. `told_at`: when news were told last."""
+
+    number: int
+    mode: str
+    policy: str
+    void_before: float
+    seen: int = 0
+    told_at: float = 0.0
+
+    @classmethod
+    def of(cls, args: Mapping[str, Plain]) -> Turn:
+        return cls(
+            args["turn"],
+            args["mode"],
+            args["policy"],
+            args["void_before"],
+            args.get("seen", 0),
+            args.get("told_at", 0.0),
+        )
+
+    def next(self, args: Mapping[str, Plain], mode: str, **changes: Plain) -> Again:
+        return Again({**args, "turn": self.number + 1, "mode": mode, **changes})
+
+
+class Outage:
+    """What every turn works with."""
+
+    def __init__(self, run: Run, site: Site, args: Mapping[str, Plain]) -> None:
+        self.run, self.site, self.args, self.turn = run, site, args, Turn.of(args)
+
+    def key(self, name: str) -> str:
+        return f"t{self.turn.number}.{name}"
+
+    def alerts(self) -> list[AlertRow]:
+        return self.site.store.alerts(self.run.id)
+
+    def holders(self, now: float) -> tuple[Holder, ...]:
+        return holders(self.site.store.orders(self.run.id), self.turn.void_before, now)
+
+    @property
+    def policy(self) -> Policy | None:
+        return policy_of(self.site.watchers.settings, self.turn.policy) if self.site.watchers else None
+
+    def mode(self, now: float) -> str:
+        """What the world and its people ask for now: "resolved", "quiet", "held" or "ring"."""
+        if resolved(self.site.store.orders(self.run.id)):
+            return "resolved"
+        if not any(alert.firing for alert in self.alerts()):
+            return "quiet"
+        return "held" if self.holders(now) else "ring"
+
+    def seen(self) -> str:
+        firing = sum(alert.firing for alert in self.alerts())
+        return f"{firing} of {len(self.alerts())} alerts fire"
+
+
+def changed(o: Outage, at: Look) -> Any:
+    """A value once nobody needs to be rung any more."""
+    mode = o.mode(at.now)
+    return Waiting(o.seen()) if mode == "ring" else {"mode": mode, "at": at.now}
+
+
+class Rung:
+    """One rung under way."""
+
+    def __init__(self, o: Outage, number: int) -> None:
+        self.o, self.number = o, number
+        self._posted = False
+        """Slack alone was told: it may reach somebody. Beside a phone that is out of order a mention wakes nobody."""
+        self._taken: list[str] = []
+        """Keys of the pages that a service took."""
+
+    # who and how ------------------------------------------------------------------------------------------------
+
+    def plan(self) -> Plain:
+        now = self.o.site.clock()
+        mode = self.o.mode(now)
+        step = self._step(now) if mode == "ring" else Step((), 0.0)
+        rings = [[ring.person, ring.how] for ring in step.rings]
+        return {"mode": mode, "at": now, "rings": rings, "wait": step.wait, "note": step.note}
+
+    def _step(self, now: float) -> Step:
+        watchers, policy = self.o.site.watchers, self.o.policy
+        if watchers is None or policy is None:
+            operators = self.o.site.managed.people.operators
+            return Step(tuple(Ring(user, "mention") for user in operators), OPERATORS_WAIT_S)
+        return climb(watchers.settings, policy, self.number, now, watchers.on_call)
+
+    # paging -----------------------------------------------------------------------------------------------------
+
+    def page(self, planned: Plain) -> None:
+        """Slack first, for it costs nothing; then everything that rings; then once more what did not go through."""
+        rings = [Ring(person, how) for person, how in planned["rings"]]
+        self._mention([ring.person for ring in rings if ring.how == "mention"], planned["note"])
+        for ring in rings:
+            if ring.how == "direct":
+                self._direct(ring)
+        ringing = [ring for ring in rings if ring.how not in ("mention", "direct")]
+        self._posted = bool(rings) and not ringing
+        later = [ring for ring in ringing if self._send(ring, 1) == "later"]
+        for attempt in range(2, TRIES + 1):
+            if later and self._rested(attempt):
+                return
+            later = [ring for ring in later if self._send(ring, attempt) == "later"]
+
+    def _mention(self, people: Sequence[str], note: str) -> None:
+        if people:
+            self._note_slack(people, "mention")
+            users = tuple(self._user(person) for person in people)
+            o = self.o
+            self.o.run.say(
+                self._key("mention"),
+                lambda: messages.page(o.site.managed.name, o.alerts(), users, note, o.turn.number, self.number),
+            )
+
+    def _direct(self, ring: Ring) -> None:
+        self._note_slack([ring.person], "direct")
+        o, user = self.o, self._user(ring.person)
+        self.o.run.say(
+            self._key(f"{ring.person}.direct"), lambda: messages.direct(o.site.managed.name, o.alerts(), user)
+        )
+
+    def _note_slack(self, people: Sequence[str], how: str) -> None:
+        """For the timeline; the outbox does the sending."""
+
+        def write() -> None:
+            now = self.o.site.clock()
+            for person in people:
+                self._record(PageRow(self.o.run.id, self._key(f"{person}.{how}"), person, how, "posted", now, now))
+
+        self.o.run.step(self._key(f"{'-'.join(people)}.{how}.noted"), write)
+
+    def _send(self, ring: Ring, attempt: int) -> str:
+        first = self._key(f"{ring.person}.{ring.how}")
+        key = self._key(f"{ring.person}.{ring.how}", attempt)
+        outcome: str = self.o.run.step(key, lambda: self._sent(key, ring, first))[0]
+        if outcome == SENT:
+            self._taken.append(key)
+        return outcome
+
+    def _sent(self, key: str, ring: Ring, first: str) -> list[str]:
+        """["sent", receipt], ["failed", why] for good, ["later", why], or ["over", mode]. One look more, right before
+        the act: who has acknowledged meanwhile is not rung. What was tried before, by a pass that a crash cut off or
+        over a line that broke, is looked up under its `first` key and from its first time on."""
+        now = self.o.site.clock()
+        if (mode := self.o.mode(now)) != "ring":
+            return ["over", mode]
+        row = PageRow(self.o.run.id, key, ring.person, ring.how, "sending", now, now)
+        pager, person, why = self._way(ring)
+        if pager is None or person is None:
+            self._record(replace(row, state="failed", error=why))
+            return ["failed", why]
+        tried = self.o.site.store.page_row(self.o.run.id, first)
+        since = tried.at if tried else now
+        page = messages.to_ring(self.o.run.id, first, ring.person, person, self.o.site, self.o.alerts(), since)
+        try:
+            receipt = (tried and _found(pager, page)) or self._hand_over(pager, page, row)
+        except PagerError as error:
+            self._record(replace(row, state="failed", error=str(error), changed_at=self.o.site.clock()))
+            return ["failed" if error.permanent else "later", str(error)]
+        self._record(replace(row, state=SENT, receipt=receipt, changed_at=self.o.site.clock()))
+        return ["sent", receipt]
+
+    def _hand_over(self, pager: Pager, page: Page, row: PageRow) -> str:
+        cancel(self.o.site, self.o.run.id, row.at, (row.person, row.how))  # the new ring takes the old one's place
+        self._record(row)
+        return pager.send(page)
+
+    def _way(self, ring: Ring) -> tuple[Pager | None, Person | None, str]:
+        watchers = self.o.site.watchers
+        pager = watchers.pagers.get(ring.how) if watchers else None
+        person = watchers.settings.people.get(ring.person) if watchers else None
+        if pager is None or person is None:
+            return None, None, f"{ring.how} is not set up" if pager is None else f"nobody is called {ring.person}"
+        why = pager.reaches(person)
+        return (None, None, why) if why else (pager, person, "")
+
+    def _rested(self, attempt: int) -> bool:
+        """True when nobody needs to be rung any more."""
+        key = self._key("again", attempt)
+        what = "a paging service to take the page"
+        return bool(self.o.run.until(key, lambda at: changed(self.o, at), RETRY_S, why=what, who="nobody has to"))
+
+    # waiting ----------------------------------------------------------------------------------------------------
+
+    def wait(self, planned: Plain) -> Any:
+        who = ", ".join(dict.fromkeys(person for person, _ in planned["rings"])) or "nobody"
+        return self.o.run.until(
+            self._key("wait"),
+            self._answer,
+            planned["wait"],
+            why=f"{who} to acknowledge",
+            who=messages.WHO_ACKNOWLEDGES,
+        )
+
+    def _answer(self, at: Look) -> Any:
+        poll(self.o.site, self.o.run.id, at.now)
+        mode = self.o.mode(at.now)
+        if mode != "ring":
+            return {"mode": mode, "at": at.now}
+        if not self._reaches_anybody():
+            return {"mode": "unreached", "at": at.now}
+        return Waiting(self.o.seen())
+
+    def _reaches_anybody(self) -> bool:
+        """Slack may reach somebody, or a page that was taken has not failed since."""
+        rows = [self.o.site.store.page_row(self.o.run.id, key) for key in self._taken]
+        return self._posted or any(row is not None and row.state != "failed" for row in rows)
+
+    def _key(self, name: str, attempt: int = 1) -> str:
+        key = self.o.key(f"rung{self.number}.{name}")
+        return key if attempt == 1 else f"{key}#{attempt}"
+
+    def _user(self, person: str) -> str:
+        watchers = self.o.site.watchers
+        known = watchers.settings.people.get(person) if watchers else None
+        return known.slack if known else person
+
+    def _record(self, row: PageRow) -> None:
+        self.o.site.store.page(row)
+
+
+def _found(pager: Pager, page: Page) -> str:
+    """The receipt of a page that an earlier pass may have sent; "" = send it (again): rather twice than never."""
+    try:
+        return pager.find(page) or ""
+    except PagerError:
+        return ""
+
+
+def poll(site: Site, run_id: str, now: float) -> None:
+    """Ask the services what came of the pages that still ring. Harmless when repeated; a service that does not answer
+    is asked again with the next look."""
+    for row in site.store.pages(run_id, state=SENT):
+        pager = site.watchers.pagers.get(row.how) if site.watchers else None
+        if pager is not None and row.receipt and now - row.changed_at >= UNASKED_S:
+            _take_in(site, row, _state(pager, row.receipt), now)
+
+
+def _state(pager: Pager, receipt: str) -> Delivery:
+    try:
+        return pager.state(receipt)
+    except PagerError as silent:
+        return Delivery(State.WAITING, str(silent))
+
+
+def _take_in(site: Site, row: PageRow, delivery: Delivery, now: float) -> None:
+    if delivery.state is State.WAITING:
+        return
+    if delivery.state is State.ACKNOWLEDGED and (run := site.store.run(row.run_id)) and site.watchers:
+        user = site.watchers.settings.people[row.person].slack
+        take(site.store, site.watchers, run, user, row.how, f"{row.run_id} {row.receipt}", now)
+    site.store.page(replace(row, state=delivery.state.value, error=delivery.why, changed_at=now))
+
+
+def cancel(site: Site, run_id: str, now: float, only: tuple[str, str] | None = None) -> None:
+    """Whatever still rings for this run stops (`only`: for this person in this way). A service that does not answer
+    goes on ringing until it expires by itself, which is said in the page's row."""
+    for row in site.store.pages(run_id, state=SENT):
+        pager = site.watchers.pagers.get(row.how) if site.watchers else None
+        if pager is None or not row.receipt or only not in (None, (row.person, row.how)):
+            continue
+        try:
+            pager.cancel(row.receipt)
+        except PagerError as error:
+            site.store.page(replace(row, state="cancelled", error=f"not cancelled: {error}", changed_at=now))
+        else:
+            site.store.page(replace(row, state="cancelled", changed_at=now))
