@@ -294,9 +294,10 @@ def left_saving() -> str:
     return "a backup that was begun goes on to its end"
 
 
-def left_without_disks(guest: int, old: Mapping[str, str]) -> str:
-    lines = " ".join(f"--{slot} {volid}" for slot, volid in old.items())
-    return f"guest {guest} has no disk attached; `qm set {guest} {host(lines)}` attaches the old ones again"
+def left_without_disks(guest: int, lines: Mapping[str, str]) -> str:
+    """`lines`: slot -> the disk as the configuration had it, its options with it."""
+    words = " ".join(f"--{slot} {line}" for slot, line in lines.items())
+    return f"guest {guest} has no disk attached; `qm set {guest} {host(words)}` attaches the old ones again"
 
 
 def left_aside(guest: int) -> str:

@@ -51,14 +51,16 @@ SLASH = "/restore"
 @dataclass(slots=True)
 class Patient:
     """The guest under way; all of it is derived from journaled results. `old`: slot -> volume of its disks before
-    anything was changed, `size` of them all in bytes; `failed`: backups that were tried in vain; `task`: the one that
-    runs or ran last; `copy`: the new id of a restored container; `asked_at`: when it was typed, in epoch seconds."""
+    anything was changed, `lines`: slot -> the disk as the configuration had it, `size` of them all in bytes; `failed`:
+    backups that were tried in vain; `task`: the one that runs or ran last; `copy`: the new id of a restored container;
+    `asked_at`: when it was typed, in epoch seconds."""
 
     guest: int
     name: str
     kind: str
     asked_at: float
     old: dict[str, str] = field(default_factory=dict)
+    lines: dict[str, str] = field(default_factory=dict)
     size: int = 0
     failed: list[str] = field(default_factory=list)
     task: str = ""
@@ -91,7 +93,7 @@ def _restore(w: Steward, wanted: Wanted, patient: Patient) -> Plain:
     if seen["refused"]:
         w.say(Stage.LOOK, "refused", lambda: words.refused(seen["refused"], seen["hint"]))
         return {"state": "refused", "guest": patient.guest}
-    patient.old, patient.size = dict(seen["disks"]), seen["size"]
+    patient.old, patient.lines, patient.size = dict(seen["disks"]), dict(seen["lines"]), seen["size"]
     if patient.kind == "lxc":
         return _container(w, wanted, patient)
     set_aside(w, patient)
@@ -179,7 +181,12 @@ def _seen(w: Steward, wanted: Wanted, patient: Patient) -> Any:
         *words.over_paths(sorted(set(w.site.cluster.detours().values()))),
         *words.beside_upgrades([row.id for row in _upgrades(w.site)]),
     ]
-    found = {"disks": {disk.slot: disk.volid for disk in case.config.disks}, "size": case.config.size}
+    disks = case.config.disks
+    found = {
+        "disks": {disk.slot: disk.volid for disk in disks},
+        "lines": {disk.slot: disk.line for disk in disks},
+        "size": case.config.size,
+    }
     if isinstance(plan, str):
         return {"refused": plan, "hint": "", "told": words.examined(w.site.managed, case, aside), **found}
     space = plan.space
@@ -573,7 +580,7 @@ def _left_of(w: Steward, patient: Patient) -> Any:
     if guest.status == "stopped":
         yield words.left_as(patient.name, patient.guest, guest.status, guest.node)
     if not config.disks and patient.old:
-        yield words.left_without_disks(patient.guest, patient.old)
+        yield words.left_without_disks(patient.guest, patient.lines)
     if patient.copy and any(other.id == patient.copy for other in w.site.cluster.guests()):
         yield words.left_copy(patient.copy)
     if patient.kind == "lxc" and patient.copy and not config.onboot:
