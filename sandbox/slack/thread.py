@@ -44,6 +44,10 @@ class SlackInThread:
     def unreact(self, user: str, ts: str, emoji: str) -> None:
         self.ask(lambda: self.slack.unreact(user, ts, emoji))
 
+    def click(self, user: str, ts: str, action: str) -> None:
+        """A button of a message; returns when that was acknowledged, or was lost."""
+        self._do(self.slack.people.click(user, ts, action))
+
     def wait_for(self, predicate: Predicate, within: float = WAIT_S) -> Message:
         return self._do(self.slack.wait_for(predicate, within))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot.http_settings import HttpSettings
+from bot.views import ACK_BUTTON
 from oncall.settings import OnCallSettings
 from sandbox.clock import ModelClock
 from sandbox.phones import APP_TOKEN, TOKEN, Habit, LocalPhones, PhonesInThread, run_in_thread
@@ -90,6 +91,36 @@ def test_the_second_person_presses_one_and_everything_else_stops(house: Called, 
     assert pages["alice", "pushover"] == "cancelled"
     assert pages["bob", "voice"] == "acknowledged"
     assert phones.company.faults == []
+
+
+def test_the_button_of_the_thread_takes_it_and_stops_the_phones(house: Called, phones: PhonesInThread) -> None:
+    """A click on the page, `interactive` over Socket Mode, Bolt, an order, and nothing rings any more."""
+    house.with_phones(phones).running()
+    outage = house.dies()
+    head = house.slack.wait_for(lambda message: "I have it" in str(message.blocks), 20)
+    eventually(lambda: phones.pushes_to("alice") != [])
+    house.slack.click(BOB, head.ts, ACK_BUTTON)
+    house.says(f"<@{BOB}> has it; nothing rings any more", within=20)
+    store = house.bots[0]._store
+    assert [(order.verb, order.by) for order in store.orders(outage)] == [("ack", BOB)]
+    eventually(lambda: phones.pushes_to("alice")[0].cancelled is not None)
+    house.slack.wait_for(lambda message: message.ts == head.ts and f"<@{BOB}> has it by" in message.text, 20)
+
+
+def test_a_button_of_an_outage_that_is_over_takes_nothing(
+    house: Called, phones: PhonesInThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody's page of Slack was not redrawn yet."""
+    votes = house.with_phones(phones).running()._votes
+    outage, store = house.dies(), house.bots[0]._store
+    worked: list[str] = []
+    work = votes.work
+    monkeypatch.setattr(votes, "work", lambda mark: (work(mark), worked.append(mark.user)))
+    head = house.slack.wait_for(lambda message: "I have it" in str(message.blocks), 20)
+    store.finish(outage, {"state": "recovered", "by": "", "took": 1.0}, house.clock())
+    house.slack.click(BOB, head.ts, ACK_BUTTON)
+    eventually(lambda: BOB in worked)
+    assert store.orders(outage) == []
 
 
 def test_without_a_public_address_the_start_says_what_will_not_work(
