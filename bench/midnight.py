@@ -1,5 +1,5 @@
-"""The midnight of 2017 in seconds: both routers die three hours after the run; found, first mention, first ring, and the
-second person answering. Lived by tests/scenarios/midnight, whose whole transcript is the proof."""
+"""The midnight of 2017 in seconds: both routers die three hours after the run; found, first mention, first ring, and
+the second person answering. Lived by tests/scenarios/midnight, whose whole transcript is the proof."""
 
 from __future__ import annotations
 

@@ -33,9 +33,10 @@ TICK_S = 0.05
 FETCH_S = 15.0
 """As long as Twilio waits for an address that it was given."""
 
-T = TypeVar("T")
 FAREWELL_S = 0.05
 """Lines that were closed end in later turns of the loop; one that is closed before leaves them to the collector."""
+
+T = TypeVar("T")
 
 
 class LocalPhones:

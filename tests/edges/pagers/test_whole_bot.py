@@ -10,6 +10,7 @@ import pytest
 
 from bot.http_settings import HttpSettings
 from bot.views import ACK_BUTTON
+from bot.votes import Mark
 from oncall.settings import OnCallSettings
 from sandbox.clock import ModelClock
 from sandbox.phones import APP_TOKEN, TOKEN, Habit, LocalPhones, PhonesInThread, run_in_thread
@@ -115,7 +116,12 @@ def test_a_button_of_an_outage_that_is_over_takes_nothing(
     outage, store = house.dies(), house.bots[0]._store
     worked: list[str] = []
     work = votes.work
-    monkeypatch.setattr(votes, "work", lambda mark: (work(mark), worked.append(mark.user)))
+
+    def noted(mark: Mark) -> None:
+        work(mark)
+        worked.append(mark.user)
+
+    monkeypatch.setattr(votes, "work", noted)
     head = house.slack.wait_for(lambda message: "I have it" in str(message.blocks), 20)
     store.finish(outage, {"state": "recovered", "by": "", "took": 1.0}, house.clock())
     house.slack.click(BOB, head.ts, ACK_BUTTON)
