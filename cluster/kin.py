@@ -147,12 +147,14 @@ class Kin:
     def __init__(self, settings: ClusterSettings, ask: AskPve, each: Callable[..., Iterable[Any]]) -> None:
         self._settings, self._ask, self._each = settings, ask, each
         self._nets: tuple[Nets, ...] = ()
+        self._addresses: dict[str, frozenset[str]] = {}
         self._read_at = float("-inf")
 
     def look(self, guests: Sequence[Guest]) -> tuple[dict[str, dict[What, str]], tuple[What, str] | None]:
-        """What each path depends on, and where the bot lives."""
+        """What each path depends on, and where the bot lives. What was found out stands until something else is told:
+        that nobody answers just now, or that no guest could be listed, makes no path independent."""
         resolved = self._resolved()
-        if time.monotonic() - self._read_at > NETS_S:
+        if guests and time.monotonic() - self._read_at > NETS_S:
             nets = tuple(self._each(self._nets_of, [guest for guest in guests if not guest.template]))
             self._nets = self._with_keys(nets, resolved)
             self._read_at = time.monotonic()
@@ -161,19 +163,21 @@ class Kin:
 
     def _nets_of(self, guest: Guest) -> Nets:
         base = f"nodes/{guest.node}/{guest.kind}/{guest.id}"
+        before = next((known for known in self._nets if known.guest == guest.id), Nets(guest.id))
         try:
             nets = configured(guest.id, self._ask(f"{base}/config"))
         except (ClusterError, AttributeError, TypeError):
-            return Nets(guest.id)
+            return before
+        silent = Nets(guest.id, nets.macs, nets.addresses | before.addresses, before.keys)
         if not guest.running:
-            return nets
+            return silent
         try:
             inside = "agent/network-get-interfaces" if guest.kind == "qemu" else "interfaces"
             told = self._ask(f"{base}/{inside}")
             rows = told["result"] if isinstance(told, Mapping) else told
             return Nets(guest.id, nets.macs, nets.addresses | seen_inside(rows))
         except (ClusterError, KeyError, AttributeError, TypeError):
-            return nets  # no agent, no privilege: the configuration is all there is
+            return silent  # no agent, no privilege: beside the configuration there is only what was known
 
     def _with_keys(self, nets: tuple[Nets, ...], resolved: Mapping[str, frozenset[str]]) -> tuple[Nets, ...]:
         """SSH host keys of guests with an address, if there is a jump host that no address gave away."""
@@ -188,11 +192,13 @@ class Kin:
         if not unknown:
             return nets
         keys = dict(zip((g.guest for g in with_address), self._each(_keys_of, with_address), strict=True))
-        return tuple(Nets(n.guest, n.macs, n.addresses, keys.get(n.guest, n.keys)) for n in nets)
+        return tuple(Nets(n.guest, n.macs, n.addresses, keys.get(n.guest) or n.keys) for n in nets)
 
     def _resolved(self) -> dict[str, frozenset[str]]:
         hosts = chain.from_iterable(hosts_of(path) for path in self._settings.ways)
-        return {host: addresses_of(host) for host in {*hosts, *(n.address for n in self._settings.nodes.values())}}
+        for host in {*hosts, *(node.address for node in self._settings.nodes.values())}:
+            self._addresses[host] = addresses_of(host) or self._addresses.get(host, frozenset())
+        return self._addresses
 
 
 def _keys_of(guest: Nets) -> frozenset[tuple[str, str]]:

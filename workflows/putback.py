@@ -28,6 +28,9 @@ ON_ITS_WAY_S = 30.0
 """So long after the last act the world may not show it yet: a reboot is refused 10 s later, but the HA manager takes up
 to 20 s until its status shows a request for maintenance mode."""
 
+GUESTS_ON_THEIR_WAY = frozenset({"qmigrate", "vzmigrate", "qmshutdown", "vzshutdown"})
+"""Tasks of Proxmox VE that move a guest, or shut it down: until they end it runs still."""
+
 
 @contextmanager
 def putting_back(w: Wheel, journey: Journey) -> Iterator[None]:
@@ -159,7 +162,7 @@ def _quiet(w: Wheel, at: Look, struck: str) -> Any:
         return Waiting("the cluster does not answer")
     if not all(member.online for member in membership.value.members if member.node == w.node):
         return Waiting(f"{w.node} is not a member yet")
-    moving = [t for t in tasks.value if t.node == w.node and t.kind in ("qmigrate", "vzmigrate", "qmshutdown")]
+    moving = [t for t in tasks.value if t.node == w.node and t.kind in GUESTS_ON_THEIR_WAY]
     if moving:
         return Waiting(f"{len(moving)} tasks of guests are running")
     if at.now - at.since < ON_ITS_WAY_S:

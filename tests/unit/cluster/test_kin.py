@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -151,3 +152,54 @@ def test_guests_are_not_asked_again_each_minute_and_a_silent_api_is_no_error() -
     asked = Kin(settings(paths=(LTE,)), api, map)
     assert asked.look([ROUTER])[0] == asked.look([ROUTER])[0] == {"lte": {}}
     assert api.asked == ["nodes/pve1/qemu/101/config"]
+
+
+ADDRESS = {"result": [{"ip-addresses": [{"ip-address": "192.0.2.7"}]}]}
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every look asks anew."""
+    monkeypatch.setattr(kin, "NETS_S", -1.0)
+    monkeypatch.setattr(kin, "_keys_of", lambda guest: frozenset())
+
+
+@pytest.mark.usefixtures("lonely", "later")
+def test_what_was_found_out_stands_while_nobody_can_be_asked() -> None:
+    """A router that is down just now, or an API that is silent, makes no path free of that router."""
+    api = Api(config={"net0": "virtio=BC:24:11:AA:BB:01"})
+    api.answers["network-get-interfaces"] = ADDRESS
+    asked = Kin(settings(paths=(LTE,)), api, map)
+    assert 101 in asked.look([ROUTER])[0]["lte"]
+    del api.answers["network-get-interfaces"]
+    assert 101 in asked.look([ROUTER])[0]["lte"], "its agent is silent"
+    assert 101 in asked.look([replace(ROUTER, status="stopped")])[0]["lte"], "it is down"
+    api.answers.clear()
+    assert 101 in asked.look([ROUTER])[0]["lte"], "the API does not answer"
+    assert 101 in asked.look([])[0]["lte"], "the guests were not listed"
+
+
+@pytest.mark.usefixtures("lonely")
+def test_guests_that_could_not_be_listed_are_asked_about_at_the_next_look() -> None:
+    api = Api(config={"ipconfig0": "ip=192.0.2.7/24"})
+    asked = Kin(settings(paths=(LTE,)), api, map)
+    assert asked.look([])[0] == {"lte": {}}
+    assert 101 in asked.look([ROUTER])[0]["lte"]
+
+
+@pytest.mark.usefixtures("lonely")
+def test_an_address_stands_while_the_name_is_not_resolved(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Kin(settings(paths=(LTE,)), Api(config={"ipconfig0": "ip=192.0.2.7/24"}), map)
+    assert 101 in asked.look([ROUTER])[0]["lte"]
+    monkeypatch.setattr(kin, "addresses_of", lambda host: frozenset())
+    assert 101 in asked.look([ROUTER])[0]["lte"]
+
+
+@pytest.mark.usefixtures("lonely", "later")
+def test_a_guest_that_tells_another_address_now_has_that_one() -> None:
+    api = Api(config={"net0": "virtio=BC:24:11:AA:BB:01"})
+    api.answers["network-get-interfaces"] = ADDRESS
+    asked = Kin(settings(paths=(LTE,)), api, map)
+    asked.look([ROUTER])
+    api.answers["network-get-interfaces"] = {"result": [{"ip-addresses": [{"ip-address": "192.0.2.88"}]}]}
+    assert asked.look([ROUTER])[0] == {"lte": {}}

@@ -162,6 +162,18 @@ def test_a_brick_that_the_volume_has_not_is_refused(split: Any) -> None:
     refused_and_nothing_healed(split, choose(split, brick="pve9:/x"), "volume vmstore has no brick pve9:/x")
 
 
+def test_an_arbiter_is_no_side_and_no_source(split: Any) -> None:
+    """It has every file, and nothing in it: healed from there, an image would be empty."""
+    info = split.programs["gluster --mode=script volume info"]
+    mark = split.order(f"split vmstore {IMAGE}")[1]["mark"]
+    uuid_here, before = f"<hostUuid>{split.UUID}</hostUuid>", info.partition(f"<hostUuid>{split.UUID}</hostUuid>")[0]
+    after = info[len(before) :].replace("<isArbiter>0", "<isArbiter>1", 1)
+    assert after.startswith(uuid_here)
+    split.programs["gluster --mode=script volume info"] = before + after
+    assert split.order(f"split vmstore {IMAGE}")[1]["copies"] == []
+    refused_and_nothing_healed(split, choose(split, mark, f"pve2:{BRICK}"), "is an arbiter")
+
+
 def test_what_gluster_does_not_heal_is_told_in_its_words(split: Any) -> None:
     split.programs[HEAL] = (1, "Healing failed: Transport endpoint is not connected.\n", "")
     code, said = choose(split)
@@ -172,7 +184,7 @@ def test_what_gluster_does_not_heal_is_told_in_its_words(split: Any) -> None:
 
 # ---- a lock --------------------------------------------------------------------------------------------------------
 
-TASKS = "pvesh get /nodes/localhost/tasks --source active --vmid 101"
+TASKS = "pvesh get /nodes/localhost/tasks --source active --limit 1000"
 CONF = "/etc/pve/qemu-server/101.conf"
 
 
@@ -212,7 +224,8 @@ def test_another_lock_than_that_stays(locked: Any, conf: str, why: str) -> None:
 @pytest.mark.parametrize(
     ("tasks", "why"),
     [
-        (json.dumps([{"type": "vzdump", "upid": "U"}]), "a task of guest 101 still runs: vzdump"),
+        (json.dumps([{"type": "vzdump", "id": "101"}]), "a task of guest 101 still runs: vzdump"),
+        (json.dumps([{"type": "vzdump", "id": ""}]), "a task of guest 101 still runs: vzdump"),
         ((2, "", "proxmox is upgrading\n"), "is not known: proxmox is upgrading"),
         ('{"oops": 1}', "is not known"),
     ],
@@ -222,6 +235,24 @@ def test_while_a_task_of_the_guest_may_run_its_lock_stays(locked: Any, tasks: An
     code, said = locked.order("unlock 101 backup")
     assert code == 3
     assert why in said["refused"]
+    assert locked.did("qm unlock") == []
+
+
+def test_a_task_of_another_guest_does_not_hold_the_lock(locked: Any) -> None:
+    rows = [
+        {"type": "vzdump", "id": "102"},
+        {"type": "vzdump", "id": "101", "endtime": 5},
+        {"type": "qmclone", "id": "102"},
+        {"type": "vncshell", "id": ""},
+    ]
+    locked.programs[TASKS] = json.dumps(rows)
+    assert locked.order("unlock 101 backup")[0] == 0
+
+
+def test_a_clone_is_named_after_the_guest_that_is_cloned(locked: Any) -> None:
+    locked.file(CONF, "lock: clone\n")
+    locked.programs[TASKS] = json.dumps([{"type": "qmclone", "id": "102"}])
+    assert locked.order("unlock 101 clone")[1]["refused"] == "a task of guest 101 still runs: qmclone"
     assert locked.did("qm unlock") == []
 
 
