@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 from base.settings import seconds
 from commands.api import Command, Desk, Reply, Typed, Wrong
 from commands.finding import cluster_in, did_you_mean, nothing_else
@@ -16,6 +18,8 @@ from workflows.settings import ManagedCluster
 
 MOST_SNOOZE_S = 24 * 3600.0
 MOST_TEXT = 300
+MOST_REPLY = 30_000
+"""Characters of an answer; Slack cuts a message, or refuses it, at 40,000."""
 
 
 def _meant(
@@ -127,16 +131,34 @@ def _still_seen(alerts: list[AlertRow]) -> str:
 def timeline(desk: Desk, typed: Typed, words: list[str]) -> Reply:
     _, row, rest = _meant(desk, typed, words, ended=True)
     nothing_else(rest, "/outage timeline", list(desk.clusters))
-    return Reply(
-        "\n".join([f"*Timeline of `{row.id}`* (UTC)", *report.timeline(report.read(desk.store, row), _names(desk))])
-    )
+    lines = report.timeline(report.read(desk.store, row), _names(desk))
+    return Reply("\n".join([f"*Timeline of `{row.id}`* (UTC)", *_fitting(lines)]))
 
 
 def written(desk: Desk, typed: Typed, words: list[str]) -> Reply:
     _, row, rest = _meant(desk, typed, words, ended=True)
     nothing_else(rest, "/outage report", list(desk.clusters))
     text = report.markdown(report.read(desk.store, row), _names(desk))
-    return Reply(f"```\n{host(text)}\n```\nThe same as a file: `roundsman report {row.id}`.")
+    shown = "\n".join(_fitting(host(text).split("\n")))
+    return Reply(f"```\n{shown}\n```\nThe same as a file: `roundsman report {row.id}`.")
+
+
+def _fitting(lines: list[str]) -> list[str]:
+    """What one message takes, from the beginning and from the end: three days of ringing are thousands of lines."""
+    if sum(map(_length, lines)) <= MOST_REPLY:
+        return lines
+    first, last = _as_many(lines), _as_many(lines[::-1])
+    left_out = f"… {len(lines) - first - last} lines are left out here"
+    return [*lines[:first], left_out, *lines[len(lines) - last :]]
+
+
+def _as_many(lines: list[str]) -> int:
+    """How many of the first lines fit into half a message."""
+    return sum(1 for length in accumulate(map(_length, lines)) if length <= MOST_REPLY // 2)
+
+
+def _length(line: str) -> int:
+    return len(line) + 1
 
 
 def _names(desk: Desk) -> report.Names:

@@ -60,7 +60,9 @@ def clear_alerts(store: Store, cluster: str, fingerprints: Sequence[str], now: f
 def adopt(store: Store, clusters: Mapping[str, ManagedCluster], now: float) -> list[str]:
     """What still fires although its outage has ended (it came while that was closed) becomes an outage again: nothing
     that fires is ever without one. The new outages' ids."""
-    ended = [row for row in store.firing() if row.cluster in clusters and _over(store, row.outage)]
+    rows = [row for row in store.firing() if row.cluster in clusters]
+    over = {outage for outage in {row.outage for row in rows} if _over(store, outage)}  # a flood's alerts share one
+    ended = [row for row in rows if row.outage in over]
     for row in ended:
         store.clear(row.cluster, [row.fingerprint], now)
     return [raise_alerts(store, clusters[row.cluster], [_again(row)], now) for row in ended]

@@ -82,8 +82,8 @@ class Outage:
         return "held" if self.holders(now) else "ring"
 
     def seen(self) -> str:
-        firing = sum(alert.firing for alert in self.alerts())
-        return f"{firing} of {len(self.alerts())} alerts fire"
+        alerts = self.alerts()  # once: after a flood there are ten thousand
+        return f"{sum(alert.firing for alert in alerts)} of {len(alerts)} alerts fire"
 
 
 def changed(o: Outage, at: Look) -> Any:

@@ -16,7 +16,7 @@ from sandbox.simpagers import ONCALL
 from sandbox.spec import default_spec
 from store.api import RunRow
 from workflows import night_watch
-from workflows.alerts import Alert, clear_alerts, raise_alerts
+from workflows.alerts import Alert, adopt, clear_alerts, raise_alerts
 
 ROUTER = "router-a (101)"
 
@@ -308,6 +308,37 @@ def test_what_a_run_that_is_over_left_alarmed_can_be_resolved_by_a_person(watch:
     assert watch.types("alice", "/outage resolve").startswith("🏁 @alice resolves")
     watch.fast_forward(minutes=1)
     assert watch.outages() == []
+
+
+def test_three_days_of_ringing_fit_into_one_answer(watch: NightWatch) -> None:
+    watch.dies(ROUTER)
+    watch.fast_forward(hours=72)
+    watch.woken.clear()
+    for what, last in (("timeline", "alice"), ("report", "until when:")):
+        said = watch.types("bob", f"/outage {what}")
+        assert len(said) < 31_000
+        assert " lines are left out here" in said
+        assert last in said[-400:]
+
+
+def test_a_flood_is_looked_after_with_as_few_questions_as_one_alert(
+    watch: NightWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every ten seconds it is asked whether what fires still has its outage."""
+    alerts = [Alert(f"w/{n}", "webhook", f"host{n}", "is down", "critical", MIDNIGHT) for n in range(500)]
+    raise_alerts(watch.store, watch.managed, alerts, MIDNIGHT)
+    watch.fast_forward(seconds=1)
+    first_rung(watch)
+    asked: list[str] = []
+    run = watch.store.run
+
+    def noted(run_id: str) -> RunRow | None:
+        asked.append(run_id)
+        return run(run_id)
+
+    monkeypatch.setattr(watch.store, "run", noted)
+    assert adopt(watch.store, {watch.managed.name: watch.managed}, watch.clock.now) == []
+    assert len(asked) == 1
 
 
 def test_forty_alerts_that_end_one_after_the_other_end_one_outage(watch: NightWatch) -> None:
