@@ -116,9 +116,17 @@ def _left(o: Outage, held: Plain, answer: Plain) -> Plain | Again:
 
 def _lapsed(o: Outage, held: Plain) -> Again:
     """Nobody who held it gave a sign of life: their word does not count any more, and the ladder begins at its top."""
-    now = o.run.step(o.key("lapsed"), o.site.clock)
+    void_before = o.run.step(o.key("lapsed"), lambda: _gone_stale(o))
     o.run.say(o.key("stale"), lambda: messages.lapsed(held["holders"], bool(held["snoozed"])))
-    return o.turn.next(o.args, "ring", void_before=now, holders=[])
+    return o.turn.next(o.args, "ring", void_before=void_before, holders=[])
+
+
+def _gone_stale(o: Outage) -> float:
+    """When the last word was given that does not count any more. Not the time of now: a clock that is put back would
+    make the next words seem older, and nobody who answers would be heard."""
+    now = o.site.clock()
+    gone = [order.at for order in o.site.store.orders(o.run.id) if order.about and float(order.about) <= now]
+    return max(gone, default=o.turn.void_before)
 
 
 def _hold(o: Outage, name: str, held: Plain, timeout: float) -> Any:
@@ -200,10 +208,12 @@ def _end(o: Outage, how: str) -> Plain:
 
 
 def _close(o: Outage, how: str) -> Plain:
-    """What a person resolved fires no more; it may fire again, as an outage of its own."""
+    """What a person resolved fires no more; it may fire again, as an outage of its own. So does at once what came after
+    their word, or after the last look: nobody has seen it."""
     now, row = o.site.clock(), o.site.store.run(o.run.id)
     cancel(o.site, o.run.id, now)
-    o.site.store.clear(o.site.managed.name, [alert.fingerprint for alert in o.alerts() if alert.firing], now)
     order = resolved(o.site.store.orders(o.run.id))
+    meant = [alert for alert in o.alerts() if alert.firing and order and alert.at <= order.at]
+    o.site.store.clear(o.site.managed.name, [alert.fingerprint for alert in meant], now)
     began = min((alert.began_at for alert in o.alerts()), default=row.created_at if row else now)
     return {"state": how, "by": order.by if order and how == "resolved" else "", "took": now - began}

@@ -3,9 +3,10 @@ an acknowledgement. What an outage and a drill of a pager share."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from engine.port import Again, Look, Plain, Run, Waiting
 from oncall.escalation import Ring, Step, climb, policy_of
@@ -25,6 +26,12 @@ OPERATORS_WAIT_S = 900.0
 """Without a section `oncall` the operators are mentioned, and again so often."""
 UNASKED_S = 5.0
 """A receipt is polled no more often (Pushover's rule)."""
+PUT_BACK_S = 60.0
+"""A clock that stands so far before the beginning of a wait was put back meanwhile."""
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +94,11 @@ class Outage:
 
 
 def changed(o: Outage, at: Look) -> Any:
-    """A value once nobody needs to be rung any more."""
+    """A value once nobody needs to be rung any more. Also when the clock was put back: the deadline may be hours away
+    then, and a ladder that climbs too early is better than one that stands."""
     mode = o.mode(at.now)
-    return Waiting(o.seen()) if mode == "ring" else {"mode": mode, "at": at.now}
+    stands = mode == "ring" and at.since - at.now < PUT_BACK_S
+    return Waiting(o.seen()) if stands else {"mode": mode, "at": at.now}
 
 
 class Rung:
@@ -196,7 +205,7 @@ class Rung:
     def _hand_over(self, pager: Pager, page: Page, row: PageRow) -> str:
         cancel(self.o.site, self.o.run.id, row.at, (row.person, row.how))  # the new ring takes the old one's place
         self._record(row)
-        return pager.send(page)
+        return _asked(lambda: pager.send(page))
 
     def _way(self, ring: Ring) -> tuple[Pager | None, Person | None, str]:
         watchers = self.o.site.watchers
@@ -227,12 +236,10 @@ class Rung:
 
     def _answer(self, at: Look) -> Any:
         poll(self.o.site, self.o.run.id, at.now)
-        mode = self.o.mode(at.now)
-        if mode != "ring":
-            return {"mode": mode, "at": at.now}
-        if not self._reaches_anybody():
+        answer = changed(self.o, at)
+        if isinstance(answer, Waiting) and not self._reaches_anybody():
             return {"mode": "unreached", "at": at.now}
-        return Waiting(self.o.seen())
+        return answer
 
     def _reaches_anybody(self) -> bool:
         """Slack may reach somebody, or a page that was taken has not failed since."""
@@ -255,9 +262,21 @@ class Rung:
 def _found(pager: Pager, page: Page) -> str:
     """The receipt of a page that an earlier pass may have sent; "" = send it (again): rather twice than never."""
     try:
-        return pager.find(page) or ""
+        return _asked(lambda: pager.find(page)) or ""
     except PagerError:
         return ""
+
+
+def _asked(ask: Callable[[], T]) -> T:
+    """A pager with a fault is one that does not answer: it holds up neither the others nor the ladder."""
+    try:
+        return ask()
+    except PagerError:
+        raise
+    except Exception as fault:
+        log.exception("ringing: a pager was asked -> it broke")
+        why = f"the pager itself broke ({type(fault).__name__}): a fault in Roundsman, its log has the trace"
+        raise PagerError(why, permanent=False) from None
 
 
 def poll(site: Site, run_id: str, now: float) -> None:
@@ -265,13 +284,13 @@ def poll(site: Site, run_id: str, now: float) -> None:
     is asked again with the next look."""
     for row in site.store.pages(run_id, state=SENT):
         pager = site.watchers.pagers.get(row.how) if site.watchers else None
-        if pager is not None and row.receipt and now - row.changed_at >= UNASKED_S:
+        if pager is not None and row.receipt and not 0 <= now - row.changed_at < UNASKED_S:
             _take_in(site, row, _state(pager, row.receipt), now)
 
 
 def _state(pager: Pager, receipt: str) -> Delivery:
     try:
-        return pager.state(receipt)
+        return _asked(lambda: pager.state(receipt))
     except PagerError as silent:
         return Delivery(State.WAITING, str(silent))
 
@@ -280,8 +299,16 @@ def _take_in(site: Site, row: PageRow, delivery: Delivery, now: float) -> None:
     if delivery.state is State.WAITING:
         return
     if delivery.state is State.ACKNOWLEDGED and (run := site.store.run(row.run_id)) and site.watchers:
-        user = site.watchers.settings.people[row.person].slack
-        take(site.store, site.watchers, run, user, row.how, f"{row.run_id} {row.receipt}", now)
+        person = site.watchers.settings.people.get(row.person)  # None: they left the settings while it rang
+        take(
+            site.store,
+            site.watchers,
+            run,
+            person.slack if person else row.person,
+            row.how,
+            f"{row.run_id} {row.receipt}",
+            now,
+        )
     site.store.page(replace(row, state=delivery.state.value, error=delivery.why, changed_at=now))
 
 
@@ -293,7 +320,7 @@ def cancel(site: Site, run_id: str, now: float, only: tuple[str, str] | None = N
         if pager is None or not row.receipt or only not in (None, (row.person, row.how)):
             continue
         try:
-            pager.cancel(row.receipt)
+            _asked(lambda pager=pager, row=row: pager.cancel(row.receipt))  # type: ignore[misc]
         except PagerError as error:
             site.store.page(replace(row, state="cancelled", error=f"not cancelled: {error}", changed_at=now))
         else:

@@ -1,0 +1,167 @@
+"""Nights in which something else goes wrong as well: the bot's clock, its settings, a paging service, the second in
+which an outage ends. People are woken all the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from oncall.pagers import Delivery, Page, State
+from oncall.settings import OnCallSettings
+from sandbox.clock import VirtualClock
+from sandbox.nightwatch import MIDNIGHT, NightWatch
+from sandbox.simpagers import ONCALL
+from store.api import AlertRow
+from tests.nightwatch.test_ladder import ROUTER, first_rung, second_rung
+from workflows import catalogue
+
+SECOND = "router-b (102)"
+
+
+class Turned(VirtualClock):
+    """One that somebody puts back."""
+
+    def put_back(self, seconds: float) -> None:
+        self._now -= seconds
+
+
+def without(name: str) -> OnCallSettings:
+    """The settings after this person left them."""
+    people: dict[str, Any] = {**ONCALL["people"]}  # type: ignore[dict-item]
+    del people[name]
+    policies = [{"name": "default", "rungs": [{"who": ["bob"], "how": ["voice"], "wait": "5m"}]}]
+    rotas = [{"name": "primary", "layers": [{"people": ["bob"], "start": "2026-01-05T09:00"}]}]
+    return OnCallSettings.model_validate({**ONCALL, "people": people, "policies": policies, "rotas": rotas})
+
+
+# ---- the second in which it ends -------------------------------------------------------------------------------------
+
+
+def test_what_dies_between_a_persons_word_and_the_end_is_an_outage_of_its_own(watch: NightWatch) -> None:
+    """A pass under way (a paging service that is slow) may keep the word waiting for many seconds."""
+    outage = watch.dies(ROUTER, policy="")
+    first_rung(watch)
+    watch.recovers(ROUTER)
+    watch.store.alert([_alert(outage, "person/1", "the phones are dead", watch.clock.now)])
+    watch.fast_forward(seconds=1)
+    watch.bot_down = True
+    watch.types("alice", "/outage resolve")
+    watch.fast_forward(seconds=5)
+    watch.dies(SECOND)
+    watch.bot_down = False
+    watch.settle()
+    assert watch.store.run(outage).state == "done"  # type: ignore[union-attr]
+    assert [row.subject for row in watch.store.firing()] == [SECOND]
+    assert len(watch.outages()) == 1
+    watch.woken.clear()
+
+
+def test_what_relapses_right_after_the_last_look_is_not_taken_for_recovered(watch: NightWatch) -> None:
+    outage = watch.dies(ROUTER)
+    first_rung(watch)
+    watch.recovers(ROUTER)
+    real = watch.store.write
+
+    def dies_meanwhile(run_id: str, entry: Any, say: Any = None) -> None:
+        real(run_id, entry, say)
+        if entry.key.endswith(".settle") and entry.kind == "result":
+            watch.store.alert([_alert(outage, f"probe/{ROUTER}", ROUTER, watch.clock.now)])
+
+    watch.store.write = dies_meanwhile  # type: ignore[method-assign]
+    watch.fast_forward(seconds=watch.managed.outages.settle + 60)
+    assert [row.subject for row in watch.store.firing()] == [ROUTER]
+    first_rung(watch)
+
+
+def _alert(outage: str, mark: str, subject: str, at: float) -> AlertRow:
+    return AlertRow(outage, "lab", mark, "person", subject, "is silent", "critical", at, at)
+
+
+# ---- the clock -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def turned() -> NightWatch:
+    return NightWatch(clock=Turned(MIDNIGHT))
+
+
+def test_a_clock_that_is_put_back_by_an_hour_does_not_stop_the_ladder(turned: NightWatch) -> None:
+    turned.dies(ROUTER)
+    first_rung(turned)
+    turned.fast_forward(minutes=2)
+    assert isinstance(turned.clock, Turned)
+    turned.clock.put_back(3600.0)
+    outage = turned.outages()[0].id
+    turned.store.poke(outage)  # as the runner does: a wake that is too far ahead is due
+    turned.fast_forward(minutes=5)
+    second_rung(turned)
+
+
+def test_a_tap_is_seen_although_the_clock_was_put_back(turned: NightWatch) -> None:
+    outage = turned.dies(ROUTER)
+    first_rung(turned)
+    assert isinstance(turned.clock, Turned)
+    turned.clock.put_back(3600.0)
+    turned.pagers["pushover"].states["pushover-1"] = Delivery(State.ACKNOWLEDGED)
+    turned.store.poke(outage)
+    turned.settle()
+    turned.assert_said("@alice has it")
+    turned.assert_quiet()
+
+
+def test_who_answers_after_the_clock_was_put_back_has_it_although_an_older_word_went_stale(turned: NightWatch) -> None:
+    turned.dies(ROUTER)
+    first_rung(turned)
+    turned.types("alice", "/outage ack")
+    turned.fast_forward(hours=1, minutes=1)
+    first_rung(turned)
+    assert isinstance(turned.clock, Turned)
+    turned.clock.put_back(1200.0)
+    turned.types("alice", "/outage ack")
+    turned.fast_forward(minutes=10)
+    turned.assert_quiet()
+
+
+# ---- settings --------------------------------------------------------------------------------------------------------
+
+
+def test_who_left_the_settings_while_their_phone_rang_is_heard_all_the_same(watch: NightWatch) -> None:
+    outage = watch.dies(ROUTER)
+    first_rung(watch)
+    assert watch.watchers
+    watch.site = replace(watch.site, watchers=replace(watch.watchers, settings=without("alice")))
+    watch.workflows = catalogue({watch.managed.name: watch.site})
+    watch.waits.clear()
+    watch.pagers["pushover"].states["pushover-1"] = Delivery(State.ACKNOWLEDGED)
+    watch.fast_forward(minutes=1)
+    assert [order.by for order in watch.store.orders(outage)] == ["alice"]
+    watch.fast_forward(minutes=10)
+    watch.assert_quiet()
+
+
+# ---- paging services -------------------------------------------------------------------------------------------------
+
+
+def test_a_fault_in_one_pager_holds_up_neither_the_others_nor_the_ladder(watch: NightWatch) -> None:
+    def broken(page: Page) -> str:
+        raise AttributeError("'str' object has no attribute 'get'")
+
+    watch.pagers["pushover"].send = broken  # type: ignore[method-assign]
+    watch.dies(ROUTER)
+    watch.assert_paged("alice", "mention", "voice")
+    watch.fast_forward(minutes=6)
+    second_rung(watch)
+
+
+def test_a_fault_in_calling_off_leaves_the_outage_with_who_has_it(watch: NightWatch) -> None:
+    def broken(receipt: str) -> None:
+        raise KeyError(receipt)
+
+    watch.pagers["voice"].cancel = broken  # type: ignore[method-assign]
+    watch.dies(ROUTER)
+    first_rung(watch)
+    watch.types("alice", "/outage ack")
+    watch.fast_forward(minutes=10)
+    watch.assert_said("@alice has it")
