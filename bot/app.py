@@ -41,7 +41,7 @@ from oncall.pagers import all_pagers
 from store.api import CommandRow, RunRow, SecondProcess, StoreError
 from store.opening import open_store
 from workflows import catalogue, messages
-from workflows.alerts import OUTAGE, Alert, adopt, raise_alerts
+from workflows.alerts import FAULT, OUTAGE, Alert, adopt, clear_faults, raise_alerts
 from workflows.roles import mention
 from workflows.settings import ManagedCluster
 from workflows.site import ChatDown, Site, Watchers
@@ -177,7 +177,7 @@ class Roundsman:
         managed = self._managed.get(row.cluster)
         if managed and self._watchers and row.workflow != OUTAGE:
             what = f"stands still, a fault of the bot itself: {sentence}"
-            alert = Alert(f"fault/{row.id}", "fault", f"run {row.id}", what, "critical", self._clock())
+            alert = Alert(f"{FAULT}/{row.id}", FAULT, f"run {row.id}", what, "critical", self._clock())
             raise_alerts(self._store, managed, [alert], self._clock())
         return messages.fault(managed, row.id, sentence) if managed else plain_page(row, sentence)
 
@@ -187,6 +187,7 @@ class Roundsman:
         wall.every("reactions", READ_S, self._read_again)
         wall.every("alive", ALIVE_S, self._keep_alive)
         wall.every("adopt", ADOPT_S, lambda: adopt(self._store, self._managed, self._clock()))
+        wall.every("faults", ADOPT_S, lambda: clear_faults(self._store, self._clock()))
         wall.every("tidy", TIDY_S, lambda: self._store.tidy(self._clock() - KEEP_S), at_once=True)
         self._follow_rotas(wall)
         if beat := systemd.watchdog_s(self._environ):

@@ -11,18 +11,22 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from threading import Lock
+from threading import RLock
 
 from store.api import AlertRow, Plain, RunRow, Store
 from workflows.settings import ManagedCluster
 
 OUTAGE = "outage"
 """The workflow whose runs are outages."""
+FAULT = "fault"
+"""Source of alerts about runs that stand still by a fault of the bot. Fingerprint: this, a slash, and the run."""
+FAULT_SETTLES_S = 60.0
+"""The alert is written before the journal knows of the fault."""
 JOIN_S = 30 * 60.0
 """So long after an outage began, whatever else goes wrong in its cluster is taken for a part of it."""
 MANY = 1_000_000
 
-_one_at_a_time = Lock()  # two that come at once must not make two outages
+_one_at_a_time = RLock()  # two that come at once must not make two outages
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +64,28 @@ def clear_alerts(store: Store, cluster: str, fingerprints: Sequence[str], now: f
 def adopt(store: Store, clusters: Mapping[str, ManagedCluster], now: float) -> list[str]:
     """What still fires although its outage has ended (it came while that was closed) becomes an outage again: nothing
     that fires is ever without one. The new outages' ids."""
-    rows = [row for row in store.firing() if row.cluster in clusters]
-    over = {outage for outage in {row.outage for row in rows} if _over(store, outage)}  # a flood's alerts share one
-    ended = [row for row in rows if row.outage in over]
-    for row in ended:
-        store.clear(row.cluster, [row.fingerprint], now)
-    return [raise_alerts(store, clusters[row.cluster], [_again(row)], now) for row in ended]
+    with _one_at_a_time:  # as a whole: what is cleared meanwhile must not be raised again, for nobody would clear it
+        rows = [row for row in store.firing() if row.cluster in clusters]
+        over = {outage for outage in {row.outage for row in rows} if _over(store, outage)}  # a flood's alerts share one
+        ended = [row for row in rows if row.outage in over]
+        for row in ended:
+            store.clear(row.cluster, [row.fingerprint], now)
+        return [raise_alerts(store, clusters[row.cluster], [_again(row)], now) for row in ended]
+
+
+def clear_faults(store: Store, now: float) -> None:
+    """A run that stood still by a fault of the bot, and has gone on or ended since, is nobody's trouble any more."""
+    for row in store.firing():
+        settled = row.source == FAULT and not 0 <= now - row.at < FAULT_SETTLES_S
+        if settled and not _faulted(store, row.fingerprint.removeprefix(f"{FAULT}/")):
+            clear_alerts(store, row.cluster, [row.fingerprint], now)
+
+
+def _faulted(store: Store, run_id: str) -> bool:
+    """The fault is the last thing that its journal knows."""
+    run = store.run(run_id)
+    last = store.entries(run_id)[-1:] if run is not None and run.state == "active" else []
+    return any(entry.kind == "fault" for entry in last)
 
 
 def _over(store: Store, outage: str) -> bool:

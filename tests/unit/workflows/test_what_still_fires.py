@@ -1,0 +1,95 @@
+"""Alerts whose outage has ended, and alerts about runs that go on again."""
+
+from __future__ import annotations
+
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from sandbox.spec import default_spec, managed_settings
+from store.api import AlertRow, Entry, RunRow
+from store.memory import MemoryStore
+from workflows.alerts import FAULT, Alert, adopt, clear_alerts, clear_faults, raise_alerts
+from workflows.settings import ManagedCluster
+
+NOW = 1000.0
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore(check_plain=True)
+
+
+@pytest.fixture
+def lab() -> ManagedCluster:
+    return managed_settings(default_spec())
+
+
+def alert(mark: str, source: str = "probe") -> Alert:
+    return Alert(mark, source, "router-a", "is silent", "critical", NOW)
+
+
+def test_what_recovers_while_it_is_adopted_is_not_raised_again(store: MemoryStore, lab: ManagedCluster) -> None:
+    """Nobody would ever clear it: the probe has said already that all is well."""
+    store.finish(raise_alerts(store, lab, [alert("probe:a")], NOW), {"state": "resolved"}, NOW)
+    real, recovery = store.firing, Thread(target=clear_alerts, args=(store, "lab", ["probe:a"], NOW))
+
+    def recovers_meanwhile(cluster: str = "") -> list[AlertRow]:
+        found = real(cluster)
+        if not recovery.ident:
+            recovery.start()
+            recovery.join(0.2)
+        return found
+
+    store.firing = recovers_meanwhile  # type: ignore[method-assign]
+    adopt(store, {"lab": lab}, NOW)
+    recovery.join()
+    assert real() == []
+
+
+# ---- runs that stand still -------------------------------------------------------------------------------------------
+
+
+def faulted(store: MemoryStore, lab: ManagedCluster) -> None:
+    store.start_run(RunRow("run-1", "rolling_upgrade", "lab", {}, "active", NOW, "U1", NOW))
+    store.write("run-1", Entry("pve1.look", "intent", None, NOW))
+    store.write("run-1", Entry("fault#1", "fault", {"place": 1, "sentence": "KeyError: 'x'"}, NOW))
+    raise_alerts(store, lab, [alert(f"{FAULT}/run-1", FAULT)], NOW)
+
+
+def marks(store: MemoryStore) -> list[Any]:
+    return [row.fingerprint for row in store.firing()]
+
+
+def test_a_run_that_stands_still_stays_an_outage(store: MemoryStore, lab: ManagedCluster) -> None:
+    faulted(store, lab)
+    clear_faults(store, NOW + 3600)
+    assert marks(store) == ["fault/run-1"]
+
+
+def test_a_run_that_goes_on_again_is_nobodys_trouble_any_more(store: MemoryStore, lab: ManagedCluster) -> None:
+    faulted(store, lab)
+    store.write("run-1", Entry("pve1.look", "result", 1, NOW + 300))
+    clear_faults(store, NOW + 301)
+    assert marks(store) == []
+
+
+def test_a_run_that_has_ended_is_nobodys_trouble_any_more(store: MemoryStore, lab: ManagedCluster) -> None:
+    faulted(store, lab)
+    store.finish("run-1", {"state": "aborted"}, NOW + 300)
+    clear_faults(store, NOW + 301)
+    assert marks(store) == []
+
+
+def test_a_fault_that_the_journal_does_not_know_of_yet_is_left_alone(store: MemoryStore, lab: ManagedCluster) -> None:
+    store.start_run(RunRow("run-1", "rolling_upgrade", "lab", {}, "active", NOW, "U1", NOW))
+    raise_alerts(store, lab, [alert(f"{FAULT}/run-1", FAULT)], NOW)
+    clear_faults(store, NOW + 1)
+    assert marks(store) == ["fault/run-1"]
+
+
+def test_other_alerts_are_left_alone(store: MemoryStore, lab: ManagedCluster) -> None:
+    raise_alerts(store, lab, [alert("probe:a")], NOW)
+    clear_faults(store, NOW + 3600)
+    assert marks(store) == ["probe:a"]
