@@ -13,6 +13,7 @@ from typing import Protocol
 
 from bot.http import Answer, Route, in_thread
 from store.api import Store, StoreError
+from workflows.alerts import open_outages
 
 OVERDUE_S = 900.0
 """A run that is due for so long stands still: the longest pass (apt-get update on a slow node) takes minutes."""
@@ -23,6 +24,7 @@ QUIET_S = 300.0
 KEPT_S = 2.0
 """A look is good for so long: asking all the time must not write all the time."""
 BEAT = "health/beat"
+MOST_NAMED = 3
 
 log = logging.getLogger(__name__)
 
@@ -96,8 +98,11 @@ class Doctor:
         try:
             overdue = self._store.due(self._clock() - OVERDUE_S)
             waiting = [run for run in overdue if not self._poked(run)]
+            silent = [run.id for run in open_outages(self._store) if (run.parked or {}).get("key") == "fault"]
         except StoreError as error:
             return str(error)
+        if silent:
+            return f"nobody is woken for {', '.join(silent[:MOST_NAMED])}: a fault of the bot itself, see its log"
         return f"{len(waiting)} runs wait for their turn for more than {OVERDUE_S:.0f} s" if waiting else ""
 
     def _poked(self, run_id: str) -> bool:

@@ -15,6 +15,7 @@ from threading import Event
 from typing import Protocol
 
 from bot.delivery import Poster, place_emoji
+from bot.slackchat import Refused
 from bot.story import UNREADABLE, Story, kind, node_of
 from engine.port import Saying
 from store.api import OutboxRow, RunRow, Store, VoteRow
@@ -117,7 +118,7 @@ class Votes:
             for row in self._open_requests(run.id):
                 self._read(row)
             if run.workflow == OUTAGE:
-                self._read_outage(run)
+                self._try_outage(run)
 
     # ----------------------------------------------------------------------------------------------------------
 
@@ -143,6 +144,15 @@ class Votes:
             for user, vote in known.items():
                 if vote.given and user not in given and not _fresh(vote, now):
                     self._note(row, user, emoji, False, now)
+
+    def _try_outage(self, run: RunRow) -> None:
+        """A no of Slack's (its message was deleted, its channel archived) stays one, and is about this outage alone."""
+        try:
+            self._read_outage(run)
+        except Refused as no:
+            if no.retry_after:
+                raise
+            log.warning("votes: reactions of '%s' cannot be read: %s", run.id, no)
 
     def _read_outage(self, run: RunRow) -> None:
         """Who reacted while nobody listened has it from now on: the head of the thread and the newest page are read."""

@@ -203,6 +203,16 @@ def test_asking_all_the_time_does_not_write_all_the_time(bot: Bot, monkeypatch: 
     assert len(asked) == 1
 
 
+def test_an_outage_that_stands_still_by_a_fault_wakes_nobody_and_so_the_bot_is_not_well(bot: Bot) -> None:
+    bot.run("outage-1", wake_in=300.0)
+    bot.store.park("outage-1", {"key": "fault", "since": 1.0}, time.time() + 300.0)
+    bot.run("upgrade-1", workflow="rolling_upgrade", wake_in=300.0)
+    bot.store.park("upgrade-1", {"key": "fault", "since": 1.0}, time.time() + 300.0)  # that one is an outage by itself
+    assert bot.doctor.look().troubles == [
+        "engine: nobody is woken for outage-1: a fault of the bot itself, see its log"
+    ]
+
+
 # ---- the sign of life --------------------------------------------------------------------------------------------
 
 

@@ -115,6 +115,23 @@ def test_a_name_server_that_dies_does_not_hide_what_lives(monkeypatch: pytest.Mo
         assert asyncio.run(twice(probe)) == [Ok(), Ok()]
 
 
+def test_a_name_server_that_is_silent_does_not_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def twice(probe: Probe) -> list[object]:
+        first = await look(probe)
+
+        async def silent(*_: object, **__: object) -> object:
+            return await asyncio.Event().wait()
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", silent)
+        monkeypatch.setattr(_names, "FRESH_S", 0.0)
+        monkeypatch.setattr(_names, "ASK_S", 0.05)
+        return [first, await look(probe)]
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        probe = at("tcp", f"localhost:{server.getsockname()[1]}")
+        assert asyncio.run(twice(probe)) == [Ok(), Ok()]
+
+
 # ---- http --------------------------------------------------------------------------------------------------------
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from bot.slackchat import Unsure
+from bot.slackchat import Refused, Unsure
 from bot.votes import Mark, Votes
 from sandbox.cast import ALICE, BOT, CAROL, MALLORY
 from sandbox.spec import default_spec, managed_settings
+from store.api import RunRow
 from store.memory import MemoryStore
 from tests.unit.bot.deskwork import (
     CHANNEL,
@@ -240,3 +241,23 @@ def test_an_event_whose_group_cannot_be_read_is_left_to_the_next_reading(
     poll.stands(yes=CAROL)
     votes.reconcile()
     assert poll.marks(CAROL) == [("approve", True, NOON)]
+
+
+def test_an_outage_whose_message_was_deleted_keeps_no_other_reaction_unread(
+    poll: Poll, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    poll.store.start_run(RunRow("outage-1", "outage", "lab", {}, "active", NOON + 1, "probe", NOON + 99))
+    poll.store.put_out("outage-1", "board", {"kind": "board", "text": "", "detail": {}}, NOON + 1)
+    poll.store.delivered(poll.store.outbox("outage-1")[0].id, NOON + 1, "C0ARCHIVED", "9.0")
+    real = poll.slack.reactions
+
+    def deleted(channel: str, ts: str) -> tuple[Reaction, ...]:
+        if ts == "9.0":
+            raise Refused("Slack says message_not_found", "message_not_found")
+        return real(channel, ts)
+
+    monkeypatch.setattr(poll.slack, "reactions", deleted)
+    poll.stands(yes=CAROL)
+    assert poll.votes.try_to_read()
+    assert poll.marks(CAROL) == [("approve", True, NOON)]
+    assert "reactions of 'outage-1' cannot be read" in caplog.text
