@@ -43,13 +43,13 @@ class Rescued:
     def event(self, event: Event) -> Iterator[str]:
         if event.what is What.DISKS_FREED:
             yield _wrong(event, f"which deleted {event.text}")
-        if event.what is What.GUEST_STARTED and event.guest in self._copies():
-            vm = self._night.model.guests.all.get(event.guest)
+        if event.what is What.GUEST_STARTED and event.guest in self._copies(event.at):
+            vm = None if self._gone_since(event) else self._night.model.guests.all.get(event.guest)
             if vm is not None and vm.networks:
                 yield _wrong(event, "a drill's copy, beside the real one, with a network")
-        if event.what is What.DELETED and event.guest not in self._copies():
+        if event.what is What.DELETED and event.guest not in self._copies(event.at):
             yield _wrong(event, "which no drill has made")
-        if event.by == US and event.what in APPROVED and event.guest not in self._copies():
+        if event.by == US and event.what in APPROVED and event.guest not in self._copies(event.at):
             yield from self._approved(event)
 
     def left(self) -> Iterator[str]:
@@ -98,14 +98,21 @@ class Rescued:
                     found = (run, row) if found is None or row.created_at >= found[1].created_at else found
         return found
 
-    def _copies(self) -> set[int]:
-        """Ids that drills chose for their copies."""
-        return {
-            int(entry.value[1]["id"])
-            for run in self._night.store.runs(workflow=DRILL)
-            for entry in self._night.store.entries(run.id)
-            if entry.key == "run.look.guest.wait" and entry.kind == "result" and "id" in entry.value[1]
-        }
+    def _gone_since(self, event: Event) -> bool:
+        """The guest of that event was deleted later: what has its id now is another one."""
+        events = self._night.model.events
+        return any(e.what is What.DELETED and e.guest == event.guest and e.at > event.at for e in events)
+
+    def _copies(self, at: float | None = None) -> set[int]:
+        """Ids that drills chose for their copies; with a time, those of drills that were under way then: an id that is
+        free again may become somebody else's."""
+        found: set[int] = set()
+        for run in self._night.store.runs(workflow=DRILL):
+            entries = self._night.store.entries(run.id)
+            over = run.state != "active" and at is not None and at > max(entry.at for entry in entries)
+            chosen = [e for e in entries if e.key == "run.look.guest.wait" and e.kind == "result" and "id" in e.value[1]]
+            found |= {int(entry.value[1]["id"]) for entry in chosen if not over}
+        return found
 
 
 def _about(detail: Any, subject: str, stage: Stage) -> bool:

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from cluster.api import ClusterError, Refused, TaskRef
-from cluster.facts import Backup
+from cluster.facts import Backup, Guest
 from engine.port import Plain, Run
 from store.api import Store
 from workflows import messages_restore as words
-from workflows.guestwork import follow, fresh, let_end, serves, start_once, start_task, task_kind
+from workflows.guestwork import find_task, follow, fresh, let_end, serves, start_once, start_task, task_kind
+from workflows.judging import Judgement
 from workflows.messages import host
 from workflows.phases import Stage
 from workflows.restore import SLASH, is_stopped
@@ -125,17 +126,7 @@ def _drill(w: Steward, found: Mapping[str, Any]) -> Plain:
 
 def _live_through(w: Steward, copy: Copy, began: float) -> dict[str, Any]:
     """{"error": "" or why, "copying", "booted"} in seconds."""
-    cluster, kinds = w.site.cluster, (task_kind(copy.kind, "restore"),)
-    copy.task = w.act(
-        Stage.RESTORE,
-        lambda *_: start_once(
-            w,
-            kinds,
-            copy.id,
-            began,
-            lambda: cluster.rescue.restore(copy.id, copy.kind, copy.node, copy.volid, copy.storage, over=False),
-        ),
-    )
+    copy.task = _restored(w, copy, began)
     ended = follow(w, Stage.RESTORE, copy.task, "the copy to be written", w.site.managed.limits.restore)
     if ended["error"]:
         return {"error": f"the restore ended with: {ended['error']}", "copying": ended["took"], "booted": 0.0}
@@ -147,10 +138,36 @@ def _live_through(w: Steward, copy: Copy, began: float) -> dict[str, Any]:
     return {"error": booted["error"], "copying": ended["took"], "booted": booted["took"]}
 
 
+def _restored(w: Steward, copy: Copy, began: float) -> str:
+    """The task that makes the copy. One that is there already is taken for ours only if a try of ours may have started
+    it: else somebody's guest, restored meanwhile under the id that was free, would be the one that is deleted."""
+    rescue, kinds = w.site.cluster.rescue, (task_kind(copy.kind, "restore"),)
+    sent = w.judged(
+        w.key(Stage.RESTORE),
+        lambda: Judgement(()),
+        lambda *_: rescue.restore(copy.id, copy.kind, copy.node, copy.volid, copy.storage, over=False).upid,
+        lambda *_: None,
+        lambda _: find_task(w, kinds, copy.id, began) or None,
+    )
+    return str(sent["value"])
+
+
+def _copy(w: Steward, copy: Copy) -> Guest:
+    """As it is listed. Raises Refused when another guest has taken its place: its id was free again once somebody had
+    deleted it by hand. Proxmox VE lists a guest by its name some seconds after it was restored."""
+    guest = fresh(w, copy.id)
+    if guest.kind != copy.kind or guest.name not in (copy.name, "", f"VM {copy.id}", f"CT{copy.id}"):
+        raise Refused(
+            f"guest {copy.id} is not the copy of {words.named(copy.name, copy.guest)}: it is called {guest.name}",
+            "it is left as it is; `/restore abort` ends the drill",
+        )
+    return guest
+
+
 def _unplug(w: Steward, copy: Copy) -> None:
     """No network, and no start with its node. Read again before it may start: two routers of one address are worse
     than no drill."""
-    rescue, guest = w.site.cluster.rescue, fresh(w, copy.id)
+    rescue, guest = w.site.cluster.rescue, _copy(w, copy)
     networks = rescue.config(guest).networks
     if networks:
         rescue.unplug(guest, networks)
@@ -172,7 +189,7 @@ def _boot(w: Steward, copy: Copy) -> Any:
 
 
 def _start_unplugged(w: Steward, copy: Copy, began: float) -> str:
-    guest = fresh(w, copy.id)
+    guest = _copy(w, copy)
     if networks := w.site.cluster.rescue.config(guest).networks:
         raise Refused(f"copy {copy.id} still has {', '.join(networks)}: it is not started beside the real one")
     return start_task(w, guest, began)
@@ -219,17 +236,16 @@ def _made_by(w: Steward, copy: Copy) -> bool:
 
 
 def _stop(w: Steward, copy: Copy) -> str:
-    guest = fresh(w, copy.id)
+    guest = _copy(w, copy)
     return "" if guest.status == "stopped" else w.site.cluster.rescue.stop(guest).upid
 
 
 def _delete(w: Steward, copy: Copy, began: float) -> str:
     """Gone already (a try whose answer was lost) is deleted too."""
-    guests = [guest for guest in w.site.cluster.guests() if guest.id == copy.id]
-    if not guests:
+    if not any(guest.id == copy.id for guest in w.site.cluster.guests()):
         return ""
-    kinds = (task_kind(copy.kind, "destroy"),)
-    return start_once(w, kinds, copy.id, began, lambda: w.site.cluster.rescue.delete(guests[0]))
+    guest, kinds = _copy(w, copy), (task_kind(copy.kind, "destroy"),)
+    return start_once(w, kinds, copy.id, began, lambda: w.site.cluster.rescue.delete(guest))
 
 
 # ---- what is remembered --------------------------------------------------------------------------------------------

@@ -531,17 +531,13 @@ def _container_offer(w: Steward, wanted: Wanted, patient: Patient) -> Offer:
     )
 
 
-def _send_new(w: Steward, offer: Offer, began: float) -> str:
+def _send_new(w: Steward, offer: Offer, _: float) -> str:
+    """Under an id that was free a moment ago. What has run under it since people were asked was not ours."""
     data = offer.data
-    return start_once(
-        w,
-        (task_kind("lxc", "restore"),),
-        data["new"],
-        began,
-        lambda: w.site.cluster.rescue.restore(
-            data["new"], "lxc", data["node"], data["backup"]["volid"], data["storage"], over=False
-        ),
-    )
+    rescue = w.site.cluster.rescue
+    return rescue.restore(
+        data["new"], "lxc", data["node"], data["backup"]["volid"], data["storage"], over=False
+    ).upid
 
 
 def _onboot_off(w: Steward, guest_id: int) -> bool:

@@ -1,0 +1,98 @@
+"""A drill deletes what it has made, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+
+from cluster.api import Refused, TaskRef
+from cluster.facts import Guest
+from sandbox.night import Night
+from sandbox.rescue import SimRescue
+from sandbox.scenario import load
+from workflows.drill import Copy, _delete, _stop
+
+CLUSTER = {
+    "guests": [
+        {"id": 101, "name": "router-a", "node": "pve1"},
+        {"id": 102, "name": "router-b", "node": "pve2"},
+        {"id": 110, "name": "dns", "node": "pve3", "kind": "lxc"},
+        {"id": 111, "name": "mail", "node": "pve3", "kind": "lxc", "status": "stopped"},
+    ],
+    "backups": [{"guest": guest} for guest in (101, 102, 110, 111)],
+}
+
+
+def night(folder: Path, *people: dict[str, Any]) -> Night:
+    (folder / "scenario.yaml").write_text(yaml.safe_dump({"lasts": "2h", "cluster": CLUSTER, "people": list(people)}))
+    (folder / "why.md").write_text("A drill.\n")
+    return Night(load(folder))
+
+
+def test_a_container_that_a_person_restored_is_not_taken_for_the_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The drill's own restore was refused and holds; meanwhile somebody restores another guest, which gets the id that
+    was free for both. Whoever lets the drill go on loses nothing."""
+    restore, refused = SimRescue.restore, []
+
+    def once(self: SimRescue, guest: int, kind: str, *args: Any, **how: Any) -> Any:
+        if not refused:
+            refused.append(guest)
+            raise Refused("storage is locked")
+        return restore(self, guest, kind, *args, **how)
+
+    monkeypatch.setattr(SimRescue, "restore", once)
+    lived = night(
+        tmp_path,
+        {"at": "0m", "who": "alice", "types": "/drill restore dns"},
+        {"at": "1m", "who": "alice", "types": "/restore mail"},
+        {"when": "asked", "each": True, "after": "1m", "who": "carol", "reacts": "white_check_mark"},
+        {"at": "30m", "who": "alice", "types": "/restore retry dns"},
+        {"at": "40m", "who": "alice", "types": "/restore abort dns"},
+    ).live()
+    assert refused == [100]
+    assert "mail (100) is back" in lived.text
+    assert lived.model.guests.get(100).running
+    assert "-> delete" not in lived.text
+    assert "-> unplug" not in lived.text
+
+
+def copy_listed(name: str, kind: str = "qemu") -> tuple[Any, list[str]]:
+    """A wheel that lists guest 100 like this, and what was done to it."""
+    done: list[str] = []
+
+    def act(guest: Guest) -> TaskRef:
+        done.append(guest.name)
+        return TaskRef("UPID:pve3:1")
+
+    listed = Guest(100, name, kind, "pve3", "running", 1)
+    rescue = SimpleNamespace(stop=act, delete=act)
+    cluster = SimpleNamespace(guests=lambda: (listed,), rescue=rescue, find_task=lambda *_: None)
+    return SimpleNamespace(site=SimpleNamespace(cluster=cluster), over=set()), done
+
+
+COPY = Copy(101, "router-a", "qemu", 100, "pve3", "vmstore", "backup:x", "UPID:pve3:0", made=True)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("db-1", "qemu"), ("router-a", "lxc")])
+def test_a_guest_that_took_the_place_of_the_copy_is_left_alone(name: str, kind: str) -> None:
+    """Somebody deleted the copy by hand, and the next guest was made under the id that was free again."""
+    w, done = copy_listed(name, kind)
+    with pytest.raises(Refused, match=r"guest 100 is not the copy"):
+        _stop(w, COPY)
+    with pytest.raises(Refused, match=r"guest 100 is not the copy"):
+        _delete(w, COPY, 0.0)
+    assert done == []
+
+
+@pytest.mark.parametrize("name", ["router-a", "VM 100", ""])
+def test_the_copy_is_known_by_its_name_or_has_none_yet(name: str) -> None:
+    w, done = copy_listed(name)
+    _stop(w, COPY)
+    _delete(w, COPY, 0.0)
+    assert done == [name, name]
