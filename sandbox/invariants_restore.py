@@ -110,7 +110,9 @@ class Rescued:
         for run in self._night.store.runs(workflow=DRILL):
             entries = self._night.store.entries(run.id)
             over = run.state != "active" and at is not None and at > max(entry.at for entry in entries)
-            chosen = [e for e in entries if e.key == "run.look.guest.wait" and e.kind == "result" and "id" in e.value[1]]
+            chosen = [
+                e for e in entries if e.key == "run.look.guest.wait" and e.kind == "result" and "id" in e.value[1]
+            ]
             found |= {int(entry.value[1]["id"]) for entry in chosen if not over}
         return found
 

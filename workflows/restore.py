@@ -535,9 +535,7 @@ def _send_new(w: Steward, offer: Offer, _: float) -> str:
     """Under an id that was free a moment ago. What has run under it since people were asked was not ours."""
     data = offer.data
     rescue = w.site.cluster.rescue
-    return rescue.restore(
-        data["new"], "lxc", data["node"], data["backup"]["volid"], data["storage"], over=False
-    ).upid
+    return rescue.restore(data["new"], "lxc", data["node"], data["backup"]["volid"], data["storage"], over=False).upid
 
 
 def _onboot_off(w: Steward, guest_id: int) -> bool:
