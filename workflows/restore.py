@@ -262,7 +262,7 @@ def _is_aside(w: Steward, patient: Patient) -> bool:
     return guest.status == "stopped" and not w.site.cluster.rescue.config(guest).disks
 
 
-def _aside_offer(w: Steward, patient: Patient) -> Offer:
+def _aside_offer(w: Steward, patient: Patient) -> Offer | Waiting:
     """Bound to the guest, its node, its disks and the digest of its configuration."""
     guest = fresh(w, patient.guest)
     if no := untouchable(guest):
@@ -280,13 +280,24 @@ def _aside_offer(w: Steward, patient: Patient) -> Offer:
     return Offer(terms, {"status": guest.status, "disks": disks, "digest": config.digest})
 
 
-def untouchable(guest: Guest) -> Offer | None:
+HA_STARTS_IT = frozenset(
+    {"started", "request_start", "request_start_balance", "recovery", "fence", "freeze", "migrate", "relocate"}
+)
+"""HA states out of which a guest that is stopped gets started, sooner or later."""
+
+
+def untouchable(guest: Guest) -> Offer | Waiting | None:
+    """Why nothing is done to it. Waiting while HA may start it at any moment: in the middle of a restore it would run
+    without its disks, or end in HA's error state, which ignores the start at the end."""
     if guest.running:
         return Offer(no=f"it runs on {guest.node}: a running guest is never restored over", hint="somebody started it")
     if guest.lock:
         return Offer(no=f"it is locked ({host(guest.lock)})", hint=f"`/restore unlock {guest.id}` if nothing holds it")
     if guest.status != "stopped" and not is_dead(guest):
         return Offer(no=f"it is {host(guest.status)}, which is neither stopped nor dead", hint="look at it by hand")
+    if guest.status == "stopped" and guest.ha in HA_STARTS_IT:
+        keeps = f"`ha-manager set {guest.sid} --state stopped` keeps it down"
+        return Waiting(f"it is stopped, but HA has it as {guest.ha} and may start it at any moment; {keeps}")
     return None
 
 
@@ -429,7 +440,7 @@ def _where(w: Steward, patient: Patient) -> str:
     return words.where_old_disks_are(patient.guest, patient.kind, patient.old, volumes, bool(volumes))
 
 
-def _restore_offer(w: Steward, wanted: Wanted, patient: Patient) -> Offer:
+def _restore_offer(w: Steward, wanted: Wanted, patient: Patient) -> Offer | Waiting:
     """Bound to the guest, the backup, node and storage, and the digest of the configuration that is overwritten."""
     guest = fresh(w, patient.guest)
     if guest.status != "stopped":
@@ -508,10 +519,12 @@ def _container(w: Steward, wanted: Wanted, patient: Patient) -> Plain:
     return _done(w, patient, new)
 
 
-def _container_offer(w: Steward, wanted: Wanted, patient: Patient) -> Offer:
+def _container_offer(w: Steward, wanted: Wanted, patient: Patient) -> Offer | Waiting:
     guest = fresh(w, patient.guest)
     if guest.status != "stopped":
         return Offer(no=f"it is {host(guest.status)} on {guest.node}", hint=f"stop it: `pct shutdown {guest.id}`")
+    if no := untouchable(guest):
+        return no  # its onboot could not be switched off, or HA would start it beside the new one
     case = examine(w.site, guest)
     plan = _plan(w, wanted, patient, case)
     if isinstance(plan, str):
@@ -572,7 +585,7 @@ def _left_of(w: Steward, patient: Patient) -> Any:
     guest = fresh(w, patient.guest)
     config = w.site.cluster.rescue.config(guest)
     if guest.status == "stopped":
-        yield words.left_as(patient.name, patient.guest, guest.status, guest.node)
+        yield words.left_as(patient.name, patient.guest, guest.status, guest.node, guest.ha)
     if not config.disks and patient.old:
         yield words.left_without_disks(patient.guest, patient.lines)
     if patient.copy and any(other.id == patient.copy for other in w.site.cluster.guests()):

@@ -324,7 +324,7 @@ def stop_dead(w: Steward, guest: int, name: str) -> None:
     )
 
 
-def _stop_offer(w: Steward, guest_id: int, name: str) -> Offer:
+def _stop_offer(w: Steward, guest_id: int, name: str) -> Offer | Waiting:
     guest = fresh(w, guest_id)
     return untouchable(guest) or Offer(
         {"guest": words.named(name, guest_id), "node": guest.node}, {"status": guest.status}

@@ -38,7 +38,8 @@ def test_a_container_that_a_person_restored_is_not_taken_for_the_copy(
 ) -> None:
     """The drill's own restore was refused and holds; meanwhile somebody restores another guest, which gets the id that
     was free for both. Whoever lets the drill go on loses nothing."""
-    restore, refused = SimRescue.restore, []
+    restore = SimRescue.restore
+    refused: list[int] = []
 
     def once(self: SimRescue, guest: int, kind: str, *args: Any, **how: Any) -> Any:
         if not refused:
