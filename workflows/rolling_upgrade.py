@@ -15,7 +15,7 @@ from workflows.node import walk_node
 from workflows.phases import Phase
 from workflows.plan import describe_node, in_order
 from workflows.site import Site
-from workflows.watch import take_over, watch
+from workflows.watch import GATES_PASSED, take_over, watch
 from workflows.wheel import Aborted, Skipped, Wheel
 
 
@@ -61,7 +61,7 @@ def _upgrade(wheel: Wheel, wanted: Wanted) -> Plain:
         run.say("run.plan", lambda: messages.plan_shown(text))
         return {"state": "done", "nodes": {}, "dry_run": True}
     make_missing(wheel)
-    run.part("run.gates", lambda: _preflight(wheel, nodes))
+    run.part(GATES_PASSED, lambda: _preflight(wheel, nodes))
     take_over(wheel)
     outcomes = {node: run.part(node, lambda node=node: _one(wheel, wanted, node)) for node in nodes}  # type: ignore[misc]
     watching = site.managed.limits.watch

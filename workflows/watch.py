@@ -10,6 +10,7 @@ from typing import Any
 from cluster.gates import all_gates
 from cluster.world import GatePhase, OwnChanges
 from engine.port import Look, Waiting
+from store.api import RunRow
 from workflows import messages
 from workflows.alerts import Alert, clear_alerts, raise_alerts
 from workflows.judging import judge_now
@@ -24,6 +25,8 @@ CHECKUP_EVERY_S = 900.0
 brick shows at every look, in what takes no lock."""
 PREFIX = "watch/"
 """Alerts of a watch have fingerprints that begin so, then the run's id."""
+GATES_PASSED = "run.gates"
+"""Key of a run's preflight (workflows/rolling_upgrade.py)."""
 NEWER, STOPPED = "A new run of this cluster watches from now on", "An operator aborted"
 
 
@@ -136,10 +139,15 @@ def _mark(reason: str) -> str:
     return reason if gate == "guest-groups" else gate
 
 
+def _goes(wheel: Wheel, newer: RunRow) -> bool:
+    """Its preflight is over. Until then it may be refused or aborted, and nobody would watch."""
+    return any(entry.key == GATES_PASSED and entry.kind == "result" for entry in wheel.site.store.entries(newer.id))
+
+
 def _end(wheel: Wheel) -> str:
     """Why the watch ends before its time, or ""."""
     rows = wheel.site.store.runs(cluster=wheel.site.managed.name, state="active", workflow=UPGRADE)
     mine = next((row for row in rows if row.id == wheel.run.id), None)
-    if mine is not None and any(row.created_at > mine.created_at and not row.args.get("dry_run") for row in rows):
+    if mine is not None and any(row.created_at > mine.created_at and _goes(wheel, row) for row in rows):
         return NEWER
     return STOPPED if wheel.ordered() is Order.ABORT else ""
