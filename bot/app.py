@@ -250,7 +250,8 @@ class Roundsman:
                 log.warning("bot: %s", pager.warning)
 
     def _first_reading(self) -> None:
-        for _ in range(int(FIRST_READING_S / RETRY_S)):
+        end = time.monotonic() + FIRST_READING_S  # a Slack that is silent takes seconds for each try
+        while time.monotonic() < end:
             if self._votes.try_to_read() or self._asked_to_stop.wait(RETRY_S):
                 return
         log.error("bot: reactions were not read for %.0f s; runs go on, none reboots without them", FIRST_READING_S)

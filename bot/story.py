@@ -143,9 +143,11 @@ class Story:
     # progress -------------------------------------------------------------------------------------------------
 
     def stale(self, row: OutboxRow) -> bool:
-        """Not worth posting any more: progress that is over, a page of an outage that was followed by a newer one."""
-        if kind(row) == "page" and self.run.workflow == OUTAGE:
-            return any(r.id > row.id and kind(r) == "page" for r in self.rows) or self.run.state != "active"
+        """Not worth posting any more: progress that is over, a page of an outage that was followed by a newer one (a
+        direct message: to the same person)."""
+        if kind(row) in ("page", "direct") and self.run.workflow == OUTAGE:
+            newer = (r for r in self.rows if r.id > row.id and kind(r) == kind(row))
+            return any(r.message.get("to") == row.message.get("to") for r in newer) or self.run.state != "active"
         return kind(row) == "progress" and (bool(self.over(row)) or row.id != self._newest_progress(row))
 
     def over(self, row: OutboxRow) -> str:

@@ -70,7 +70,7 @@ def adopt(store: Store, clusters: Mapping[str, ManagedCluster], now: float) -> l
         ended = [row for row in rows if row.outage in over]
         for row in ended:
             store.clear(row.cluster, [row.fingerprint], now)
-        return [raise_alerts(store, clusters[row.cluster], [_again(row)], now) for row in ended]
+        return [raise_alerts(store, clusters[row.cluster], [_again(store, row)], now) for row in ended]
 
 
 def clear_faults(store: Store, now: float) -> None:
@@ -93,8 +93,11 @@ def _over(store: Store, outage: str) -> bool:
     return run is None or run.state != "active"
 
 
-def _again(row: AlertRow) -> Alert:
-    return Alert(row.fingerprint, row.source, row.subject, row.summary, row.severity, row.began_at, row.detail)
+def _again(store: Store, row: AlertRow) -> Alert:
+    """By the policy by which it woke people before."""
+    run = store.run(row.outage)
+    policy = run.args["policy"] if run is not None else ""
+    return Alert(row.fingerprint, row.source, row.subject, row.summary, row.severity, row.began_at, row.detail, policy)
 
 
 def open_outages(store: Store, cluster: str = "") -> list[RunRow]:

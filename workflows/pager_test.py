@@ -22,9 +22,10 @@ def pager_test(run: Run, site: Site, args: Mapping[str, Plain]) -> Plain:
     """Returns {"state": "answered" | "unanswered", "person": name, "how": way, "took": seconds}. Only the person who is
     tested can answer."""
     watchers, name = site.watchers, args["person"]
-    if watchers is None or name not in watchers.settings.people:
-        raise LookupError(f"the settings know nobody called {name}; put them back into oncall.people")
-    user = watchers.settings.people[name].slack
+    if watchers is None:
+        raise LookupError("the settings have no section oncall any more; put it back")
+    person = watchers.settings.people.get(name)  # None: they left the settings while it rang
+    user = person.slack if person else name
     run.say("board", lambda: messages.drill(name, user))
     rings = run.step("ways", lambda: [[ring.person, ring.how] for ring in ways(watchers, name)])
     drill = Drill(run, site, {**args, "turn": 0, "mode": "ring", "policy": "", "void_before": 0.0})
@@ -58,8 +59,8 @@ def ways(watchers: Watchers, name: str) -> list[Ring]:
     names = [policy.name for policy in watchers.settings.policies]
     rungs = [rung for policy in names for rung in policy_of(watchers.settings, policy).rungs]
     known = dict.fromkeys(how for rung in rungs for how in (*rung.how, *rung.night) if how in RINGS)
-    person = watchers.settings.people[name]
-    usable = [how for how in known if how in watchers.pagers and not watchers.pagers[how].reaches(person)]
+    person = watchers.settings.people.get(name)
+    usable = [how for how in known if person and how in watchers.pagers and not watchers.pagers[how].reaches(person)]
     return [Ring(name, "mention"), *(Ring(name, how) for how in usable)]
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from pydantic import SecretStr
@@ -167,3 +168,17 @@ def test_a_start_and_a_stop_leave_nothing_in_the_log_to_worry_about(
     with caplog.at_level(logging.WARNING):
         house.running().stop()
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def test_a_silent_slack_keeps_no_run_waiting_for_longer_than_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each try to read its reactions takes ten seconds, and outages wait for the first reading too."""
+    now = [0.0]
+
+    def silent() -> bool:
+        now[0] += 10.0
+        return False
+
+    bot = Mock(spec=Roundsman, _votes=Mock(try_to_read=silent), _asked_to_stop=Mock(wait=lambda _: False))
+    monkeypatch.setattr("bot.app.time.monotonic", lambda: now[0])
+    Roundsman._first_reading(bot)
+    assert now[0] <= 60.0

@@ -16,6 +16,7 @@ from sandbox.simpagers import ONCALL
 from store.api import AlertRow
 from tests.nightwatch.test_ladder import ROUTER, first_rung, second_rung
 from workflows import catalogue
+from workflows.pager_test import PAGER_TEST
 
 SECOND = "router-b (102)"
 
@@ -139,6 +140,18 @@ def test_who_left_the_settings_while_their_phone_rang_is_heard_all_the_same(watc
     assert [order.by for order in watch.store.orders(outage)] == ["alice"]
     watch.fast_forward(minutes=10)
     watch.assert_quiet()
+
+
+def test_a_drill_of_somebody_who_left_the_settings_ends_and_wakes_nobody(watch: NightWatch) -> None:
+    watch.types("alice", "/oncall test")
+    watch.assert_paged("alice", "mention", "pushover", "voice")
+    assert watch.watchers
+    watch.site = replace(watch.site, watchers=replace(watch.watchers, settings=without("alice")))
+    watch.workflows = catalogue({watch.managed.name: watch.site})
+    watch.waits.clear()
+    watch.fast_forward(minutes=11)
+    watch.assert_said("An outage would not have woken alice")
+    assert watch.store.runs(state="active", workflow=PAGER_TEST) == []
 
 
 # ---- paging services -------------------------------------------------------------------------------------------------

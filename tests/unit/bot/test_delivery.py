@@ -411,3 +411,12 @@ def test_a_bucket_fills_again_and_never_above_its_rim() -> None:
     assert [bucket.take(100.0) for _ in range(3)] == [True, True, False]
     assert [bucket.take(101.0), bucket.take(101.0)] == [True, False]
     assert [bucket.take(1000.0) for _ in range(3)] == [True, True, False]
+
+
+def test_of_an_outages_direct_messages_only_the_newest_to_each_person_is_still_sent(post: Post) -> None:
+    """Three days of ringing somebody whom Slack does not know any more must not use up what Slack lets through."""
+    post.store.start_run(RunRow("outage-1", "outage", "lab", {"mode": "ring"}, "active", NOON, "probe", NOON + 99))
+    for number, user in enumerate((ALICE, ALICE, BOB, ALICE)):
+        post.store.put_out("outage-1", f"t{number}.direct", Saying("direct", "🔥", to=user).plain(), NOON)
+    post.step()
+    assert [key for key in post.told() if key != "board"] == ["t2.direct", "t3.direct"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from threading import Thread
 from typing import Any
 
@@ -46,6 +47,14 @@ def test_what_recovers_while_it_is_adopted_is_not_raised_again(store: MemoryStor
     adopt(store, {"lab": lab}, NOW)
     recovery.join()
     assert real() == []
+
+
+def test_what_is_adopted_wakes_the_people_of_its_own_policy_again(store: MemoryStore, lab: ManagedCluster) -> None:
+    store.finish(raise_alerts(store, lab, [replace(alert("probe:a"), policy="network")], NOW), {}, NOW)
+    (again,) = adopt(store, {"lab": lab}, NOW + 60)
+    run = store.run(again)
+    assert run is not None
+    assert run.args["policy"] == "network"
 
 
 # ---- runs that stand still -------------------------------------------------------------------------------------------
