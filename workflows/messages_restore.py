@@ -127,7 +127,7 @@ def _dark_storages(case: Case) -> list[str]:
 def _disk(managed: ManagedCluster, case: Case, disk: Disk) -> str:
     space = next((space for space in case.spaces if space.storage == disk.storage), None)
     where = ""
-    if space is not None and (volume := volume_of(managed, space)):
+    if space is not None and (volume := volume_of(managed, space, case.sick.mounts)):
         state = "which is *not* known to be whole" if is_sick(managed, case.sick, space) else "which is fully healed"
         where = f", on Gluster {'volume ' + volume if volume != '?' else ''}".rstrip() + f", {state}"
     return f"• disk {disk.slot}: {host(disk.volid)}, {gib(disk.size)}{where}"

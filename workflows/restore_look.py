@@ -42,11 +42,13 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Sick:
-    """Gluster as it is. `volumes` that are not known to be whole; `unknown`: why nothing is known of them, or ""."""
+    """Gluster as it is. `volumes` that are not known to be whole; `unknown`: why nothing is known of them, or "";
+    `mounts`: where nodes have volumes mounted."""
 
     volumes: frozenset[str]
     troubles: tuple[Trouble, ...] = ()
     unknown: str = ""
+    mounts: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,34 +84,53 @@ def sickness(site: Site) -> Sick:
     gluster = site.managed.gluster
     if not gluster.enabled:
         return Sick(frozenset())
+    mounts = _mounts(site)
     try:
         troubles = site.cluster.rescue.troubles()
         down = site.cluster.heal_progress("").down
     except ClusterError as silent:
-        return Sick(frozenset({"*"}), (), str(silent))
-    named = {trouble.volume for trouble in troubles}
-    return Sick(frozenset({"*"} if down else named), troubles, f"bricks are down: {', '.join(down)}" if down else "")
+        return Sick(frozenset({"*"}), (), str(silent), mounts)
+    named = frozenset(trouble.volume for trouble in troubles)
+    if down:
+        return Sick(frozenset({"*"}), troubles, f"bricks are down: {', '.join(down)}", mounts)
+    return Sick(named, troubles, "", mounts)
+
+
+def _mounts(site: Site) -> frozenset[str]:
+    """Of the first node that has some: every node has the same, but one that just came back may have none yet."""
+    for node in site.managed.nodes:
+        try:
+            if mounts := site.cluster.node_status(node).gluster_mounts:
+                return frozenset(mounts)
+        except ClusterError:
+            continue
+    return frozenset()
 
 
 # ---- where the image lies ------------------------------------------------------------------------------------------
 
 
-def volume_of(settings: ClusterSettings, space: Space) -> str:
-    """The Gluster volume that a storage lies on, "?" if it lies on one that cannot be named, "" if on none."""
+def volume_of(settings: ClusterSettings, space: Space, mounts: frozenset[str] = frozenset()) -> str:
+    """The Gluster volume that a storage lies on, "?" if it lies on one that cannot be named, "" if on none. A volume is
+    taken to be mounted under its own name."""
     gluster = settings.gluster
     if not gluster.enabled:
         return ""
+    mount = next((mount for mount in mounts if f"{space.path}/".startswith(f"{mount}/")), "")
     inside = space.kind == "glusterfs" or (space.kind == "dir" and space.path.startswith(f"{gluster.mount_prefix}/"))
-    if not inside and space.storage not in settings.backups.on_gluster:
+    if not mount and not inside and space.storage not in settings.backups.on_gluster:
         return ""
-    name = space.path.removeprefix(f"{gluster.mount_prefix}/").partition("/")[0]
+    below = space.path.removeprefix(f"{gluster.mount_prefix}/").partition("/")[0]
+    name = mount.rpartition("/")[2] or below
     known = gluster.volumes
     return name if name in known or (not known and name) else "?"
 
 
 def is_sick(settings: ClusterSettings, sick: Sick, space: Space) -> bool:
-    volume = volume_of(settings, space)
-    return bool(volume) and (volume in sick.volumes or "*" in sick.volumes or (volume == "?" and bool(sick.volumes)))
+    """Only a name of the settings tells a volume from those that are sick: a mount may have any other name."""
+    volume = volume_of(settings, space, sick.mounts)
+    doubtful = bool(sick.volumes) and volume not in settings.gluster.volumes
+    return bool(volume) and (volume in sick.volumes or "*" in sick.volumes or doubtful)
 
 
 def image_of(disk: Disk) -> str:

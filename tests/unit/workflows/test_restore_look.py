@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from cluster.api import Unreachable
 from cluster.facts import Backup, Guest
 from cluster.rescue import Disk, GuestConfig, Space, Trouble
 from sandbox.spec import default_spec, managed_settings
@@ -21,6 +23,7 @@ from workflows.restore_look import (
     is_dead,
     is_sick,
     listed_images,
+    sickness,
     volume_of,
 )
 
@@ -191,3 +194,46 @@ def test_after_a_failed_restore_it_is_said_where_the_old_disks_are() -> None:
     )
     assert "`qm rescan --vmid 101` lists them" in words.where_old_disks_are(101, "qemu", old, [], False)
     assert words.where_old_disks_are(101, "qemu", {}, [], False) == "no old disk of it was touched"
+
+
+# ---- a volume that is mounted elsewhere than the settings say --------------------------------------------------------
+
+BY_HAND = replace(GLUSTER, path="/srv/gluster/vmstore/images-of-guests")
+
+
+def test_a_storage_on_a_mount_of_gluster_is_on_gluster_wherever_that_is_mounted() -> None:
+    """Since Proxmox VE 9 volumes are mounted by hand, and nobody has to tell the settings where."""
+    split = replace(SPLIT, mounts=frozenset({"/srv/gluster/vmstore"}))
+    assert volume_of(SETTINGS, BY_HAND, split.mounts) == "vmstore"
+    assert is_sick(SETTINGS, split, BY_HAND)
+    assert not is_sick(SETTINGS, split, replace(LOCAL, path="/srv/gluster/vmstore2"))
+    assert chosen(case(spaces=(BY_HAND, LOCAL), sick=split)) == "local"
+
+
+def test_a_mount_whose_volume_is_not_known_by_its_name_is_as_sick_as_any() -> None:
+    split = replace(SPLIT, mounts=frozenset({"/srv/images"}))
+    somewhere = replace(GLUSTER, path="/srv/images")
+    assert (volume_of(SETTINGS, somewhere, split.mounts), is_sick(SETTINGS, split, somewhere)) == ("?", True)
+
+
+def test_a_mount_of_another_name_is_sick_while_any_volume_is_and_the_settings_name_none() -> None:
+    """`volumes` of the settings is empty unless somebody wrote it, and a storage may be called as it likes."""
+    unnamed = SETTINGS.model_copy(update={"gluster": SETTINGS.gluster.model_copy(update={"volumes": ()})})
+    named_otherwise = replace(GLUSTER, storage="images", path="/mnt/pve/images")
+    assert is_sick(unnamed, SPLIT, named_otherwise)
+    assert not is_sick(unnamed, HEALTHY, named_otherwise)
+    assert not is_sick(unnamed, SPLIT, LOCAL)
+
+
+def test_where_gluster_is_mounted_is_asked_of_the_first_node_that_has_it_mounted() -> None:
+    told = {"pve1": Unreachable("pve1 does not answer"), "pve2": (), "pve3": ("/srv/gluster/vmstore",)}
+
+    def status(node: str) -> Any:
+        if isinstance(mounts := told[node], Unreachable):
+            raise mounts
+        return SimpleNamespace(gluster_mounts=mounts)
+
+    rescue = SimpleNamespace(troubles=lambda: ())
+    cluster = SimpleNamespace(rescue=rescue, heal_progress=lambda _: SimpleNamespace(down=()), node_status=status)
+    site: Any = SimpleNamespace(managed=SETTINGS, cluster=cluster)
+    assert sickness(site) == Sick(frozenset(), mounts=frozenset({"/srv/gluster/vmstore"}))
