@@ -327,7 +327,9 @@ class Store(Protocol):
 
     def alerts(self, outage: str) -> list[AlertRow]: ...
 
-    def firing(self, cluster: str = "") -> list[AlertRow]: ...
+    def firing(self, cluster: str = "", fingerprints: Sequence[str] = ()) -> list[AlertRow]:
+        """ "" and () choose any. In a flood few are meant: only those are read."""
+        ...
 
     def page(self, row: PageRow) -> None:
         """Write, or change, the page of this run and key. Pokes its run when the state changes."""

@@ -245,9 +245,11 @@ class MemoryStore:
         with self._lock:
             return [row for row in self._alerts.values() if row.outage == outage]
 
-    def firing(self, cluster: str = "") -> list[AlertRow]:
+    def firing(self, cluster: str = "", fingerprints: Sequence[str] = ()) -> list[AlertRow]:
         with self._lock:
-            return [row for row in self._alerts.values() if row.firing and cluster in ("", row.cluster)]
+            rows = [row for row in self._alerts.values() if row.firing and cluster in ("", row.cluster)]
+        meant = frozenset(fingerprints)
+        return [row for row in rows if row.fingerprint in meant] if meant else rows
 
     def page(self, row: PageRow) -> None:
         with self._lock:

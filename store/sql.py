@@ -284,8 +284,10 @@ class SqlStore:
     def alerts(self, outage: str) -> list[AlertRow]:
         return self._all(AlertRow, _select(AlertRow, alerts).where(alerts.c.outage == outage).order_by(alerts.c.number))
 
-    def firing(self, cluster: str = "") -> list[AlertRow]:
+    def firing(self, cluster: str = "", fingerprints: Sequence[str] = ()) -> list[AlertRow]:
         chosen = _filtered(_select(AlertRow, alerts), alerts, cluster=cluster).where(alerts.c.cleared_at.is_(None))
+        if fingerprints:
+            chosen = chosen.where(alerts.c.fingerprint.in_(fingerprints))
         return self._all(AlertRow, chosen.order_by(alerts.c.number))
 
     def page(self, row: PageRow) -> None:

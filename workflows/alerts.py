@@ -107,9 +107,9 @@ def open_outages(store: Store, cluster: str = "") -> list[RunRow]:
 
 def _place(store: Store, managed: ManagedCluster, alerts: Sequence[Alert], now: float) -> str:
     fingerprints = {alert.fingerprint for alert in alerts}
-    firing = [row.outage for row in store.firing(managed.name) if row.fingerprint in fingerprints]
+    firing = store.firing(managed.name, sorted(fingerprints))
     if firing:
-        return firing[-1]
+        return firing[-1].outage
     policy = alerts[0].policy
     for outage in open_outages(store, managed.name):
         same = outage.args["policy"] == (policy or managed.outages.policy)

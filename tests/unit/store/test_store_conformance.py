@@ -461,6 +461,8 @@ def test_a_cleared_alert_does_not_fire_and_pokes_its_outage_and_may_fire_again(s
     assert store.clear("lab", ["guest/101"], 21.0) == []
     assert [row.fingerprint for row in store.firing("lab")] == ["guest/102"]
     assert store.firing("barn") == []
+    assert [row.fingerprint for row in store.firing("lab", ["guest/102", "guest/999"])] == ["guest/102"]
+    assert store.firing("lab", ["guest/101"]) == []  # cleared
     row = store.run(OUTAGE.id)
     assert row is not None
     assert row.poked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from threading import Thread
 from typing import Any
@@ -36,8 +37,8 @@ def test_what_recovers_while_it_is_adopted_is_not_raised_again(store: MemoryStor
     store.finish(raise_alerts(store, lab, [alert("probe:a")], NOW), {"state": "resolved"}, NOW)
     real, recovery = store.firing, Thread(target=clear_alerts, args=(store, "lab", ["probe:a"], NOW))
 
-    def recovers_meanwhile(cluster: str = "") -> list[AlertRow]:
-        found = real(cluster)
+    def recovers_meanwhile(cluster: str = "", fingerprints: Sequence[str] = ()) -> list[AlertRow]:
+        found = real(cluster, fingerprints)
         if not recovery.ident:
             recovery.start()
             recovery.join(0.2)
