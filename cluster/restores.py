@@ -146,6 +146,13 @@ class LiveRescue:
         return self._started(f"{_path(guest)}/status/stop")
 
     def detach(self, guest: Guest, slots: Sequence[str], digest: str) -> None:
+        """Its own node is asked first whether it runs: the listing is some seconds old, the digest does not change with
+        a start, and of a running guest Proxmox VE would unplug the disks."""
+        with understanding("the status of a guest"):
+            now = self._api.get(f"{_path(guest)}/status/current", self._avoid())
+            if now["status"] != "stopped":
+                seen = now.get("qmpstatus", now["status"])
+                raise Refused(f"guest {guest.id} is {seen} on {guest.node}: its disks are not taken away while it runs")
         self._take_out(guest, slots, digest)
 
     def forget(self, guest: Guest, slots: Sequence[str], digest: str) -> None:

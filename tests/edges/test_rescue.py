@@ -201,6 +201,15 @@ def test_a_configuration_that_changed_keeps_its_disks(pair: Pair) -> None:
     assert pair.rescue.config(guest).disks
 
 
+def test_the_disks_of_a_guest_that_runs_are_not_taken_away_though_the_listing_still_says_stopped(pair: Pair) -> None:
+    """The listing is some seconds old, and Proxmox VE would unplug them from under a running guest."""
+    listed = replace(pair.guest(101), status="stopped")
+    config = pair.rescue.config(listed)
+    with pytest.raises(Refused, match="guest 101 is running on pve1: its disks are not taken away"):
+        pair.rescue.detach(listed, ["scsi0"], config.digest)
+    assert pair.rescue.config(listed).disks == config.disks
+
+
 def test_a_pruned_backup_and_a_full_storage_are_told(pair: Pair) -> None:
     volid = pair.aside(101)
     with pytest.raises(Refused, match="does not exist"):
