@@ -162,6 +162,12 @@ def test_a_brick_that_the_volume_has_not_is_refused(split: Any) -> None:
     refused_and_nothing_healed(split, choose(split, brick="pve9:/x"), "volume vmstore has no brick pve9:/x")
 
 
+def test_a_pointer_to_another_replica_set_is_no_side(split: Any) -> None:
+    """On a distributed volume a file that was renamed leaves one behind: the same name and gfid, and empty."""
+    split.marks[f"{BRICK}{IMAGE}"]["trusted.glusterfs.dht.linkto"] = b"vmstore-replicate-1\0"
+    assert split.order(f"split vmstore {IMAGE}")[1]["copies"] == []
+
+
 def test_an_arbiter_is_no_side_and_no_source(split: Any) -> None:
     """It has every file, and nothing in it: healed from there, an image would be empty."""
     info = split.programs["gluster --mode=script volume info"]
