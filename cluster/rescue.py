@@ -22,6 +22,7 @@ VM_DISK = re.compile(r"(?:ide|sata|scsi|virtio|efidisk|tpmstate)\d+")
 CONTAINER_DISK = re.compile(r"rootfs|mp\d+")
 UNUSED = re.compile(r"unused\d+")
 NETWORK = re.compile(r"net\d+")
+PASSED_THROUGH = re.compile(r"hostpci\d+|usb\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,8 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class GuestConfig:
-    """`digest` changes with every change of the configuration. `agent`: a guest agent is to answer."""
+    """`digest` changes with every change of the configuration. `agent`: a guest agent is to answer. `devices`: slots
+    with a device of the node."""
 
     digest: str
     disks: tuple[Disk, ...]
@@ -50,6 +52,7 @@ class GuestConfig:
     onboot: bool = False
     agent: bool = False
     protection: bool = False
+    devices: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -216,6 +219,9 @@ def guest_config(row: Mapping[str, object], kind: str) -> GuestConfig:
         onboot=str(row.get("onboot", 0)) == "1",
         agent=_agent(str(row.get("agent", ""))),
         protection=str(row.get("protection", 0)) == "1",
+        devices=tuple(
+            sorted(slot for slot, line in row.items() if PASSED_THROUGH.fullmatch(slot) and "spice" not in str(line))
+        ),
     )
 
 

@@ -131,7 +131,9 @@ def _live_through(w: Steward, copy: Copy, began: float) -> dict[str, Any]:
     if ended["error"]:
         return {"error": f"the restore ended with: {ended['error']}", "copying": ended["took"], "booted": 0.0}
     copy.made = True
-    w.act(Stage.NETWORK, lambda *_: _unplug(w, copy))
+    if devices := w.act(Stage.NETWORK, lambda *_: _unplug(w, copy)):
+        why = f"it was restored, and not started: {', '.join(devices)} of it is a device of {copy.node}"
+        return {"error": why, "copying": ended["took"], "booted": 0.0}
     booted = _boot(w, copy)
     if booted is None:
         return {"error": "it was restored, and did not answer after its start", "copying": ended["took"], "booted": 0.0}
@@ -164,15 +166,16 @@ def _copy(w: Steward, copy: Copy) -> Guest:
     return guest
 
 
-def _unplug(w: Steward, copy: Copy) -> None:
+def _unplug(w: Steward, copy: Copy) -> list[str]:
     """No network, and no start with its node. Read again before it may start: two routers of one address are worse
-    than no drill."""
+    than no drill. Returns slots with devices of the node, a network card perhaps: with these it may not start."""
     rescue, guest = w.site.cluster.rescue, _copy(w, copy)
-    networks = rescue.config(guest).networks
-    if networks:
-        rescue.unplug(guest, networks)
+    config = rescue.config(guest)
+    if config.networks:
+        rescue.unplug(guest, config.networks)
     if w.site.cluster.onboot(guest):
         w.site.cluster.set_onboot(guest, False)
+    return list(config.devices)
 
 
 def _boot(w: Steward, copy: Copy) -> Any:
@@ -190,8 +193,9 @@ def _boot(w: Steward, copy: Copy) -> Any:
 
 def _start_unplugged(w: Steward, copy: Copy, began: float) -> str:
     guest = _copy(w, copy)
-    if networks := w.site.cluster.rescue.config(guest).networks:
-        raise Refused(f"copy {copy.id} still has {', '.join(networks)}: it is not started beside the real one")
+    config = w.site.cluster.rescue.config(guest)
+    if wired := [*config.networks, *config.devices]:
+        raise Refused(f"copy {copy.id} still has {', '.join(wired)}: it is not started beside the real one")
     return start_task(w, guest, began)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,10 +12,11 @@ import yaml
 
 from cluster.api import Refused, TaskRef
 from cluster.facts import Guest
+from cluster.rescue import guest_config
 from sandbox.night import Night
 from sandbox.rescue import SimRescue
 from sandbox.scenario import load
-from workflows.drill import Copy, _delete, _stop
+from workflows.drill import Copy, _delete, _start_unplugged, _stop
 
 CLUSTER = {
     "guests": [
@@ -97,3 +99,29 @@ def test_the_copy_is_known_by_its_name_or_has_none_yet(name: str) -> None:
     _stop(w, COPY)
     _delete(w, COPY, 0.0)
     assert done == [name, name]
+
+
+@pytest.mark.parametrize("row", [{"hostpci0": "0000:03:00.0,pcie=1"}, {"usb1": "mapping=lte"}, {"net0": "virtio=BC"}])
+def test_a_copy_that_would_get_a_network_or_a_device_of_its_node_is_not_started(row: dict[str, str]) -> None:
+    """A card of the node is a way into the network as well, and nothing else stops it while the real guest is down."""
+    started: list[int] = []
+    listed = Guest(100, "router-a", "qemu", "pve3", "stopped", 1)
+    rescue = SimpleNamespace(config=lambda _: guest_config({"digest": "d", **row}, "qemu"))
+    cluster = SimpleNamespace(
+        guests=lambda: (listed,), rescue=rescue, find_task=lambda *_: None, start=lambda g: started.append(g.id)
+    )
+    w: Any = SimpleNamespace(site=SimpleNamespace(cluster=cluster), over=set())
+    with pytest.raises(Refused, match=f"copy 100 still has {next(iter(row))}: it is not started"):
+        _start_unplugged(w, COPY, 0.0)
+    assert started == []
+
+
+def test_a_drill_of_a_guest_with_a_card_of_its_node_says_that_its_copy_was_not_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = SimRescue.config
+    monkeypatch.setattr(SimRescue, "config", lambda self, guest: replace(config(self, guest), devices=("hostpci0",)))
+    lived = night(tmp_path, {"at": "0m", "who": "alice", "types": "/drill restore dns"}).live()
+    assert "it was restored, and not started: hostpci0 of it is a device of pve3" in lived.text
+    assert "-> start 100" not in lived.text
+    assert "-> delete 100" in lived.text
