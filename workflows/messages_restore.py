@@ -355,12 +355,14 @@ def forgotten(name: str, guest: int, volumes: Sequence[str]) -> Saying:
     return _note(f"🗑️ {named(name, guest)}: deleted for good: {host(', '.join(volumes))}.")
 
 
-def ask_power_cycle(node: str, guests: Sequence[str]) -> str:
+def ask_power_cycle(node: str, guests: Sequence[str], doubtful: bool) -> str:
+    """`doubtful`: who has it as offline is no majority itself."""
+    alive = f"• ⚠️ who says so has no quorum: {node} may be alive, and only cut off from us\n" if doubtful else ""
     there = f"• guests that were on it: {host(', '.join(guests))}\n" if guests else ""
     return (
         f"May I switch {node} off and on at its BMC?\n"
         "• it does not answer: not by ssh, not by its API, and the cluster has it as offline\n"
-        f"{there}• whatever still runs on it is cut off"
+        f"{alive}{there}• whatever still runs on it is cut off"
     )
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from cluster.api import ClusterError
-from cluster.facts import Guest
+from cluster.facts import Guest, Read, Topic
 from cluster.rescue import Split
 from engine.port import Look, Plain, Run, Waiting
 from workflows import messages_restore as words
@@ -233,7 +233,7 @@ def power_cycle(w: Steward, node: str) -> str:
         Stage.ACT,
         f"cycling the power of {node}",
         lambda: _power_offer(w, node),
-        lambda offer: words.ask_power_cycle(node, offer.data["guests"]),
+        lambda offer: words.ask_power_cycle(node, offer.data["guests"], offer.data["doubtful"]),
         "its power was cycled before you took it back",
     )
     if w.refuses(step):
@@ -263,7 +263,15 @@ def _power_offer(w: Steward, node: str) -> Offer:
     if how := w.site.cluster.rescue.answers(node):
         return Offer(no=f"{node} answers: {how}", hint="a node that answers is rebooted, not cut off")
     there = [f"{guest.name} ({guest.id})" for guest in w.site.cluster.guests() if guest.node == node]
-    return Offer({"node": node, "guests": ", ".join(there) or "none"}, {"guests": there})
+    doubtful = not _quorate(w)
+    terms = {"node": node, "guests": ", ".join(there) or "none", **({"quorum": "none"} if doubtful else {})}
+    return Offer(terms, {"guests": there, "doubtful": doubtful})
+
+
+def _quorate(w: Steward) -> bool:
+    """Whether whoever answers is the majority: to a minority every other node is off."""
+    membership = w.site.cluster.survey(frozenset({Topic.MEMBERSHIP}), None).membership
+    return isinstance(membership, Read) and membership.value.quorate
 
 
 # ---- a split image -------------------------------------------------------------------------------------------------
