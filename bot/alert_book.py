@@ -59,11 +59,11 @@ class Book:
             for _, written in taken:
                 written.set_exception(error)
             raise
+        if taken:
+            self._landed()
         for _, written in taken:
             written.set_result(None)
         self._rest = min(max(GATHER_S, 2 * (time.monotonic() - began)), GATHER_MOST_S)
-        if taken:
-            self._landed()
         return IDLE_S
 
     def _write(self, managed: ManagedCluster, words: Sequence[Word]) -> None:

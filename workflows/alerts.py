@@ -45,13 +45,24 @@ class Alert:
 
 
 def raise_alerts(store: Store, managed: ManagedCluster, alerts: Sequence[Alert], now: float) -> str:
-    """Take them in; the id of the outage that wakes people for them ("" for no alerts). Idempotent."""
+    """Take them in; the id of the outage that wakes people for them ("" for no alerts), of several the one of what is
+    new. Idempotent."""
     if not alerts:
         return ""
+    place = ""
     with _one_at_a_time:
-        place = _place(store, managed, alerts, now)
-        start = None if store.run(place) else _run(place, managed, alerts[0], now)
-        store.alert([_row(place, managed.name, alert, now) for alert in alerts], start)
+        marks = sorted({alert.fingerprint for alert in alerts})
+        firing = {row.fingerprint: row.outage for row in store.firing(managed.name, marks)}
+        told: dict[str, list[Alert]] = {}
+        for alert in alerts:
+            told.setdefault(firing.get(alert.fingerprint, ""), []).append(alert)
+        fresh = told.pop("", [])  # said in one breath with what fires already, it still is news
+        for place, again in told.items():
+            store.alert([_row(place, managed.name, alert, now) for alert in again])
+        if fresh:
+            place = _place(store, managed, fresh, now)
+            start = None if store.run(place) else _run(place, managed, fresh[0], now)
+            store.alert([_row(place, managed.name, alert, now) for alert in fresh], start)
     return place
 
 
@@ -106,16 +117,13 @@ def open_outages(store: Store, cluster: str = "") -> list[RunRow]:
 
 
 def _place(store: Store, managed: ManagedCluster, alerts: Sequence[Alert], now: float) -> str:
-    fingerprints = {alert.fingerprint for alert in alerts}
-    firing = store.firing(managed.name, sorted(fingerprints))
-    if firing:
-        return firing[-1].outage
+    """Of what does not fire yet."""
     policy = alerts[0].policy
     for outage in open_outages(store, managed.name):
         same = outage.args["policy"] == (policy or managed.outages.policy)
         if same and (now - outage.created_at < JOIN_S or outage.args["mode"] != "held"):
             return outage.id
-    mark = hashlib.sha256(f"{managed.name} {min(fingerprints)} {now}".encode()).hexdigest()[:6]
+    mark = hashlib.sha256(f"{managed.name} {min(alert.fingerprint for alert in alerts)} {now}".encode()).hexdigest()[:6]
     return f"outage-{managed.name}-{datetime.fromtimestamp(now, UTC):%Y%m%d-%H%M%S}-{mark}"
 
 

@@ -16,6 +16,7 @@ from sandbox.simpagers import ONCALL
 from store.api import AlertRow
 from tests.nightwatch.test_ladder import ROUTER, first_rung, second_rung
 from workflows import catalogue
+from workflows.alerts import Alert, raise_alerts
 from workflows.pager_test import PAGER_TEST
 
 SECOND = "router-b (102)"
@@ -74,6 +75,21 @@ def test_what_relapses_right_after_the_last_look_is_not_taken_for_recovered(watc
     watch.fast_forward(seconds=watch.managed.outages.settle + 60)
     assert [row.subject for row in watch.store.firing()] == [ROUTER]
     first_rung(watch)
+
+
+def test_what_dies_later_is_news_although_it_is_told_together_with_what_somebody_has(watch: NightWatch) -> None:
+    """So does Alertmanager, which sends its whole group, and the watch after a run, which names all that is shut."""
+    watch.dies(ROUTER)
+    first_rung(watch)
+    watch.types("alice", "/outage snooze 12h")
+    watch.fast_forward(hours=2)
+    both = [Alert(f"probe/{router}", "probe", router, "is silent", "critical", MIDNIGHT) for router in (ROUTER, SECOND)]
+    raise_alerts(watch.store, watch.managed, both, watch.clock.now)
+    watch.settle()
+    first_rung(watch)
+    newest, oldest = watch.outages()
+    assert [row.subject for row in watch.store.alerts(newest.id)] == [SECOND]
+    assert [(row.subject, row.count) for row in watch.store.alerts(oldest.id)] == [(ROUTER, 2)]
 
 
 def _alert(outage: str, mark: str, subject: str, at: float) -> AlertRow:
