@@ -10,6 +10,7 @@ from importlib import import_module
 from commands.api import Command, Desk, Reply, Typed, Wrong
 from store.api import CommandRow
 from workflows.acknowledging import alive
+from workflows.alerts import open_outages
 from workflows.site import ChatDown
 
 
@@ -29,7 +30,7 @@ def slashes() -> tuple[str, ...]:
 def answer(desk: Desk, row: CommandRow) -> Reply:
     """Work one saved command. Idempotent: the row's id is the source of everything it writes."""
     reply = _worked(desk, row)
-    alive(desk.store, desk.watchers, row.user, row.id, desk.now)
+    alive(desk.store, desk.watchers, open_outages(desk.store), row.user, row.id, desk.now)
     return reply
 
 

@@ -8,7 +8,6 @@ from enum import StrEnum
 
 from oncall.escalation import policy_of, reachable
 from store.api import AuditRow, OrderRow, OutboxRow, RunRow, Store
-from workflows.alerts import open_outages
 from workflows.site import Watchers
 
 ACK_EMOJI = "eyes"
@@ -106,10 +105,12 @@ def take(store: Store, watchers: Watchers | None, run: RunRow, by: str, how: str
     return give(store, run, Deed.ACK, by, how, source, now, now + stale_after(watchers))
 
 
-def alive(store: Store, watchers: Watchers | None, user: str, source: str, now: float) -> None:
-    """Whoever has an outage and types anything is awake: a sign of life, unless the words were about the outage
-    itself."""
-    for run in open_outages(store):
+def alive(
+    store: Store, watchers: Watchers | None, outages: Sequence[RunRow], user: str, source: str, now: float
+) -> None:
+    """Whoever has one of these open outages and types anything is awake: a sign of life, unless the words were about
+    the outage itself."""
+    for run in outages:
         orders = store.orders(run.id)
         has_it = any(holder.user == user for holder in holders(orders, run.args["void_before"], now))
         if has_it and not any(order.source == source for order in orders):

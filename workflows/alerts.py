@@ -2,7 +2,8 @@
 ladder however many alerts it has.
 
 An alert joins the open outage in which it fires already; else one that is young or about which people are being paged
-anyway. What dies hours later, while somebody holds the older outage, is an outage of its own and wakes people again.
+anyway. What dies hours later, while somebody holds the older outage, or while whoever holds it has put it off, is an
+outage of its own and wakes people again.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from datetime import UTC, datetime
 from threading import RLock
 
 from store.api import AlertRow, Plain, RunRow, Store
+from workflows.acknowledging import holders
 from workflows.settings import ManagedCluster
 
 OUTAGE = "outage"
@@ -121,10 +123,17 @@ def _place(store: Store, managed: ManagedCluster, alerts: Sequence[Alert], now: 
     policy = alerts[0].policy
     for outage in open_outages(store, managed.name):
         same = outage.args["policy"] == (policy or managed.outages.policy)
-        if same and (now - outage.created_at < JOIN_S or outage.args["mode"] != "held"):
+        young = now - outage.created_at < JOIN_S and not _left_alone(store, outage, now)
+        if same and (young or outage.args["mode"] != "held"):
             return outage.id
     mark = hashlib.sha256(f"{managed.name} {min(alert.fingerprint for alert in alerts)} {now}".encode()).hexdigest()[:6]
     return f"outage-{managed.name}-{datetime.fromtimestamp(now, UTC):%Y%m%d-%H%M%S}-{mark}"
+
+
+def _left_alone(store: Store, outage: RunRow, now: float) -> bool:
+    """Everybody who has it wants to be left alone: a note in its thread would wake nobody."""
+    found = holders(store.orders(outage.id), outage.args["void_before"], now)
+    return bool(found) and all(holder.snoozed for holder in found)
 
 
 def _run(run_id: str, managed: ManagedCluster, first: Alert, now: float) -> RunRow:

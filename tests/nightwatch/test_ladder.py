@@ -234,6 +234,15 @@ def test_what_dies_soon_after_the_acknowledgement_is_told_to_whoever_has_it(watc
     watch.assert_quiet()
 
 
+def test_what_dies_soon_after_a_snooze_wakes_people_again(watch: NightWatch) -> None:
+    first = watch.dies(ROUTER)
+    first_rung(watch)
+    watch.types("alice", "/outage snooze 5h")
+    watch.fast_forward(minutes=10)
+    assert watch.dies("pve3") != first
+    first_rung(watch)
+
+
 def test_nobody_on_call_wakes_the_last_resort() -> None:
     watch = NightWatch({**ONCALL, "rotas": [{"name": "primary", "layers": [LAST_YEAR]}]})
     watch.dies(ROUTER)
