@@ -65,7 +65,8 @@ class House:
     def _cluster(self, managed: ManagedCluster) -> Cluster:
         return SimCluster(self.model, managed, self.clock)
 
-    def says(self, text: str, within: float = 40.0) -> Message:
+    def says(self, text: str, within: float = 150.0) -> Message:
+        """In good time: its clock runs ahead, so on a busy machine evidence gets too old, and is read again."""
         return self.slack.wait_for(lambda message: text in message.text, within)
 
 
@@ -94,6 +95,7 @@ def test_the_first_command_after_a_start_is_acknowledged_within_three_seconds(ho
     house.slack.wait_for(lambda message: "/upgrade cluster" in message.text and message.only_for == ALICE)
 
 
+@pytest.mark.timeout(300)
 def test_one_node_is_upgraded_from_the_command_to_the_last_healed_brick(house: House) -> None:
     house.running()
     house.slack.type(ALICE, CHANNEL, "/upgrade cluster nodes=pve1")

@@ -195,6 +195,7 @@ def test_a_second_run_is_refused_with_a_link_to_the_thread_of_the_first(evening:
     assert f"/p{board.replace('.', '')}|" in refusal.text
 
 
+@pytest.mark.slow
 def test_a_slack_that_takes_too_long_to_answer_shows_every_message_once(
     evening: Evening, monkeypatch: pytest.MonkeyPatch
 ) -> None:

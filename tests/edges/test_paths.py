@@ -358,6 +358,7 @@ def test_a_jump_host_that_is_a_guest_of_this_cluster_is_found_by_its_address(
 # ---- watched -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_path_that_dies_is_said_after_its_minutes_and_stands_in_the_table(night: Night) -> None:
     managed = night.faces.settings()
     managed = managed.model_copy(update={"paths": patient(managed).paths})
