@@ -166,6 +166,7 @@ def test_a_jump_host_that_does_not_forward_is_told_with_the_line_to_add(night: N
     assert "AllowTcpForwarding" in no.value.hint
 
 
+@pytest.mark.slow
 def test_a_socks_proxy_that_accepts_and_says_nothing_is_left_at_the_silence_limit(night: Night) -> None:
     night.faces.socks.mute = True
     settings = patient(night.settings, night.faces.socks_path())
@@ -226,6 +227,7 @@ def test_a_command_in_flight_on_a_line_that_falls_silent_is_answered_over_the_ne
     assert time.monotonic() - died[0] < SILENCE_S + 1 + own
 
 
+@pytest.mark.slow
 def test_a_command_that_takes_its_time_on_a_living_line_is_waited_for(night: Night, paths: Paths) -> None:
     night.faces.faults.plan(Fault.HANG, node="pve2", what="status")
     with pytest.raises(Uncertain, match="did not end within 5 s"):
@@ -248,6 +250,7 @@ def test_a_no_of_the_api_is_an_answer_and_not_asked_again(night: Night, api: Pro
     assert paths.routes.detours() == {}
 
 
+@pytest.mark.slow
 def test_a_better_way_is_gone_back_to_when_it_has_been_good_for_a_while(night: Night) -> None:
     settings = patient(night.settings, paths_back_after=0.5)
     with closing(LiveCluster(settings, night.clock, lambda _: None)) as live:
@@ -339,6 +342,7 @@ def test_an_act_goes_over_the_next_way_while_nothing_was_sent(night: Night) -> N
 # ---- what they depend on -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_jump_host_that_is_a_guest_of_this_cluster_is_found_by_its_address(
     start_night: Callable[[ClusterSpec], Night],
 ) -> None:

@@ -83,6 +83,7 @@ def test_a_port_that_dies_becomes_an_outage_and_ends_when_it_is_back(lab: Lab) -
         eventually(lambda: not lab.store.firing())
 
 
+@pytest.mark.slow
 def test_silent_ports_are_looked_at_one_look_at_a_time_and_hold_up_nobody(lab: Lab) -> None:
     with silent_port() as silent, refused_port() as refused:
         slow = {"kind": "tcp", "target": f"127.0.0.1:{silent}", "timeout": "0.9s"}
@@ -95,6 +96,7 @@ def test_silent_ports_are_looked_at_one_look_at_a_time_and_hold_up_nobody(lab: L
         assert probing.states()["lab", "down"] == 31
 
 
+@pytest.mark.slow
 def test_a_look_that_hangs_holds_up_only_itself(lab: Lab) -> None:
     let_go = threading.Event()
     asked: list[float] = []
@@ -120,6 +122,7 @@ def test_a_look_that_hangs_holds_up_only_itself(lab: Lab) -> None:
     eventually(lambda: len(asked) > 1)
 
 
+@pytest.mark.slow
 def test_a_restart_with_an_open_outage_makes_no_second_one(lab: Lab) -> None:
     with refused_port() as port:
         shop = {"name": "shop", "kind": "tcp", "target": f"127.0.0.1:{port}"}

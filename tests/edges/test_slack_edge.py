@@ -198,6 +198,7 @@ def test_an_answer_reaches_its_reader_although_the_response_url_is_dead(office: 
 # ---- connections ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_no_command_is_lost_or_late_while_slack_refreshes_the_connections(office: Office, slack: SlackInThread) -> None:
     for round_ in range(3):
         slack.plant(Fault(Kind.REFRESH))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from bench import midnight
 
 
+@pytest.mark.slow
 def test_found_mentioned_rung_and_answered_in_time() -> None:
     found = midnight.seconds()
     assert {what: round(after) for what, after, _ in found} == {

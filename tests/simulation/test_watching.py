@@ -18,7 +18,7 @@ from sandbox import nightwatch
 from sandbox.watchluck import watch_of
 from workflows import outage, ringing
 
-QUICK, ALL, BATCH = 1_000, 10_000, 500
+QUICK, ALL, BATCH = 500, 10_500, 500
 SLOW = [pytest.param(first, marks=pytest.mark.slow) for first in range(QUICK, ALL, 2 * BATCH)]
 FEW = 400
 """Nights in which a planted fault is to be found."""

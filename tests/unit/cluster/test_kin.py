@@ -164,6 +164,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kin, "_keys_of", lambda guest: frozenset())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("lonely", "later")
 def test_what_was_found_out_stands_while_nobody_can_be_asked() -> None:
     """A router that is down just now, or an API that is silent, makes no path free of that router."""
@@ -179,6 +180,7 @@ def test_what_was_found_out_stands_while_nobody_can_be_asked() -> None:
     assert 101 in asked.look([])[0]["lte"], "the guests were not listed"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("lonely")
 def test_guests_that_could_not_be_listed_are_asked_about_at_the_next_look() -> None:
     api = Api(config={"ipconfig0": "ip=192.0.2.7/24"})

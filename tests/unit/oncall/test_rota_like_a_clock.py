@@ -66,6 +66,7 @@ def rotas(draw: st.DrawFn) -> tuple[Rota, datetime]:
     return rota(*found, zone=zone), start
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(rotas())
 def test_it_is_as_somebody_with_a_watch_would_have_kept_it(drawn: tuple[Rota, datetime]) -> None:

@@ -167,6 +167,7 @@ def test_our_own_run_is_no_outage(name: str) -> None:
     assert watched.watch.looks["tcp", "failed"] > 0  # it did go down
 
 
+@pytest.mark.slow
 def test_a_node_that_does_not_come_back_from_our_reboot_is_an_outage_once_the_run_holds() -> None:
     watched = Watched("node-does-not-come-back").lives()
     row = watched.alerts[0]
@@ -185,6 +186,7 @@ def test_another_node_that_dies_during_our_reboot_is_an_outage_at_once() -> None
     assert watched.alerts[0].fingerprint == "probe:pve2 ssh"
 
 
+@pytest.mark.slow
 def test_what_we_do_is_read_off_the_journal_alone() -> None:
     night = Night(load(SCENARIOS / "good-night"), transcript=False)
     seen: list[str] = []
