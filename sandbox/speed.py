@@ -42,12 +42,7 @@ def at_speed(scenario: Scenario, speed: float, now: float) -> Scenario:
         spec=_spec(scenario, speed, now),
         oncall=None if scenario.oncall is None else _patience({**ONCALL, **scenario.oncall}, speed),
         faults=tuple(_fault(fault, speed) for fault in faults_from(scenario.faults)),
-        cues=tuple(
-            replace(
-                cue, at=None if cue.at is None else cue.at / speed, after=cue.after / speed, lasts=cue.lasts / speed
-            )
-            for cue in scenario.cues
-        ),
+        cues=tuple(_cue(cue, speed) for cue in scenario.cues),
     )
 
 
