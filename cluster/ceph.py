@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cluster.api import ClusterError, Refused
-from cluster.facts import Ceph
+from cluster.facts import Ceph, CephPool
 from cluster.proxmox import Proxmox
 from cluster.pve import Each, understanding
 from cluster.settings import ClusterSettings
@@ -26,7 +26,7 @@ class CephApi:
         have it, so its silence is raised, unless another one answers."""
         if self._known and self._known != avoid:
             try:
-                return self._whole(self._status(self._known, avoid), avoid)
+                return self._whole(self._known, self._status(self._known, avoid), avoid)
             except ClusterError:
                 self._known = ""  # the others are asked
         nodes = [name for name in self._settings.nodes if name != avoid] or list(self._settings.nodes)
@@ -34,7 +34,7 @@ class CephApi:
         for node, answer in answers:
             if isinstance(answer, Mapping):
                 self._known = node
-                return self._whole(answer, avoid)
+                return self._whole(node, answer, avoid)
         for _, answer in answers:
             if isinstance(answer, ClusterError):
                 raise answer
@@ -44,9 +44,10 @@ class CephApi:
         """Setting what is set already is harmless."""
         self._api.send("put", f"cluster/ceph/flags/{flag}", avoid, value=on)
 
-    def _whole(self, status: Mapping[str, Any], avoid: str) -> Ceph:
-        with understanding("/nodes/NODE/ceph/status"):
-            return ceph(status, self._api.get("cluster/ceph/flags", avoid))
+    def _whole(self, node: str, status: Mapping[str, Any], avoid: str) -> Ceph:
+        with understanding("/nodes/NODE/ceph"):
+            pools = self._api.get(f"nodes/{node}/ceph/pool", avoid)
+            return ceph(status, self._api.get("cluster/ceph/flags", avoid), pools)
 
     def _status(self, node: str, avoid: str) -> Mapping[str, Any]:
         answer: Mapping[str, Any] = self._api.get(f"nodes/{node}/ceph/status", avoid)
@@ -64,7 +65,7 @@ def _has_none(error: ClusterError) -> bool:
     return isinstance(error, Refused) and any(words in str(error) for words in NOT_HERE)
 
 
-def ceph(status: Mapping[str, Any], flags: Sequence[Mapping[str, Any]]) -> Ceph:
+def ceph(status: Mapping[str, Any], flags: Sequence[Mapping[str, Any]], pools: Sequence[Mapping[str, Any]]) -> Ceph:
     """`ceph status` in JSON; up to Nautilus its OSD map lay one level deeper."""
     osds = status["osdmap"].get("osdmap", status["osdmap"])
     names = {monitor["name"] for monitor in status.get("monmap", {}).get("mons", ())}
@@ -78,6 +79,7 @@ def ceph(status: Mapping[str, Any], flags: Sequence[Mapping[str, Any]]) -> Ceph:
         monitors=frozenset(names or quorum | _unnamed(status, quorum)),
         quorum=quorum,
         flags=frozenset(row["name"] for row in flags if row.get("value") not in (0, "0", None, False)),
+        pools=tuple(CephPool(row["pool_name"], int(row["size"]), int(row["min_size"])) for row in pools),
     )
 
 

@@ -195,6 +195,15 @@ class HaRule:
 
 
 @dataclass(frozen=True, slots=True)
+class CephPool:
+    """`size`: copies (or chunks) that every object has; with fewer than `min_size` of them the pool stops."""
+
+    name: str
+    size: int
+    min_size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ceph:
     """`checks`: name of a health check -> its summary; muted ones too, for nobody said that they are harmless.
     `pgs`: state of placement groups -> how many. `monitors`: all of them; `quorum`: those that take part.
@@ -208,6 +217,7 @@ class Ceph:
     monitors: frozenset[str]
     quorum: frozenset[str]
     flags: frozenset[str]
+    pools: tuple[CephPool, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,11 +95,13 @@ class StorageSpec:
 
 @dataclass(frozen=True, slots=True)
 class CephSpec:
-    """`nodes`: those with a monitor and OSDs; () = every node. Every placement group has a copy on each of them."""
+    """`nodes`: those with a monitor and OSDs; () = every node. Every placement group has a copy on each of them.
+    `min_size`: copies of the pool below which it stops."""
 
     nodes: tuple[str, ...] = ()
     osds: int = 2  # of each node
     pgs: int = 128
+    min_size: int = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,22 @@ def status(ask: Ask) -> Row:
     }
 
 
+def pools(ask: Ask) -> list[Row]:
+    ceph = ask.model.ceph_status(ask.now, ask.target)
+    shape = {"type": "replicated", "crush_rule": 0, "crush_rule_name": "replicated_rule"}
+    return [
+        {
+            "pool": number,
+            "pool_name": pool.name,
+            "size": pool.size,
+            "min_size": pool.min_size,
+            "pg_num": sum(ceph.pgs.values()),
+            **shape,
+        }
+        for number, pool in enumerate(ceph.pools, start=1)
+    ]
+
+
 def flags(ask: Ask) -> list[Row]:
     ceph = ask.model.ceph_status(ask.now, ask.node)
     return [{"name": flag, "value": int(flag in ceph.flags), "description": flag} for flag in FLAGS]
@@ -52,6 +68,7 @@ def set_flag(ask: Ask) -> None:
 
 ANSWERS: Mapping[str, Callable[[Ask], Any]] = {
     "GET /nodes/{node}/ceph/status": status,
+    "GET /nodes/{node}/ceph/pool": pools,
     "GET /cluster/ceph/flags": flags,
     "PUT /cluster/ceph/flags/{flag}": set_flag,
 }

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from cluster.facts import Ceph
+from cluster.facts import Ceph, CephPool
 from sandbox.faults import Kind
 from sandbox.model.core import Core, Denied, What
 from sandbox.model.machines import Machines, Node
 from sandbox.model.trouble import Trouble
 
 NOT_HERE = "binary not installed: /usr/bin/ceph-mon"
+POOL = "guests"
 OSD_START = 15.0
 """Seconds from boot to OSDs that are up."""
 
@@ -54,6 +55,7 @@ class CephState:
             monitors=monitors,
             quorum=frozenset(name for name in monitors if self.machines.all[name].lit),
             flags=frozenset(self.by),
+            pools=(CephPool(POOL, len(self.hosts), spec.min_size),),
         )
 
     def counts(self) -> tuple[int, ...]:

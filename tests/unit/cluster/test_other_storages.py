@@ -8,7 +8,7 @@ import pytest
 
 from cluster.api import Refused, Unreachable
 from cluster.ceph import CephApi, ceph
-from cluster.facts import Ceph, Guest, HaRule, Move, ReplicationJob
+from cluster.facts import Ceph, CephPool, Guest, HaRule, Move, ReplicationJob
 from cluster.harules import HaApi, rule
 from cluster.proxmox import TooOld
 from cluster.replication import ReplicationApi, job
@@ -24,6 +24,7 @@ STATUS: dict[str, Any] = {
     "pgmap": {"pgs_by_state": [{"state_name": "active+clean", "count": 100}, {"state_name": "peering", "count": 28}]},
 }
 FLAGS: list[dict[str, Any]] = [{"name": "noout", "value": 1}, {"name": "noscrub", "value": 0}, {"name": "pause"}]
+POOLS = [{"pool": 1, "pool_name": "guests", "type": "replicated", "size": 3, "min_size": 2, "pg_num": 128}]
 NOT_HERE = Refused("the API on pve1 refused get nodes/pve1/ceph/status: binary not installed: /usr/bin/ceph-mon")
 SILENT = Unreachable("pve2 does not answer")
 
@@ -32,6 +33,7 @@ def ceph_api(**answers: Any) -> tuple[FakeApi, CephApi]:
     """What each node says of Ceph."""
     api = FakeApi()
     api.answers = {f"nodes/{node}/ceph/status": answers.get(node, NOT_HERE) for node in NODES}
+    api.answers |= {f"nodes/{node}/ceph/pool": POOLS for node in NODES}
     api.answers["cluster/ceph/flags"] = FLAGS
     return api, CephApi(api, settings(), map)  # type: ignore[arg-type]
 
@@ -44,7 +46,7 @@ def asked(api: FakeApi) -> list[str]:
 
 
 def test_ceph_status_becomes_facts() -> None:
-    assert ceph(STATUS, FLAGS) == Ceph(
+    assert ceph(STATUS, FLAGS, POOLS) == Ceph(
         checks={"OSD_DOWN": "1 osds down"},
         pgs={"active+clean": 100, "peering": 28},
         osds=6,
@@ -53,16 +55,17 @@ def test_ceph_status_becomes_facts() -> None:
         monitors=frozenset({"pve1", "pve2", "pve3"}),
         quorum=frozenset({"pve1", "pve3"}),
         flags=frozenset({"noout"}),
+        pools=(CephPool("guests", 3, 2),),
     )
 
 
 def test_the_osd_map_of_older_releases_lies_deeper() -> None:
     old = STATUS | {"osdmap": {"osdmap": STATUS["osdmap"]}}
-    assert ceph(old, []).osds_up == 5
+    assert ceph(old, [], []).osds_up == 5
 
 
 def test_monitors_without_names_are_missing_all_the_same() -> None:
-    found = ceph(STATUS | {"monmap": {"num_mons": 3}}, [])
+    found = ceph(STATUS | {"monmap": {"num_mons": 3}}, [], [])
     assert (len(found.monitors), found.monitors >= found.quorum) == (3, True)
 
 
@@ -84,7 +87,7 @@ def test_one_node_that_answers_is_enough_and_is_asked_first_the_next_time() -> N
     assert found.osds == 6
     api.asked.clear()
     assert read.read("") == found
-    assert asked(api) == ["nodes/pve3/ceph/status", "cluster/ceph/flags"]
+    assert asked(api) == ["nodes/pve3/ceph/status", "nodes/pve3/ceph/pool", "cluster/ceph/flags"]
 
 
 def test_the_node_under_the_knife_is_never_the_one_that_is_asked() -> None:

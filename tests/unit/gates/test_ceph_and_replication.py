@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from cluster.facts import Ceph, ReplicationJob, Unread
+from cluster.facts import Ceph, CephPool, ReplicationJob, Unread
+from cluster.gates import all_gates
 from cluster.world import GatePhase, World
 from tests.unit.gates.build import (
     DAY,
@@ -23,7 +24,8 @@ from tests.unit.gates.build import (
     with_own,
 )
 
-WHOLE = Ceph({}, {"active+clean": 128}, 6, 6, 6, frozenset(NODES), frozenset(NODES), frozenset())
+POOL = CephPool("guests", 3, 2)
+WHOLE = Ceph({}, {"active+clean": 128}, 6, 6, 6, frozenset(NODES), frozenset(NODES), frozenset(), (POOL,))
 FLAGS = {"OSDMAP_FLAGS": "noout flag(s) set"}
 
 
@@ -78,8 +80,29 @@ def test_two_monitors_cannot_spare_one() -> None:
 
 def test_a_silent_ceph_is_unknown() -> None:
     silent = with_(healthy(), ceph=Unread("HTTP 500: got timeout", NOW))
-    for gate in ("ceph", "ceph-health"):
+    for gate in ("ceph", "ceph-health", "ceph-pools"):
         assert_unknown(verdict(gate, silent), "ceph not read: HTTP 500: got timeout")
+
+
+# ---- its pools -------------------------------------------------------------------------------------------------------
+
+
+def test_a_pool_with_a_copy_to_spare_opens() -> None:
+    assert_passed(verdict("ceph-pools", with_ceph()))
+    assert_passed(verdict("ceph-pools", with_ceph(pools=())))
+    assert_passed(verdict("ceph-pools", healthy()))
+
+
+@pytest.mark.parametrize(("size", "min_size"), [(2, 2), (3, 3), (1, 1), (2, 3)])
+def test_a_pool_that_wants_all_of_its_copies_stops_with_the_node(size: int, min_size: int) -> None:
+    world = with_ceph(pools=(POOL, CephPool("old", size, min_size)))
+    reason = f"while pve2 is off, pool old stops: it keeps {size} copies and wants no fewer than {min_size} (min_size)"
+    assert_blocked(verdict("ceph-pools", world), reason, f"`ceph osd pool set old size {min_size + 1}`")
+
+
+def test_once_the_node_is_back_a_pool_without_a_spare_copy_waits_for_nobody() -> None:
+    """The gate asks what a node's absence would do."""
+    assert "ceph-pools" not in {gate.name for gate in all_gates() if GatePhase.HEALED in gate.phases}
 
 
 # ---- its health checks -----------------------------------------------------------------------------------------------
