@@ -5,7 +5,7 @@ Reads only, and from every node by itself: what one node answers says nothing ab
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -49,6 +49,7 @@ RESTORE_PRIVILEGES: Mapping[str, Mapping[str, str]] = {
         "VM.Config.Disk": "setting a guest's disks aside before it is restored",
         "VM.Config.Network": "taking the network off a drill's copy",
         "VM.Allocate": "drills, and containers under a new id",
+        "VM.GuestAgent.Audit": "hearing whether a restored guest answers",
     },
 }
 """With those for backups; not asked for where the settings say that this bot restores nothing."""
@@ -56,6 +57,12 @@ RESTORE_PRIVILEGES: Mapping[str, Mapping[str, str]] = {
 AGENT_PRIVILEGES: Mapping[str, Mapping[str, str]] = {"/vms": {"VM.GuestAgent.Audit": "health probes by guest agent"}}
 CEPH_PRIVILEGES: Mapping[str, Mapping[str, str]] = {"/": {"Sys.Modify": "setting noout on Ceph before a reboot"}}
 REPLICATION_PRIVILEGES: Mapping[str, Mapping[str, str]] = {"/vms": {"VM.Replicate": "running ZFS replication at once"}}
+
+NEW_IN_9: Mapping[tuple[str, str], tuple[str, str]] = {
+    ("/vms", "VM.GuestAgent.Audit"): ("/vms", "VM.Monitor"),
+    ("/vms", "VM.Replicate"): ("/storage", "Datastore.Allocate"),
+}
+"""Path and privilege -> what releases before 9 want in its place; they refuse a role with a privilege they do not know."""
 
 WORKERS = 32
 
@@ -117,21 +124,29 @@ def _besides(api: Proxmox, settings: ClusterSettings) -> Iterator[Mapping[str, M
 
 def _privileges(api: Proxmox, pve: Pve, entry: str, settings: ClusterSettings) -> Iterator[CheckLine]:
     try:
-        granted = pve.permissions(entry)
+        granted, version = pve.permissions(entry), pve.version(entry)
     except ClusterError as error:
         yield _failed("token", error)
         return
-    besides = list(_besides(api, settings))
-    for path, always in PRIVILEGES.items():
-        needed = {**always}
-        for more in besides:
-            needed |= more.get(path, {})
+    for path, needed in _needed([PRIVILEGES, *_besides(api, settings)], version).items():
         missing = [privilege for privilege in needed if not granted.get(path, {}).get(privilege)]
         for privilege in missing:
             text = f"{settings.api.token_id} lacks {privilege}: {needed[privilege]}"
             yield CheckLine(False, f"token on {path}", text, grant(path, privilege, settings.api.token_id))
         if not missing:
             yield CheckLine(True, f"token on {path}", ", ".join(needed), "")
+
+
+def _needed(wanted: Iterable[Mapping[str, Mapping[str, str]]], version: str) -> dict[str, dict[str, str]]:
+    """All of it, path by path, in the words of this release."""
+    old = version.partition(".")[0] in ("7", "8")
+    needed: dict[str, dict[str, str]] = {}
+    for privileges in wanted:
+        for path, named in privileges.items():
+            for privilege, why in named.items():
+                at, called = NEW_IN_9.get((path, privilege), (path, privilege)) if old else (path, privilege)
+                needed.setdefault(at, {})[called] = why
+    return needed
 
 
 def _health(health: Health, pve: Pve) -> Iterator[CheckLine]:

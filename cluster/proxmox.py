@@ -38,7 +38,8 @@ from cluster.settings import ClusterSettings
 
 CONNECT_S = 10.0
 SILENT_S = 30.0  # for so long a silent entry is asked last
-ROLE = "Roundsman"
+ROLE, ROLE_ON_ALL = "Roundsman", "RoundsmanLook"
+"""As docs/install.md makes them: what is given on / holds for everything below, so it is a role of its own."""
 
 _ODD = (AttributeError, KeyError, TypeError)  # proxmoxer's, on an answer that is JSON but not the API's
 _NO_CONNECTION = ("NewConnectionError", "NameResolutionError", "ConnectTimeoutError")
@@ -325,10 +326,11 @@ def _silent(errors: dict[str, ClusterError]) -> ClusterError:
 def grant(path: str, privilege: str, token_id: str) -> str:
     """The shell line that gives a privilege to the token and, since it is no more than that, to its user."""
     root = "/" + path.split("/")[1] if path != "/" else path
+    role = ROLE_ON_ALL if root == "/" else ROLE
     user = token_id.partition("!")[0]
     return (
-        f"`pveum role modify {ROLE} --append 1 --privs {privilege}` and "
-        f"`pveum acl modify {root} --roles {ROLE} --users '{user}' --tokens '{token_id}'`"
+        f"`pveum role modify {role} --append 1 --privs {privilege}` and "
+        f"`pveum acl modify {root} --roles {role} --users '{user}' --tokens '{token_id}'`"
     )
 
 

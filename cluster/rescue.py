@@ -17,6 +17,7 @@ from cluster.facts import Backup, Guest
 if TYPE_CHECKING:
     from cluster.api import TaskRef
 
+KEEPS = re.compile(r"keep-(?:last|hourly|daily|weekly|monthly|yearly)=(\d+)")
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 VM_DISK = re.compile(r"(?:ide|sata|scsi|virtio|efidisk|tpmstate)\d+")
 CONTAINER_DISK = re.compile(r"rootfs|mp\d+")
@@ -128,6 +129,10 @@ class Rescue(Protocol):
         """All of this guest, on every storage of every node that answers, newest first."""
         ...
 
+    def keeps(self, node: str, storage: str) -> int:
+        """How many backups of one guest the retention of this storage leaves there, protected ones aside; 0: all."""
+        ...
+
     def config(self, guest: Guest) -> GuestConfig: ...
 
     def spaces(self) -> tuple[Space, ...]:
@@ -170,7 +175,10 @@ class Rescue(Protocol):
         VM with network addresses of its own. A container is always new, and keeps its addresses."""
         ...
 
-    def back_up(self, guest: Guest, storage: str, notes: str) -> TaskRef: ...
+    def back_up(self, guest: Guest, storage: str, notes: str, *, protected: bool) -> TaskRef:
+        """Prunes nothing, whatever the storage's retention says. Where that leaves no room for one more, the task fails
+        before it writes, unless the new one is `protected`: protected ones are neither counted nor pruned."""
+        ...
 
     def delete(self, guest: Guest) -> TaskRef:
         """With its disks. Only what a drill made is ever deleted."""
@@ -239,6 +247,12 @@ def size_of(text: str) -> int:
     """ "16G" -> bytes; 0 for what is no size."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)", text)
     return int(float(found[1]) * UNITS[found[2]]) if found else 0
+
+
+def kept_by(retention: str) -> int:
+    """ "keep-last=3,keep-daily=2" -> 5, as vzdump itself counts its limit; 0 for "keep-all=1", and where nothing is
+    said."""
+    return sum(map(int, KEEPS.findall(retention)))
 
 
 def _agent(line: str) -> bool:

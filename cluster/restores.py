@@ -17,7 +17,7 @@ from cluster.facts import Backup, Guest
 from cluster.helper import Copies, Helper
 from cluster.proxmox import Proxmox
 from cluster.pve import backup, started, understanding
-from cluster.rescue import GuestConfig, Space, Split, Trouble, entries_mark, guest_config
+from cluster.rescue import GuestConfig, Space, Split, Trouble, entries_mark, guest_config, kept_by
 from cluster.settings import ClusterSettings
 
 T = TypeVar("T")
@@ -97,6 +97,12 @@ class LiveRescue:
             raise Unreachable("; ".join(str(error) for _, error in answers))
         return told
 
+    def keeps(self, node: str, storage: str) -> int:
+        """As this node's vzdump would have it: the storage's own setting, else that of its /etc/vzdump.conf."""
+        path = f"nodes/{node}/vzdump/defaults"
+        with understanding(path):
+            return kept_by(str(self._api.get(path, self._avoid(), storage=storage).get("prune-backups", "")))
+
     def config(self, guest: Guest) -> GuestConfig:
         with understanding("the configuration of a guest"):
             return guest_config(self._api.get(f"{_path(guest)}/config", self._avoid()), guest.kind)
@@ -171,12 +177,17 @@ class LiveRescue:
         how: dict[str, Any] = {"force": True} if over else {"unique": True}
         return self._started(f"nodes/{node}/qemu", vmid=guest, archive=volid, storage=storage, **how)
 
-    def back_up(self, guest: Guest, storage: str, notes: str) -> TaskRef:
+    def back_up(self, guest: Guest, storage: str, notes: str, *, protected: bool) -> TaskRef:
+        """`remove` 0: left alone, vzdump would prune by the storage's retention afterwards, and with keep-last=1 the
+        backup of a damaged guest would push out the last good one. `prune-backups` could say the same, and wants
+        Datastore.Allocate, which may delete every backup."""
         return self._started(
             f"nodes/{guest.node}/vzdump",
             vmid=str(guest.id),
             storage=storage,
             mode="snapshot",
+            remove=False,
+            **({"protected": True} if protected else {}),
             **{"notes-template": notes},
         )
 

@@ -43,6 +43,11 @@ class SimRescue:
             mine = [backup for backup in self._model.backups(now) if backup.guest == guest]
             return tuple(sorted(mine, key=lambda backup: -backup.made_at))
 
+    def keeps(self, node: str, storage: str) -> int:
+        with self._line.api() as now:
+            self._model.need_api(now, node)
+            return self._model.archives.keeps(storage)
+
     def config(self, guest: Guest) -> GuestConfig:
         with self._line.api() as now:
             vm = self._model.guest(now, guest.id)
@@ -110,10 +115,11 @@ class SimRescue:
         wish = Wish(guest, kind, node, volid, storage, over)
         return TaskRef(self._act("restore", guest, lambda: self._model.archives.restore(wish, OUR_USER)))
 
-    def back_up(self, guest: Guest, storage: str, notes: str) -> TaskRef:
-        return TaskRef(
-            self._act("back_up", guest.id, lambda: self._model.archives.back_up(guest.id, storage, notes, OUR_USER))
-        )
+    def back_up(self, guest: Guest, storage: str, notes: str, *, protected: bool) -> TaskRef:
+        def act() -> str:
+            return self._model.archives.back_up(guest.id, storage, notes, OUR_USER, remove=False, protected=protected)
+
+        return TaskRef(self._act("back_up", guest.id, act))
 
     def delete(self, guest: Guest) -> TaskRef:
         return TaskRef(self._act("delete", guest.id, lambda: self._model.archives.delete(guest.id, OUR_USER, US)))

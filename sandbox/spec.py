@@ -181,7 +181,8 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class ClusterSpec:
-    """A whole cluster. `settings`: further keys of the cluster's section of the settings file (limits, windows ...)."""
+    """A whole cluster. `settings`: further keys of the cluster's section of the settings file (limits, windows ...);
+    `keep_last`: storage -> how many backups of each guest its retention leaves, protected ones aside."""
 
     name: str = "lab"
     nodes: tuple[NodeSpec, ...] = ()
@@ -191,6 +192,7 @@ class ClusterSpec:
     groups: tuple[GuestGroup, ...] = ()
     backups: tuple[BackupSpec, ...] = ()
     storages: tuple[StorageSpec, ...] = ()
+    keep_last: Mapping[str, int] = field(default_factory=dict)
     ceph: CephSpec | None = None
     replicas: tuple[ReplicaSpec, ...] = ()
     rules: tuple[RuleSpec, ...] = ()

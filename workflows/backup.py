@@ -55,7 +55,7 @@ def _make(w: Steward, found: Mapping[str, Any]) -> Plain:
         Stage.BACKUP,
         f"backing up {host(', '.join(guest['name'] for guest in guests))}",
         lambda: _offer(w, guests, storage),
-        lambda _: words.ask_backup(names, storage, {guest["id"]: guest["size"] for guest in guests}),
+        lambda offer: words.ask_backup(names, storage, sum(guest["size"] for guest in guests), offer.data["full"]),
         "the backup had begun before you took it back; `/restore abort` stops before the next guest",
     )
     began = w.act(Stage.BACKUP, lambda *_: w.site.clock(), "began")
@@ -116,13 +116,23 @@ def _all(nodes: set[str]) -> str:
 
 def _offer(w: Steward, guests: Sequence[Mapping[str, Any]], storage: str) -> Offer:
     terms = {"storage": storage}
+    full = []
     for row in guests:
         guest = fresh(w, row["id"])
         if guest.lock:
             why = f"{words.named(guest.name, guest.id)} is locked ({host(guest.lock)})"
             return Offer(no=why, hint=f"wait, or `/restore unlock {guest.id}` if nothing holds it")
         terms[f"guest {guest.id}"] = f"{guest.name} on {guest.node}"
-    return Offer(terms)
+        full += [words.named(guest.name, guest.id)] if _is_full(w, guest, storage) else []
+    return Offer(terms, {"full": full})
+
+
+def _is_full(w: Wheel, guest: Guest, storage: str) -> bool:
+    """Whether the storage's retention leaves no room for one more of this guest: then vzdump would prune, or refuse."""
+    rescue = w.site.cluster.rescue
+    keeps = rescue.keeps(guest.node, storage)
+    there = [one for one in rescue.backups(guest.id) if one.storage == storage and one.node in ("", guest.node)]
+    return 0 < keeps <= sum(not one.protected for one in there)
 
 
 # ---- one backup ----------------------------------------------------------------------------------------------------
@@ -143,22 +153,28 @@ def save(w: Wheel, guest_id: int, name: str, storage: str) -> str:
             w.say(
                 Stage.BACKUP,
                 f"{guest_id}.made",
-                lambda m=made, e=ended: words.backed_up(name, guest_id, e["took"], m),  # type: ignore[misc]
+                lambda m=made, e=ended: words.backed_up(name, guest_id, e["took"], m["volid"], m["protected"]),  # type: ignore[misc]
             )
-            return str(made)
+            return str(made["volid"])
         why = ended["error"] or "its task says OK, and no new backup is listed"
-        w.hold(w.key(Stage.BACKUP, str(guest_id)), f"the backup of {words.named(name, guest_id)} failed: {host(why)}")
+        failed = f"the backup of {words.named(name, guest_id)} failed: {host(why)}"
+        w.hold(w.key(Stage.BACKUP, str(guest_id)), failed, words.room_for_protected(storage, why))
 
 
 def _send(w: Wheel, guest_id: int, storage: str, since: float) -> str:
+    """Nothing is pruned: where the retention is reached, the new one is protected, and so beside it."""
     guest = fresh(w, guest_id)
-    notes = "Roundsman, {{guestname}}"
-    return start_once(w, ("vzdump",), guest_id, since, lambda: w.site.cluster.rescue.back_up(guest, storage, notes))
+    rescue, notes = w.site.cluster.rescue, "Roundsman, {{guestname}}"
+    protected = _is_full(w, guest, storage)
+    return start_once(
+        w, ("vzdump",), guest_id, since, lambda: rescue.back_up(guest, storage, notes, protected=protected)
+    )
 
 
-def _made(w: Wheel, guest_id: int, since: float) -> str:
-    found = w.site.cluster.rescue.backups(guest_id)
-    return next((one.volid for one in found if one.made_at >= since - SKEW_S and one.size > 0), "")
+def _made(w: Wheel, guest_id: int, since: float) -> Any:
+    """{"volid", "protected"} of the new one; False where none is listed."""
+    new = [one for one in w.site.cluster.rescue.backups(guest_id) if one.made_at >= since - SKEW_S and one.size > 0]
+    return {"volid": new[0].volid, "protected": new[0].protected} if new else False
 
 
 # ---- what a run makes by itself ------------------------------------------------------------------------------------

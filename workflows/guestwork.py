@@ -16,6 +16,8 @@ from workflows.messages import host, span
 from workflows.phases import Stage
 from workflows.wheel import GaveUp, Wheel
 
+LOG_TELLS = "job errors"
+"""vzdump's last word, whatever went wrong."""
 SETTLES_S = 10.0
 """A guest without an agent counts as serving when it has run for so long."""
 
@@ -75,13 +77,24 @@ def follow(w: Wheel, stage: Stage, upid: str, what: str, timeout: float, detail:
         if state.running:
             return _under_way(w, ref, at)
         took = at.now - at.since
-        return {"error": state.error, "took": took, "said": "" if state.error else words.written(took)}
+        return {"error": _reason(w, ref, state.error), "took": took, "said": "" if state.error else words.written(took)}
 
     ended: Mapping[str, Any] = w.wait(
         stage, probe, timeout, why=what, who="Proxmox VE, by ending its task", detail=detail
     )
     w.over.add(upid)
     return ended
+
+
+def _reason(w: Wheel, ref: TaskRef, error: str) -> str:
+    """A task's last word; of a backup, which never tells the reason there, its log's."""
+    if error != LOG_TELLS:
+        return error
+    try:
+        lines = w.site.cluster.rescue.log(ref)
+    except ClusterError:
+        return error
+    return next((line.removeprefix("ERROR: ") for line in reversed(lines) if line.startswith("ERROR: ")), error)
 
 
 def _under_way(w: Wheel, ref: TaskRef, at: Look) -> Waiting:

@@ -425,11 +425,18 @@ def side_taken(image: str, brick: str, took: float) -> Saying:
 # ---- backups and drills --------------------------------------------------------------------------------------------
 
 
-def ask_backup(names: Sequence[str], storage: str, guests: Mapping[int, int]) -> str:
+def ask_backup(names: Sequence[str], storage: str, size: int, full: Sequence[str]) -> str:
+    """`size` of all disks in bytes; `full`: guests of which the storage keeps no more by its retention."""
+    beside = (
+        f"; storage {storage} keeps no more of {host(', '.join(full))}, so the new one is *protected* and stays beside them"
+        if full
+        else ""
+    )
     return (
         f"May I back up {host(', '.join(names))}?\n"
-        f"• to storage {storage}, as a snapshot, one after the other: {gib(sum(guests.values()))} of disks to read\n"
-        "• the guests go on running; each is locked while it is saved"
+        f"• to storage {storage}, as a snapshot, one after the other: {gib(size)} of disks to read\n"
+        "• the guests go on running; each is locked while it is saved\n"
+        f"• no older backup is pruned by this{beside}"
     )
 
 
@@ -437,8 +444,17 @@ def backing_up(name: str, guest: int, storage: str, about: str) -> Saying:
     return Saying("progress", f"💾 {named(name, guest)} is being backed up to {storage}.", about=about)
 
 
-def backed_up(name: str, guest: int, took: float, volid: str) -> Saying:
-    return _note(f"✅ {named(name, guest)}: backed up in {span(took)}: {host(volid)}.")
+def backed_up(name: str, guest: int, took: float, volid: str, protected: bool) -> Saying:
+    stays = " It is protected, and stays until somebody takes that off (*Change Protection* in the storage's backups)."
+    text = f"✅ {named(name, guest)}: backed up in {span(took)}: {host(volid)}. Nothing was pruned."
+    return _note(text + (stays if protected else ""))
+
+
+def room_for_protected(storage: str, why: str) -> str:
+    """A hint, where vzdump says that there are as many protected backups as the storage allows; else ""."""
+    if "protected backups" not in why:
+        return ""
+    return f"*Change Protection* of the ones that may go, in the list of backups of storage {storage}"
 
 
 def backups_done(names: Sequence[str], took: float) -> Saying:

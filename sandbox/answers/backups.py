@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sandbox.answers.ask import Ask
+from sandbox.answers.ask import Ask, Row
 from sandbox.answers.guests import CONTAINER, VM
 from sandbox.model import Denied
 from sandbox.model.archives import Wish
@@ -56,7 +56,25 @@ def make_backup(ask: Ask) -> str:
     vm = ask.model.guests.get(int(guests[0]))
     if vm.node != ask.target:
         raise Denied(f"no such VM ('{vm.id}') on this node")
-    return ask.model.archives.back_up(vm.id, storage, str(ask.values.get("notes-template", "")), ask.user)
+    if "prune-backups" in ask.values:
+        ask.need(f"/storage/{storage}", "Datastore.Allocate")
+    return ask.model.archives.back_up(
+        vm.id,
+        storage,
+        str(ask.values.get("notes-template", "")),
+        ask.user,
+        remove=ask.values.get("remove", True),
+        protected=ask.values.get("protected", False),
+    )
+
+
+def backup_defaults(ask: Ask) -> Row:
+    """What vzdump does where nothing else is said; the retention is the storage's."""
+    storage = ask.values.get("storage", "local")
+    if not ask.may(f"/storage/{storage}", "Datastore.Audit", "Datastore.AllocateSpace"):
+        raise PveError(403, f"Permission check failed (/storage/{storage}, Datastore.Audit)")
+    keeps = ask.model.archives.keeps(storage)
+    return {"mode": "snapshot", "remove": 1, "prune-backups": f"keep-last={keeps}" if keeps else "keep-all=1"}
 
 
 def delete_guest(ask: Ask) -> str:
@@ -65,6 +83,7 @@ def delete_guest(ask: Ask) -> str:
 
 ANSWERS: Mapping[str, Callable[[Ask], Any]] = {
     "GET /cluster/nextid": next_id,
+    "GET /nodes/{node}/vzdump/defaults": backup_defaults,
     "POST /nodes/{node}/vzdump": make_backup,
     "POST /nodes/{node}/qemu": restore_vm,
     "POST /nodes/{node}/lxc": restore_container,

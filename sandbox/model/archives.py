@@ -47,6 +47,8 @@ class Archives:
         self.guests, self.tasks, self.gluster = guests, tasks, gluster
         self.holds: Callable[[str], dict[str, str]] = lambda _: {}
         self.all: list[Backup] = []
+        self.errors: dict[str, str] = {}
+        """Of tasks whose last word does not say what went wrong: UPID -> the error in the log."""
         for spec in core.spec.backups:
             self._born(spec)
 
@@ -62,6 +64,10 @@ class Archives:
         if task.kind not in ("qmrestore", "vzdump") or not task.lasts:
             return None
         return min(100, int(100 * (self.core.now - task.started) / task.lasts))
+
+    def keeps(self, storage: str) -> int:
+        """Backups of one guest that the storage's retention leaves; 0: all."""
+        return self.core.spec.keep_last.get(storage, 0)
 
     def gfid(self, image: str) -> str:
         """Gluster's own name of a file; the same in every night."""
@@ -143,18 +149,43 @@ class Archives:
             raise Denied(f"storage '{wish.storage}' is not available on node '{wish.node}'")
         return self._write(wish, backup, there, user)
 
-    def back_up(self, guest: int, storage: str, notes: str, user: str) -> str:
+    def back_up(self, guest: int, storage: str, notes: str, user: str, *, remove: bool, protected: bool) -> str:
+        """`remove`: prune by the storage's retention at the end, which is vzdump's default. Without it, and unless the
+        new one is `protected`, it is refused in the task where that retention is reached."""
         vm = self._reached(guest)
+        if not (remove or protected) and 0 < self.keeps(storage) <= len(self._unprotected(guest, storage)):
+            return self._over_the_limit(vm, storage, user)
         vm.lock = "backup"
         lasts = self.core.takes(self._size(vm.spec) / MIB / self.core.timings.backup_mib)
 
         def finish() -> str:
             vm.lock = ""
-            self.all.append(self._made(guest, vm.spec.kind, storage, notes))
+            self.all.append(replace(self._made(guest, vm.spec.kind, storage, notes), protected=protected))
+            if remove:
+                self._prune_by_retention(guest, storage)
             self.core.note(What.BACKED_UP, vm.node, guest=guest)
             return "OK"
 
         return self.tasks.start("vzdump", vm.node, guest, user, lasts, finish, lambda: _unlock(vm))
+
+    def _over_the_limit(self, vm: Vm, storage: str, user: str) -> str:
+        """The task's last word says nothing of the reason; its log does."""
+        upid = self.tasks.start("vzdump", vm.node, vm.id, user, 1.0, lambda: "job errors")
+        self.errors[upid] = (
+            f"Backup of VM {vm.id} failed - There is a max backup limit of {self.keeps(storage)} enforced by the "
+            "target storage or the vzdump parameters. Either increase the limit or delete old backups."
+        )
+        return upid
+
+    def _unprotected(self, guest: int, storage: str) -> list[Backup]:
+        """Oldest first."""
+        mine = [b for b in self.all if (b.guest, b.storage) == (guest, storage) and not b.protected]
+        return sorted(mine, key=lambda backup: backup.made_at)
+
+    def _prune_by_retention(self, guest: int, storage: str) -> None:
+        keeps, mine = self.keeps(storage), self._unprotected(guest, storage)
+        gone = mine[: max(len(mine) - keeps, 0)] if keeps else []
+        self.all = [backup for backup in self.all if backup not in gone]
 
     def delete(self, guest: int, user: str, by: str) -> str:
         vm = self._reached(guest)

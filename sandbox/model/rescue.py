@@ -24,6 +24,8 @@ def log_lines(model: Model, task: Task) -> list[str]:
             else "progress {}% (read 171835392 bytes, duration 3 sec)"
         )
         lines += [word.format(done) for done in range(0, percent + 1, 10)]
+    if not task.running and task.upid in model.archives.errors:
+        lines += [f"ERROR: {model.archives.errors[task.upid]}", "INFO: Backup job finished with errors"]
     if task.kind == "migrateall" and not task.running:
         lines.append("All jobs finished")
     if not task.running:

@@ -10,9 +10,10 @@ import pytest
 
 from cluster.checks import CheckLine, check_cluster
 from cluster.install import helper_checksum
+from cluster.pve import Pve
 from cluster.settings import BackupSettings, ClusterSettings
 from sandbox.lines import Fault
-from sandbox.spec import ClusterSpec, default_spec
+from sandbox.spec import ClusterSpec, ReplicaSpec, default_spec
 from tests.edges.facing import Night
 
 
@@ -89,6 +90,31 @@ def test_privileges_for_restores_are_asked_for_unless_the_settings_say_that_none
     assert {subject: line.text for subject, line in missing(night.settings).items()} == {"token on /vms": told}
     none = night.settings.model_copy(update={"backups": BackupSettings(restores=False)})
     assert missing(none) == {}
+
+
+def test_a_release_before_9_is_asked_for_the_privileges_that_it_knows(
+    start_night: Callable[[ClusterSpec], Night], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = replace(default_spec(), helper_checksum=helper_checksum(), replicas=(ReplicaSpec(101, "pve2"),))
+    night = start_night(spec)
+    monkeypatch.setattr(Pve, "version", lambda *_: "8.4.14")
+    night.faces.acl.take("VM.GuestAgent.Audit")
+    night.faces.acl.take("VM.Replicate")
+    found = missing(night.settings)
+    assert {subject: line.text for subject, line in found.items()} == {
+        "token on /vms": "roundsman@pve!bot lacks VM.Monitor: hearing whether a restored guest answers",
+        "token on /storage": "roundsman@pve!bot lacks Datastore.Allocate: running ZFS replication at once",
+    }
+    night.faces.acl.give("/vms", "VM.Monitor")
+    night.faces.acl.give("/storage", "Datastore.Allocate")
+    assert missing(night.settings) == {}
+
+
+def test_what_is_missing_on_the_root_goes_into_the_role_that_is_given_there(night: Night) -> None:
+    night.faces.acl.take("Sys.Audit")
+    remedy = missing(night.settings)["token on /"].remedy
+    assert remedy.startswith("`pveum role modify RoundsmanLook --append 1 --privs Sys.Audit`")
+    assert "pveum acl modify / --roles RoundsmanLook " in remedy
 
 
 def test_a_dead_node_is_missing_everywhere_and_hides_nobody_else(night: Night) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from cluster.api import Cluster, ClusterError, Refused, TaskRef, Uncertain, Unreachable
-from cluster.facts import Guest
+from cluster.facts import Backup, Guest
 from cluster.live import LiveCluster
 from cluster.rescue import Rescue, progress
 from sandbox.direct import SimCluster
@@ -70,6 +70,7 @@ def spec() -> ClusterSpec:
         usual,
         guests=(*usual.guests, dns),
         storages=(StorageSpec("nas"),),
+        keep_last={"nas": 1},
         backups=(*backups, BackupSpec(102, protected=True), BackupSpec(110)),
     )
 
@@ -260,12 +261,31 @@ def test_a_container_is_restored_under_a_new_id(pair: Pair) -> None:
 
 
 def test_a_backup_is_made_and_listed(pair: Pair) -> None:
-    task = pair.rescue.back_up(pair.guest(103), "backup", "Roundsman, {{guestname}}")
+    task = pair.rescue.back_up(pair.guest(103), "backup", "Roundsman, {{guestname}}", protected=False)
     assert pair.guest(103).lock == "backup"
     pair.night.pass_time(300)
     assert pair.live.task(task).error == ""
     (made,) = pair.rescue.backups(103)
     assert made.notes == "Roundsman, {{guestname}}"
+
+
+def test_a_backup_prunes_nothing_and_a_full_storage_takes_a_protected_one_beside_the_good_one(pair: Pair) -> None:
+    assert pair.rescue.keeps("pve1", "nas") == pair.direct(lambda r: r.keeps("pve1", "nas")) == 1
+    assert pair.rescue.keeps("pve1", "backup") == 0
+    good = on_nas(pair)
+    refused = pair.rescue.back_up(pair.guest(101), "nas", "", protected=False)
+    pair.night.pass_time(300)
+    assert pair.live.task(refused).error == "job errors"
+    assert any("max backup limit of 1" in line for line in pair.rescue.log(refused))
+    assert on_nas(pair) == good
+    pair.rescue.back_up(pair.guest(101), "nas", "", protected=True)
+    pair.night.pass_time(300)
+    assert [one.protected for one in on_nas(pair)] == [True, False]
+    assert on_nas(pair)[1:] == good
+
+
+def on_nas(pair: Pair) -> list[Backup]:
+    return [one for one in pair.rescue.backups(101) if one.storage == "nas"]
 
 
 def test_a_privilege_that_is_missing_is_named_with_the_line_that_grants_it(pair: Pair) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cluster.rescue import GuestConfig, guest_config, progress, size_of
+from cluster.rescue import GuestConfig, guest_config, kept_by, progress, size_of
 
 GIB = 1 << 30
 ROUTER = {
@@ -75,3 +75,11 @@ def test_sizes(text: str, size: int) -> None:
 )
 def test_how_far_a_task_is(lines: list[str], percent: int | None) -> None:
     assert progress(lines).percent == percent
+
+
+@pytest.mark.parametrize(
+    ("retention", "kept"),
+    [("keep-last=1", 1), ("keep-daily=7,keep-last=3,keep-weekly=4", 14), ("keep-all=1", 0), ("", 0)],
+)
+def test_a_retention_is_counted_as_vzdump_counts_it(retention: str, kept: int) -> None:
+    assert kept_by(retention) == kept
