@@ -129,8 +129,8 @@ class Helper:
     def unlock(self, guest: int, lock: str) -> None:
         self._order("unlock", str(guest), lock)
 
-    def ha_state(self, sid: str, state: str) -> None:
-        self._order("ha-state", sid, state)
+    def ha_state(self, sid: str, state: str, not_after_uptime: float) -> None:
+        self._order("ha-state", sid, state, f"{not_after_uptime:.2f}")
 
     def choose(self, volume: str, brick: str, mark: str, image: str) -> None:
         self._order("choose", volume, brick, mark, image, timeout=GUARDED_S)

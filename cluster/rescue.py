@@ -188,8 +188,9 @@ class Rescue(Protocol):
         """Refused by the node when the lock is another one, or a task of this guest still runs."""
         ...
 
-    def ha_state(self, guest: Guest, state: str) -> None:
-        """started, stopped, disabled or ignored: what HA is to make of it."""
+    def ha_state(self, guest: Guest, state: str, node: str, not_after_uptime: float) -> None:
+        """started, stopped, disabled or ignored: what HA is to make of it. `node` passes it on, and refuses after this
+        time of its own uptime (seconds): a "disabled" that arrives minutes late would take a running guest down."""
         ...
 
     # Gluster

@@ -197,9 +197,8 @@ class LiveRescue:
     def unlock(self, guest: Guest, lock: str) -> None:
         self._helper(guest.node).unlock(guest.id, lock)
 
-    def ha_state(self, guest: Guest, state: str) -> None:
-        sid = f"{'ct' if guest.kind == 'lxc' else 'vm'}:{guest.id}"
-        self._first(lambda helper: helper.ha_state(sid, state))
+    def ha_state(self, guest: Guest, state: str, node: str, not_after_uptime: float) -> None:
+        self._helper(node).ha_state(guest.sid, state, not_after_uptime)
 
     def _started(self, path: str, method: str = "post", **params: Any) -> TaskRef:
         return started(self._api, method, path, self._avoid(), **params)

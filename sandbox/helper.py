@@ -169,8 +169,10 @@ class Helper:
 
     def _ha_state(self, node: str, found: Found) -> Mapping[str, Any]:
         sid, state = found["sid"] or "", found["state"] or ""
-        guest = int(sid.partition(":")[2])
-        self._line.do("ha_state", str(guest), lambda: self._model.archives.ha_state(guest, state))
+        guest, not_after = int(sid.partition(":")[2]), float(found["not_after"] or 0)
+        self._line.do(
+            "ha_state", str(guest), lambda: self._model.ha_state(self._clock(), node, guest, state, not_after)
+        )
         return {"sid": sid, "requested": state}
 
     # gluster --------------------------------------------------------------------------------------------------

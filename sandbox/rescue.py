@@ -127,8 +127,11 @@ class SimRescue:
     def unlock(self, guest: Guest, lock: str) -> None:
         self._act("unlock", guest.id, lambda: self._model.archives.unlock(guest.id, lock, US))
 
-    def ha_state(self, guest: Guest, state: str) -> None:
-        self._act("ha_state", guest.id, lambda: self._model.archives.ha_state(guest.id, state))
+    def ha_state(self, guest: Guest, state: str, node: str, not_after_uptime: float) -> None:
+        def act(now: float) -> None:
+            self._model.ha_state(now, node, guest.id, state, not_after_uptime)
+
+        self._line.act("ha_state", str(guest.id), act)
 
     def _act(self, verb: str, about: object, act: Callable[[], T]) -> T:
         def reached(now: float) -> T:

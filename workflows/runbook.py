@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from cluster.api import ClusterError
+from cluster.api import ClusterError, Unreachable
 from cluster.facts import Guest, Read, Topic
 from cluster.rescue import Split
 from engine.port import Look, Plain, Run, Waiting
 from workflows import messages_restore as words
 from workflows.guestwork import fresh, must_be_stopped, start_and_serve
 from workflows.messages import host
+from workflows.node import NOT_AFTER_S
 from workflows.phases import Stage
 from workflows.restore import SLASH, is_stopped, move_stopped, stop_if_dead, untouchable
 from workflows.restore_look import find_guest, image_of
@@ -147,9 +148,9 @@ def unfreeze(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> Pl
     )
     if w.refuses(step):
         return {"state": "refused"}
-    w.approved(step, lambda *_: _let_go(w, guest), lambda _: fresh(w, guest).ha in LET_GO or None)
+    w.approved(step, lambda *_: _tell_ha(w, guest, "disabled"), lambda _: fresh(w, guest).ha in LET_GO or None)
     _until_ha(w, guest, LET_GO, "HA to let it go", "disabled")
-    w.act(Stage.ACT, lambda *_: w.site.cluster.rescue.ha_state(fresh(w, guest), "started"), "started")
+    w.act(Stage.ACT, lambda *_: _tell_ha(w, guest, "started"), "started")
     _until_ha(w, guest, ("started",), "HA to start it", "running")
     w.say(Stage.ACT, "", lambda: words.unfrozen(name, guest))
     return {"state": "done"}
@@ -159,9 +160,21 @@ LET_GO = ("disabled", "stopped")
 """HA states out of which a guest can be started."""
 
 
-def _let_go(w: Steward, guest: int) -> str:
-    w.site.cluster.rescue.ha_state(fresh(w, guest), "disabled")
-    return "disabled"
+def _tell_ha(w: Steward, guest: int, state: str) -> str:
+    """Any node passes it on, so the first that answers does; by its own uptime the order expires."""
+    node, uptime = _first_up(w)
+    w.site.cluster.rescue.ha_state(fresh(w, guest), state, node, uptime + NOT_AFTER_S)
+    return state
+
+
+def _first_up(w: Steward) -> tuple[str, float]:
+    silent: list[str] = []
+    for node in w.site.managed.nodes:
+        try:
+            return node, w.site.cluster.node_status(node).uptime
+        except ClusterError as error:
+            silent.append(str(error))
+    raise Unreachable("; ".join(silent))
 
 
 def _ha_offer(guest: Guest, name: str) -> Offer:

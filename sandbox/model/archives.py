@@ -216,6 +216,8 @@ class Archives:
         if not vm.ha:
             raise Denied(f"no such resource 'vm:{guest}'")
         if state == "disabled":
+            if vm.running:
+                self.guests.stops(vm, US)
             vm.ha = "disabled"
         elif state == "started" and vm.ha != "error":
             vm.ha = "request_start"

@@ -335,6 +335,13 @@ class Model:
         self.core.note(What.REBOOT, name, by=by, detail=self._standing(name) | {"asked": boot_id})
         self.machines.reboot(node, by)
 
+    def ha_state(self, now: float, via: str, guest: int, state: str, not_after: float) -> None:
+        """Tell HA on the node `via` what to make of a guest. `not_after`: uptime of `via`."""
+        self.need_ssh(now, via)
+        if self.guard:
+            self._guard_time(self.node(via), not_after)
+        self.archives.ha_state(guest, state)
+
     def choose(self, now: float, name: str, volume: str, guest: int, brick: str, by: str = US) -> None:
         """One side of a split image is the good one from now on. The node itself refuses while the guest runs."""
         self.need_ssh(now, name)

@@ -327,11 +327,22 @@ def test_a_lock_is_taken_off_only_if_it_is_that_one(pair: Pair) -> None:
 
 def test_ha_is_told_what_to_make_of_a_guest(pair: Pair) -> None:
     pair.fault(Kind.HA_ERROR, guest=104)
-    pair.rescue.ha_state(pair.guest(104), "disabled")
+    pair.rescue.ha_state(pair.guest(104), "disabled", "pve2", uptime(pair, "pve2") + 10)
     assert pair.guest(104).ha == "disabled"
-    pair.rescue.ha_state(pair.guest(104), "started")
+    pair.rescue.ha_state(pair.guest(104), "started", "pve2", uptime(pair, "pve2") + 10)
     pair.night.pass_time(30)
     assert pair.guest(104).running
+
+
+def test_ha_is_told_nothing_by_an_order_that_is_late(pair: Pair) -> None:
+    late = uptime(pair, "pve2") - 1
+    with pytest.raises(Refused, match="too late"):
+        pair.rescue.ha_state(pair.guest(104), "disabled", "pve2", late)
+    assert pair.guest(104).running
+
+
+def uptime(pair: Pair, node: str) -> float:
+    return pair.live.node_status(node).uptime
 
 
 # ---- the power switch ----------------------------------------------------------------------------------------------

@@ -72,9 +72,10 @@ def choose(node: Any, mark: str = "", brick: str = f"pve1:{BRICK}") -> tuple[int
         "unlock 101",
         "unlock 101 backup;reboot",
         "unlock 1 backup",
-        "ha-state vm:101 error",
-        "ha-state vm:101;x started",
-        "ha-state node:101 started",
+        "ha-state vm:101 error 100",
+        "ha-state vm:101;x started 100",
+        "ha-state node:101 started 100",
+        "ha-state vm:101 started",
     ],
 )
 def test_whatever_is_not_a_fixed_verb_is_refused_and_runs_nothing(pve2: Any, order: str) -> None:
@@ -266,12 +267,21 @@ def test_a_clone_is_named_after_the_guest_that_is_cloned(locked: Any) -> None:
 
 
 def test_ha_is_told_the_state(pve2: Any) -> None:
-    assert pve2.order("ha-state ct:110 disabled") == (0, {"sid": "ct:110", "requested": "disabled"})
+    order = "ha-state ct:110 disabled 5010.00"
+    assert pve2.order(order) == (0, {"sid": "ct:110", "requested": "disabled"})
     assert pve2.did("ha-manager set") == ["ha-manager set ct:110 --state disabled"]
+
+
+@pytest.mark.parametrize(("after", "why"), [(-1.0, "the order came 1.0 s too late"), (61.0, "for another boot")])
+def test_ha_is_told_nothing_out_of_time(pve2: Any, after: float, why: str) -> None:
+    code, said = pve2.order(f"ha-state vm:101 disabled {5000 + after:.2f}")
+    assert code == 3
+    assert why in said["refused"]
+    assert pve2.did("ha-manager") == []
 
 
 def test_what_ha_manager_refuses_is_told_in_its_words(pve2: Any) -> None:
     pve2.programs["ha-manager set"] = (255, "", "no such resource 'vm:101'\n")
-    code, said = pve2.order("ha-state vm:101 started")
+    code, said = pve2.order("ha-state vm:101 started 5010.00")
     assert code == 3
     assert "no such resource 'vm:101'" in said["refused"]
