@@ -28,6 +28,10 @@ class ClusterError(Exception):
 class Refused(ClusterError): ...
 
 
+class NotSplit(Refused):
+    """No brick lists this image, or a piece of it, as split; or none has an image of this name."""
+
+
 class Unreachable(ClusterError): ...
 
 

@@ -62,7 +62,7 @@ NEW_IN_9: Mapping[tuple[str, str], tuple[str, str]] = {
     ("/vms", "VM.GuestAgent.Audit"): ("/vms", "VM.Monitor"),
     ("/vms", "VM.Replicate"): ("/storage", "Datastore.Allocate"),
 }
-"""Path and privilege -> what releases before 9 want in its place; they refuse a role with a privilege they do not know."""
+"""Path and privilege -> what releases before 9 want in its place. They take no role with one that they do not know."""
 
 WORKERS = 32
 

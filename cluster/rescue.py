@@ -62,7 +62,8 @@ class GuestConfig:
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """One storage as one node has it. `avail` in bytes; `holds`: what may lie there (images, rootdir, backup ...)."""
+    """One storage as one node has it. `avail` in bytes; `holds`: what may lie there (images, rootdir, backup ...);
+    `images`: the folder below `path` in which it keeps disks of guests."""
 
     node: str
     storage: str
@@ -72,6 +73,7 @@ class Space:
     avail: int
     holds: tuple[str, ...]
     path: str = ""
+    images: str = "images"
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +201,8 @@ class Rescue(Protocol):
         ...
 
     def split(self, volume: str, image: str) -> Split:
-        """Both sides of a split image, each asked on its own node."""
+        """Both sides of a split image, each asked on its own node. `image`: its path from the volume's root. Raises
+        NotSplit."""
         ...
 
     def choose(self, split: Split, brick: str) -> None:

@@ -6,13 +6,14 @@ Reads take what every node says that answers: on the night of a restore some do 
 from __future__ import annotations
 
 import logging
+import re
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from cluster import gluster
-from cluster.api import ClusterError, Refused, TaskRef, Uncertain, Unreachable
+from cluster.api import ClusterError, NotSplit, Refused, TaskRef, Uncertain, Unreachable
 from cluster.facts import Backup, Guest
 from cluster.helper import Copies, Helper
 from cluster.proxmox import Proxmox
@@ -109,9 +110,9 @@ class LiveRescue:
 
     def spaces(self) -> tuple[Space, ...]:
         with understanding("/storage"):
-            paths = {row["storage"]: row.get("path", "") for row in self._api.get("storage", self._avoid())}
+            known = {row["storage"]: row for row in self._api.get("storage", self._avoid())}
             return tuple(
-                _space(node, row, paths.get(row["storage"], "")) for node, rows in self._storages() for row in rows
+                _space(node, row, known.get(row["storage"], {})) for node, rows in self._storages() for row in rows
             )
 
     def log(self, ref: TaskRef) -> tuple[str, ...]:
@@ -187,7 +188,7 @@ class LiveRescue:
             storage=storage,
             mode="snapshot",
             remove=False,
-            **({"protected": True} if protected else {}),
+            protected=protected,
             **{"notes-template": notes},
         )
 
@@ -219,7 +220,7 @@ class LiveRescue:
         told = [(node, copies) for node, copies in self._copies(volume, image) if copies.sides]
         gfids = {copies.gfid for _, copies in told}
         if not told or not told[0][1].entries:
-            raise Refused(f"{image} is not in split-brain on {volume}")
+            raise NotSplit(f"{image} is not in split-brain on {volume}")
         if len(gfids) > 1:
             raise Refused(
                 f"{image} is another file on each side ({', '.join(sorted(gfids))}): that is no choice of a side",
@@ -297,7 +298,9 @@ def _troubles(helper: Helper, volume: str) -> Iterator[Trouble]:
             yield Trouble(volume, brick, name, name in torn)
 
 
-def _space(node: str, row: Mapping[str, Any], path: str) -> Space:
+def _space(node: str, row: Mapping[str, Any], config: Mapping[str, Any]) -> Space:
+    """`config`: what storage.cfg has of it. `content-dirs` there moves folders: "images=disks,backup=dumps"."""
+    moved = re.search(r"(?:^|,)images=([^,]+)", str(config.get("content-dirs", "")))
     return Space(
         node=node,
         storage=row["storage"],
@@ -306,7 +309,8 @@ def _space(node: str, row: Mapping[str, Any], path: str) -> Space:
         active=str(row.get("active", 0)) == "1",
         avail=int(row.get("avail", 0)),
         holds=tuple(str(row.get("content", "")).split(",")),
-        path=path,
+        path=str(config.get("path", "")),
+        images=moved[1].strip("/") if moved else "images",
     )
 
 

@@ -61,7 +61,9 @@ class Kind(StrEnum):
     # Gluster
     HEAL_STUCK = "heal-stuck"  # no heal makes progress
     HEAL_SLOW = "heal-slow"  # every heal runs at `amount` of its speed (0.1: ten times as long)
-    SPLIT_BRAIN = "split-brain"  # an image of `volume` (of `guest`) splits; when this ends, somebody has mended it
+    SPLIT_BRAIN = (
+        "split-brain"  # an image of `volume` (of `guest`; `text` "shard": a piece of it alone) splits, until mended
+    )
     BRICK_DOWN = "brick-down"  # the bricks of `node` do not run, whatever its glusterd does
     BRICK_WIPED = "brick-wiped"  # once: the bricks of `node` are empty: 1 entry, climbing to `amount`
     GLUSTERD_DOWN = "glusterd-down"  # glusterd of `node` does not answer; its bricks serve on

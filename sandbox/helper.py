@@ -22,7 +22,7 @@ from sandbox import gluster_xml
 from sandbox.lines import Acts, Gone
 from sandbox.model import Away, Denied, Model
 from sandbox.model.core import US
-from sandbox.model.gluster import LOCKED, NO_DAEMON, TIMED_OUT
+from sandbox.model.gluster import LOCKED, NO_DAEMON, TIMED_OUT, gfid_of
 from sandbox.model.rescue import known_split, sides, split_entries
 from sandbox.ssh_server import Reply
 
@@ -143,18 +143,18 @@ class Helper:
         model.need_ssh(self._clock(), node)
         entries = split_entries(model, volume, image)
         own = [side for side in sides(model, volume, image) if side.node == node] if entries else []
-        gfid = model.archives.gfid(image) if own else ""
+        gfid = gfid_of(image) if own else ""
         copies = [asdict(side) | {"gfid": gfid} for side in own]
         return {"copies": copies, "gfid": gfid, "entries": list(entries), "mark": entries_mark(gfid, entries)}
 
     def _choose(self, node: str, found: Found) -> Mapping[str, Any]:
         volume, image, brick = found["volume"] or "", found["image"] or "", found["brick"] or ""
-        number = re.match(r"/images/(\d+)/", image)
+        number = re.search(r"/(\d+)/[^/]+$", image)
         assert number is not None, "the grammar has it"
 
         def act() -> None:
             now = split_entries(self._model, volume, image)
-            if not now or entries_mark(self._model.archives.gfid(image), now) != found["mark"]:
+            if not now or entries_mark(gfid_of(image), now) != found["mark"]:
                 raise Denied(f"{node}: refused: what is split has changed since it was approved")
             self._model.choose(self._clock(), node, volume, int(number[1]), brick)
 

@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
 
-from cluster.api import Refused, TaskRef, Unreachable
+from cluster.api import NotSplit, Refused, TaskRef, Unreachable
 from cluster.facts import Backup, Guest
 from cluster.rescue import GuestConfig, Space, Split, Trouble, guest_config
 from cluster.settings import ClusterSettings
 from sandbox.model import Denied, Model
 from sandbox.model.archives import Wish
 from sandbox.model.core import US
+from sandbox.model.gluster import gfid_of
 from sandbox.model.guests import Vm
 from sandbox.model.model import KEEPS_BACKUPS, OUR_USER
 from sandbox.model.rescue import IMAGE, cycle_power, known_split, log_lines, sides, split_entries
@@ -157,9 +158,8 @@ class SimRescue:
             asked = self._listener(now)
             entries = split_entries(self._model, volume, image)
             if not entries:
-                raise Refused(f"{image} is not in split-brain on {volume}")
-            gfid = self._model.archives.gfid(image)
-            return Split(volume, image, gfid, entries, sides(self._model, volume, image), asked)
+                raise NotSplit(f"{image} is not in split-brain on {volume}")
+            return Split(volume, image, gfid_of(image), entries, sides(self._model, volume, image), asked)
 
     def choose(self, split: Split, brick: str) -> None:
         def act(now: float) -> None:

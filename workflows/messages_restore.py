@@ -10,7 +10,7 @@ from cluster.rescue import Disk, Side
 from engine.port import Saying
 from workflows.approvals import APPROVE, REJECT
 from workflows.messages import at, bullets, host, paged, span, with_hint
-from workflows.restore_look import MOST_SHOWN, Case, is_sick, listed_images, volume_of, why_not
+from workflows.restore_look import MOST_SHOWN, Case, is_sick, listed_images, nameless, volume_of, why_not
 from workflows.roles import mention
 from workflows.settings import ManagedCluster
 
@@ -142,6 +142,9 @@ def _gluster(case: Case, guest: int) -> list[str]:
     lines = [f"⚠️ Its image {host(name)} is in *split-brain*: the copies blame each other." for name in split]
     if split:
         lines.append(f"Instead of a restore, `/restore heal {guest}` shows both sides and takes the one you choose.")
+    elif volumes := nameless(case.sick.troubles):
+        some = f"{host(', '.join(volumes))} has something split that names no image"
+        lines.append(f"⚠️ {some}: `/restore heal {guest}` finds out whether it is a piece of this guest's.")
     return lines + [f"⏳ Its image {host(name)} waits to be healed." for name in pending]
 
 
@@ -379,13 +382,24 @@ def node_back(node: str, took: float) -> Saying:
 
 
 def sides_shown(image: str, volume: str, sides: Sequence[Side], entries: Sequence[str]) -> str:
-    lines = [f"🪓 {host(image)} of volume {volume} is in split-brain, {len(entries)} entries with its shards:"]
+    lines = [f"🪓 {host(image)} of volume {volume} is in split-brain, {_entries(len(entries))} with its shards:"]
     return "\n".join([*lines, *map(side_line, sides)])
 
 
 def shown(text: str) -> Saying:
     """What was read and worded in one look."""
     return _note(text)
+
+
+def no_split_image(guest: int, volumes: Sequence[str]) -> tuple[str, str]:
+    """Why there is nothing to choose, and a hint. `volumes`: those with something split whose image is not known."""
+    if not volumes:
+        return f"no image of guest {guest} is in split-brain", f"`/restore {guest}` brings it back from a backup"
+    some = f"{host(', '.join(volumes))} has something split that names no image"
+    return (
+        f"no image of guest {guest} is found in split-brain, but {some}",
+        f"`gluster volume heal {host(volumes[0])} info split-brain` on a node; `/restore {guest}` needs none of it",
+    )
 
 
 def choose_one(guest: int, nodes: Sequence[str]) -> Saying:
@@ -409,7 +423,7 @@ def ask_side(name: str, guest: int, image: str, side: Side, others: Sequence[Sid
     lost = "\n".join(f"• given up: {side_line(other).removeprefix('• ')}" for other in others)
     return (
         f"May I take the copy on {side.node} as the good one for {named(name, guest)}?\n"
-        f"• image {host(image)} and its shards, {entries} entries, all from {host(side.brick)}\n"
+        f"• image {host(image)} and its shards, {_entries(entries)}, all from {host(side.brick)}\n"
         f"• kept: {side_line(side).removeprefix('• ')}\n{lost}\n"
         "• what only the other copies have is gone for good; the guest is stopped and stays so"
     )
@@ -427,11 +441,8 @@ def side_taken(image: str, brick: str, took: float) -> Saying:
 
 def ask_backup(names: Sequence[str], storage: str, size: int, full: Sequence[str]) -> str:
     """`size` of all disks in bytes; `full`: guests of which the storage keeps no more by its retention."""
-    beside = (
-        f"; storage {storage} keeps no more of {host(', '.join(full))}, so the new one is *protected* and stays beside them"
-        if full
-        else ""
-    )
+    kept = f"; storage {storage} keeps no more of {host(', '.join(full))}, so the new one is *protected* beside them"
+    beside = kept if full else ""
     return (
         f"May I back up {host(', '.join(names))}?\n"
         f"• to storage {storage}, as a snapshot, one after the other: {gib(size)} of disks to read\n"
@@ -497,6 +508,10 @@ def _ago(age: float) -> str:
         if (count := int(age // size)) >= 1:
             return f"{count} {unit}{'s' if count > 1 else ''} ago"
     return "just now"
+
+
+def _entries(count: int) -> str:
+    return f"{count} {'entry' if count == 1 else 'entries'}"
 
 
 def _first_up(text: str) -> str:

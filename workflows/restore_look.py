@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from posixpath import normpath
 from typing import Any
 
 from cluster.api import ClusterError
@@ -84,7 +85,7 @@ def sickness(site: Site) -> Sick:
     gluster = site.managed.gluster
     if not gluster.enabled:
         return Sick(frozenset())
-    mounts = _mounts(site)
+    mounts = mounts_of(site)
     try:
         troubles = site.cluster.rescue.troubles()
         down = site.cluster.heal_progress("").down
@@ -96,7 +97,7 @@ def sickness(site: Site) -> Sick:
     return Sick(named, troubles, "", mounts)
 
 
-def _mounts(site: Site) -> frozenset[str]:
+def mounts_of(site: Site) -> frozenset[str]:
     """Of the first node that has some: every node has the same, but one that just came back may have none yet."""
     for node in site.managed.nodes:
         try:
@@ -116,7 +117,7 @@ def volume_of(settings: ClusterSettings, space: Space, mounts: frozenset[str] = 
     gluster = settings.gluster
     if not gluster.enabled:
         return ""
-    mount = next((mount for mount in mounts if f"{space.path}/".startswith(f"{mount}/")), "")
+    mount = _mount_of(space, mounts)
     inside = space.kind == "glusterfs" or (space.kind == "dir" and space.path.startswith(f"{gluster.mount_prefix}/"))
     if not mount and not inside and space.storage not in settings.backups.on_gluster:
         return ""
@@ -126,6 +127,12 @@ def volume_of(settings: ClusterSettings, space: Space, mounts: frozenset[str] = 
     return name if name in known or (not known and name) else "?"
 
 
+def _mount_of(space: Space, mounts: Iterable[str]) -> str:
+    """The innermost of these that the storage lies on, "" if on none."""
+    around = [mount for mount in mounts if f"{space.path}/".startswith(f"{mount}/")]
+    return max(around, key=len, default="")
+
+
 def is_sick(settings: ClusterSettings, sick: Sick, space: Space) -> bool:
     """Only a name of the settings tells a volume from those that are sick: a mount may have any other name."""
     volume = volume_of(settings, space, sick.mounts)
@@ -133,15 +140,42 @@ def is_sick(settings: ClusterSettings, sick: Sick, space: Space) -> bool:
     return bool(volume) and (volume in sick.volumes or "*" in sick.volumes or doubtful)
 
 
-def image_of(disk: Disk) -> str:
-    """How Gluster lists the image: storage:101/vm-101-disk-0.raw -> /images/101/vm-101-disk-0.raw."""
-    return f"/images/{disk.volid.partition(':')[2]}"
+def image_in(settings: ClusterSettings, space: Space, disk: Disk, mounts: frozenset[str]) -> str:
+    """Where the image lies, from the root of its volume: /images/101/vm-101-disk-0.raw. The storage may be a folder of
+    the volume, and may keep its images in another folder than `images`. "" where the disk is no file."""
+    if not _tail(disk):
+        return ""
+    mount = _mount_of(space, mounts)
+    if not mount and space.path.startswith(f"{settings.gluster.mount_prefix}/"):
+        below = space.path.removeprefix(f"{settings.gluster.mount_prefix}/").partition("/")[0]
+        mount = f"{settings.gluster.mount_prefix}/{below}"
+    folder = space.path.removeprefix(mount).strip("/") if mount else ""
+    return "/" + normpath("/".join(part for part in (folder, space.images, _tail(disk)) if part))
+
+
+def _tail(disk: Disk) -> str:
+    """The end of the image's path, whatever its storage: storage:101/vm-101-disk-0.raw -> 101/vm-101-disk-0.raw; of a
+    linked clone, storage:100/base-100-disk-0.raw/101/vm-101-disk-0.qcow2, its own part. "" where it is no file."""
+    parts = disk.volid.partition(":")[2].split("/")
+    return "/".join(parts[-2:]) if len(parts) > 1 else ""
+
+
+def is_image_of(name: str, disks: Iterable[Disk]) -> bool:
+    """Whether Gluster means the image of one of these disks, in whatever folder of the volume it lies."""
+    return any(_tail(disk) and name.endswith(f"/{_tail(disk)}") for disk in disks)
 
 
 def listed_images(case: Case) -> list[Trouble]:
     """What Gluster lists of this guest's own disks."""
-    images = {image_of(disk) for disk in (*case.config.disks, *case.config.unused)}
-    return [trouble for trouble in case.sick.troubles if trouble.name in images]
+    disks = (*case.config.disks, *case.config.unused)
+    return [trouble for trouble in case.sick.troubles if is_image_of(trouble.name, disks)]
+
+
+def nameless(troubles: Iterable[Trouble]) -> list[str]:
+    """Volumes with something split that names no image: a shard, or a file by its gfid."""
+    return sorted(
+        {trouble.volume for trouble in troubles if trouble.split and trouble.name.startswith(("/.shard/", "<gfid:"))}
+    )
 
 
 # ---- what can be restored, and where to ------------------------------------------------------------------------------

@@ -3,13 +3,14 @@ unfreeze it in HA, cycle the power of a dead node, resolve a split image by the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from cluster.api import ClusterError, Unreachable
+from cluster.api import ClusterError, NotSplit, Unreachable
 from cluster.facts import Guest, Read, Topic
-from cluster.rescue import Split
+from cluster.rescue import Disk, Split
 from engine.port import Look, Plain, Run, Waiting
 from workflows import messages_restore as words
 from workflows.guestwork import fresh, must_be_stopped, start_and_serve
@@ -17,7 +18,7 @@ from workflows.messages import host
 from workflows.node import NOT_AFTER_S
 from workflows.phases import Stage
 from workflows.restore import SLASH, is_stopped, move_stopped, stop_if_dead, untouchable
-from workflows.restore_look import find_guest, image_of
+from workflows.restore_look import find_guest, image_in, is_image_of, mounts_of, nameless
 from workflows.site import Site
 from workflows.steward import Offer, Step, Steward
 from workflows.wheel import Aborted
@@ -313,7 +314,7 @@ def heal(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> Plain:
     data = w.offered().data
     took = w.wait(
         Stage.ACT,
-        lambda at: _no_longer_split(w, data["image"], at.now - at.since),
+        lambda at: _no_longer_split(w, data, at.now - at.since),
         w.site.managed.limits.serving,
         why="its image to leave split-brain",
         who="Gluster, by healing it from the side that was taken",
@@ -353,19 +354,35 @@ def _stop_offer(w: Steward, guest_id: int, name: str) -> Offer | Waiting:
 
 
 def _split_of(w: Steward, guest_id: int) -> Split | None:
-    """The first image of this guest that is in split-brain."""
+    """The first image of this guest that is in split-brain. Gluster lists it by its path; where only pieces of it are
+    split, by theirs alone, which name no image: then each image of the guest is looked at."""
     rescue = w.site.cluster.rescue
     config = rescue.config(fresh(w, guest_id))
-    images = [image_of(disk) for disk in (*config.disks, *config.unused)]
-    torn = [trouble for trouble in rescue.troubles() if trouble.split and trouble.name in images]
-    return rescue.split(torn[0].volume, torn[0].name) if torn else None
+    disks = (*config.disks, *config.unused)
+    torn = [trouble for trouble in rescue.troubles() if trouble.split]
+    if named := [trouble for trouble in torn if is_image_of(trouble.name, disks)]:
+        return rescue.split(named[0].volume, named[0].name)
+    return _by_its_pieces(w, disks, nameless(torn))
+
+
+def _by_its_pieces(w: Steward, disks: Sequence[Disk], volumes: Sequence[str]) -> Split | None:
+    if not volumes:
+        return None
+    rescue, mounts = w.site.cluster.rescue, mounts_of(w.site)
+    spaces = {space.storage: space for space in rescue.spaces()}
+    for disk in disks:
+        if disk.storage in spaces and (image := image_in(w.site.managed, spaces[disk.storage], disk, mounts)):
+            for volume in volumes:
+                with suppress(NotSplit):
+                    return rescue.split(volume, image)
+    return None
 
 
 def _sides(w: Steward, guest_id: int) -> Any:
     split = _split_of(w, guest_id)
     if split is None:
-        hint = f"`/restore {guest_id}` brings it back from a backup"
-        return {"refused": f"no image of guest {guest_id} is in split-brain", "hint": hint}
+        refused, hint = words.no_split_image(guest_id, nameless(w.site.cluster.rescue.troubles()))
+        return {"refused": refused, "hint": hint}
     nodes = [side.node for side in split.sides]
     return {
         "refused": "",
@@ -396,7 +413,8 @@ def _side_offer(w: Steward, guest_id: int, name: str, brick: str) -> Offer:
         "entries": split.mark,
     }
     question = words.ask_side(name, guest_id, split.image, kept[0], others, len(split.entries))
-    return Offer(terms, {"image": split.image, "brick": kept[0].brick, "question": question})
+    found = {"volume": split.volume, "image": split.image, "gfid": split.gfid, "brick": kept[0].brick}
+    return Offer(terms, {**found, "question": question})
 
 
 def _choose(w: Steward, guest_id: int, _: str, offer: Offer) -> str:
@@ -409,17 +427,24 @@ def _choose(w: Steward, guest_id: int, _: str, offer: Offer) -> str:
 
 
 def _chosen(w: Steward, offer: Offer) -> str | None:
-    """Done by a try of which nobody heard the end: it is listed as split no more."""
-    image = offer.data["image"]
-    split = any(trouble.split and trouble.name == image for trouble in w.site.cluster.rescue.troubles())
-    return None if split else str(offer.data["brick"])
+    """Done by a try of which nobody heard the end: it is split no more."""
+    return None if _is_split(w, offer.data) else str(offer.data["brick"])
 
 
-def _no_longer_split(w: Steward, image: str, took: float) -> Any:
-    torn = [trouble for trouble in w.site.cluster.rescue.troubles() if trouble.name == image]
-    if any(trouble.split for trouble in torn):
+def _is_split(w: Steward, image: Mapping[str, Any]) -> bool:
+    try:
+        w.site.cluster.rescue.split(image["volume"], image["image"])
+    except NotSplit:
+        return False
+    return True
+
+
+def _no_longer_split(w: Steward, image: Mapping[str, Any], took: float) -> Any:
+    if _is_split(w, image):
         return Waiting("it is still listed as split")
-    return Waiting(f"it heals: listed on {len(torn)} bricks") if torn else took
+    pieces = f"/.shard/{image['gfid']}."
+    torn = [t for t in w.site.cluster.rescue.troubles() if t.name == image["image"] or t.name.startswith(pieces)]
+    return Waiting(f"it heals: {len(torn)} entries of it are listed") if torn else took
 
 
 Act = Callable[[Steward, int, str, Mapping[str, Plain]], Plain]

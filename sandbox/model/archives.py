@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ from datetime import UTC, datetime
 from cluster.facts import Backup
 from sandbox.faults import Kind
 from sandbox.model.core import US, Core, Denied, What
-from sandbox.model.gluster import NAMESPACE, Gluster
+from sandbox.model.gluster import Gluster
 from sandbox.model.guests import NO_QUORUM, Guests, Vm
 from sandbox.model.machines import Machines
 from sandbox.model.tasks import Tasks
@@ -68,10 +67,6 @@ class Archives:
     def keeps(self, storage: str) -> int:
         """Backups of one guest that the storage's retention leaves; 0: all."""
         return self.core.spec.keep_last.get(storage, 0)
-
-    def gfid(self, image: str) -> str:
-        """Gluster's own name of a file; the same in every night."""
-        return str(uuid.uuid5(NAMESPACE, image))
 
     def free_id(self) -> int:
         return next(number for number in range(FIRST_FREE, 1 << 20) if number not in self.guests.all)

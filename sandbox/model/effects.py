@@ -40,7 +40,7 @@ def _begins(model: Model) -> dict[Kind, Effect]:
         Kind.HEAL_STUCK: lambda _: gluster.reconsider(),
         Kind.HEAL_SLOW: lambda _: gluster.reconsider(),
         Kind.SHD_DOWN: lambda _: gluster.reconsider(),
-        Kind.SPLIT_BRAIN: lambda fault: gluster.tear(fault.volume, fault.guest),
+        Kind.SPLIT_BRAIN: lambda fault: gluster.tear(fault.volume, fault.guest, fault.text == "shard"),
         Kind.BRICK_DOWN: lambda fault: gluster.stop_bricks(fault.node),
         Kind.CEPH_STUCK: lambda _: model.ceph.reconsider(),
         Kind.CEPH_FLAGGED: lambda fault: model.ceph.flag(fault.text or "noscrub", True, SOMEBODY),

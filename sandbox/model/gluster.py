@@ -74,6 +74,8 @@ class Gluster:
         self.cut_at: dict[str, float] = {}
         self.renewed: set[int] = set()
         """Guests with a new image beside the split one."""
+        self.pieces: set[int] = set()
+        """Guests of whose split image a shard alone is torn: Gluster names that by the image's gfid, and no image."""
         self._lost: dict[str, set[int]] = {name: set() for name in self.volumes}
         self._torn: dict[str, set[int]] = {name: set() for name in self.volumes}
 
@@ -103,11 +105,15 @@ class Gluster:
         named: dict[str, tuple[str, ...]] = {}
         for one in self._volume(volume).sets:
             guests = sorted({*one.split, *one.writers()} - {0})
-            images = [f"/images/{guest}/vm-{guest}-disk-0.raw" for guest in guests]
+            images = [self._entry(guest) for guest in guests]
             for brick in one.bricks:
                 more = (f"/snippets/{n}" for n in itertools.count())
                 named[brick] = tuple(itertools.islice(itertools.chain(images, more), totals[brick]))
         return {brick: names for brick, names in named.items() if names}
+
+    def _entry(self, guest: int) -> str:
+        image = f"/images/{guest}/vm-{guest}-disk-0.raw"
+        return shard_of(image) if guest in self.pieces else image
 
     def volume_status(self, asked: str, volume: str) -> VolumeStatus:
         """`volume status`: takes the cluster's lock, leaves out the nodes that its glusterd does not see."""
@@ -191,11 +197,12 @@ class Gluster:
         work = self.core.timings.heal_base + entries
         self._each_brick(node, lambda one, brick: one.wipe(brick, entries, work))
 
-    def tear(self, volume: str, guest: int = 0) -> None:
-        """The image of that guest; 0: of the first that writes."""
+    def tear(self, volume: str, guest: int = 0, piece: bool = False) -> None:
+        """The image of that guest; 0: of the first that writes. `piece`: a shard of it alone."""
         one = self._home(guest, volume) if guest else self._volume(volume).sets[0]
         images = [guest] if guest else self.writing(volume)[:1]
         self.renewed -= set(images)
+        self.pieces = self.pieces | set(images) if piece else self.pieces - set(images)
         one.tear(images)
         self.look()
 
@@ -356,6 +363,16 @@ class Gluster:
             self.core.note(What.IMAGES_LOST, guest=guest, text=name)
             self.io_error(guest)
         self._lost[name] = lost
+
+
+def gfid_of(image: str) -> str:
+    """Gluster's own name of a file; the same in every night."""
+    return str(uuid.uuid5(NAMESPACE, image))
+
+
+def shard_of(image: str) -> str:
+    """The one that is torn with it, or alone."""
+    return f"/.shard/{gfid_of(image)}.7"
 
 
 def _nth(names: tuple[str, ...], i: int) -> str:

@@ -107,10 +107,6 @@ class ReplicaSet:
             return bool(up)
         return 2 * len(up) > len(self.bricks) and any(self._good(brick) for brick in up)
 
-    def good_copies(self) -> int:
-        """Copies that are up and miss nothing."""
-        return sum(brick.up and self._good(brick) for brick in self.bricks.values())
-
     # what happens -----------------------------------------------------------------------------------------------
     def down(self, name: str) -> None:
         self._settle()

@@ -6,6 +6,7 @@ import re
 
 from cluster.rescue import Side
 from sandbox.model.core import US, What
+from sandbox.model.gluster import shard_of
 from sandbox.model.model import Model
 from sandbox.model.tasks import Task
 
@@ -34,15 +35,20 @@ def log_lines(model: Model, task: Task) -> list[str]:
 
 
 def known_split(model: Model, volume: str, name: str) -> bool:
+    """A shard is listed here only if it is split."""
     found = IMAGE.search(name)
-    return bool(found) and any(int(found[1]) in one.split for one in model.gluster.volumes[volume].sets)  # type: ignore[index]
+    if not found:
+        return name.startswith("/.shard/")
+    return any(int(found[1]) in one.split for one in model.gluster.volumes[volume].sets)
 
 
 def split_entries(model: Model, volume: str, image: str) -> tuple[str, ...]:
-    """The base file and, as Gluster cuts images into pieces, one of its shards."""
-    if not known_split(model, volume, image):
+    """The base file, unless a shard is torn alone, and, as Gluster cuts images into pieces, one of its shards."""
+    found = IMAGE.search(image)
+    if not found or not known_split(model, volume, image):
         return ()
-    return (image, f"/.shard/{model.archives.gfid(image)}.7")
+    base = () if int(found[1]) in model.gluster.pieces else (image,)
+    return (*base, shard_of(image))
 
 
 def sides(model: Model, volume: str, image: str) -> tuple[Side, ...]:

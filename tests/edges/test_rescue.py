@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from cluster.api import Cluster, ClusterError, Refused, TaskRef, Uncertain, Unreachable
+from cluster.api import Cluster, ClusterError, NotSplit, Refused, TaskRef, Uncertain, Unreachable
 from cluster.facts import Backup, Guest
 from cluster.live import LiveCluster
 from cluster.rescue import Rescue, progress
@@ -304,6 +304,16 @@ def test_what_gluster_has_not_healed_is_named_the_same_both_ways(pair: Pair) -> 
     found = set(pair.rescue.troubles())
     assert found == set(pair.direct(lambda r: r.troubles()))
     assert {(t.name, t.split) for t in found} >= {("/images/101/vm-101-disk-0.raw", True)}
+
+
+def test_an_image_of_which_a_piece_alone_is_split_is_found_by_its_path(pair: Pair) -> None:
+    pair.fault(Kind.SPLIT_BRAIN, guest=101, text="shard")
+    assert {trouble.name[:8] for trouble in pair.rescue.troubles() if trouble.split} == {"/.shard/"}
+    split = pair.rescue.split("vmstore", "/images/101/vm-101-disk-0.raw")
+    assert split == pair.direct(lambda r: r.split("vmstore", "/images/101/vm-101-disk-0.raw"))
+    assert split.entries == (f"/.shard/{split.gfid}.7",)
+    with pytest.raises(NotSplit):
+        pair.rescue.split("vmstore", "/images/102/vm-102-disk-0.raw")
 
 
 def test_one_side_of_a_split_image_is_chosen_while_the_guest_is_stopped(pair: Pair) -> None:

@@ -67,6 +67,9 @@ def choose(node: Any, mark: str = "", brick: str = f"pve1:{BRICK}") -> tuple[int
         "split vmstore /etc/shadow",
         "split vmstore /images/101/../../etc/shadow",
         "split vmstore images/101/vm-101-disk-0.raw",
+        "split vmstore /../101/vm-101-disk-0.raw",
+        "split vmstore /.glusterfs/101/vm-101-disk-0.raw",
+        "split vmstore /images//101/vm-101-disk-0.raw",
         f"choose vmstore pve1:{BRICK} 0000 {IMAGE}",
         f"choose vmstore pve1;reboot:{BRICK} {'0' * 64} {IMAGE}",
         "unlock 101",
@@ -94,6 +97,20 @@ def test_this_nodes_copy_is_told_with_size_times_and_whom_it_blames(split: Any) 
     assert copy["changelog"] == {f"pve1:{BRICK}": [5, 1, 0]}
     assert copy["modified"] > 0
     assert copy["changed"] > 0
+
+
+@pytest.mark.parametrize("folder", ["", "/pve/images", "/a/b_2/disks.old"])
+def test_an_image_may_lie_in_any_folder_of_its_volume(split: Any, folder: str) -> None:
+    image = f"{folder}/101/vm-101-disk-0.raw"
+    split.file(f"{BRICK}{image}", "base")
+    split.marks[f"{BRICK}{image}"] = split.marks.pop(f"{BRICK}{IMAGE}")
+    split.programs[SPLIT] = heal_info(image)
+    told = split.order(f"split vmstore {image}")[1]
+    assert (len(told["copies"]), told["entries"]) == (1, [image])
+    order = f"choose vmstore pve1:{BRICK} {told['mark']} {image}"
+    assert split.order(order) == (0, {"healed": [image]})
+    split.programs[RESOURCES] = json.dumps([{"vmid": 101, "status": "running"}])
+    assert split.order(order)[1]["refused"] == "guest 101 is running, not stopped"
 
 
 def test_an_entry_that_is_named_by_its_gfid_is_found_to_be_a_shard(split: Any) -> None:

@@ -20,9 +20,12 @@ from workflows.restore_look import (
     choose_node,
     choose_storage,
     find_guest,
+    image_in,
     is_dead,
+    is_image_of,
     is_sick,
     listed_images,
+    nameless,
     sickness,
     volume_of,
 )
@@ -237,3 +240,43 @@ def test_where_gluster_is_mounted_is_asked_of_the_first_node_that_has_it_mounted
     cluster = SimpleNamespace(rescue=rescue, heal_progress=lambda _: SimpleNamespace(down=()), node_status=status)
     site: Any = SimpleNamespace(managed=SETTINGS, cluster=cluster)
     assert sickness(site) == Sick(frozenset(), mounts=frozenset({"/srv/gluster/vmstore"}))
+
+
+@pytest.mark.parametrize(
+    ("space", "volid", "image"),
+    [
+        (GLUSTER, "vmstore:101/vm-101-disk-0.raw", "/images/101/vm-101-disk-0.raw"),
+        (GLUSTER, "vmstore:100/base-100-disk-0.raw/101/vm-101-disk-0.qcow2", "/images/101/vm-101-disk-0.qcow2"),
+        (replace(GLUSTER, path="/mnt/pve/vmstore/pve/"), "v:101/x.raw", "/pve/images/101/x.raw"),
+        (replace(GLUSTER, path="/data/gfs/a"), "v:101/x.raw", "/a/images/101/x.raw"),
+        (replace(GLUSTER, images="guests/disks"), "v:101/x.raw", "/guests/disks/101/x.raw"),
+        (replace(GLUSTER, images="."), "v:101/x.raw", "/101/x.raw"),
+        (Space("pve1", "gfs", "glusterfs", True, True, 0, ("images",)), "gfs:101/x.qcow2", "/images/101/x.qcow2"),
+        (LOCAL, "local-lvm:vm-101-disk-0", ""),
+    ],
+)
+def test_where_an_image_lies_in_its_volume(space: Space, volid: str, image: str) -> None:
+    disk = Disk("scsi0", volid, 0, volid)
+    assert image_in(SETTINGS, space, disk, frozenset({"/data/gfs", "/data"})) == image
+
+
+@pytest.mark.parametrize(
+    ("name", "mine"),
+    [
+        ("/images/101/vm-101-disk-0.raw", True),
+        ("/pve/disks/101/vm-101-disk-0.raw", True),
+        ("/images/1101/vm-101-disk-0.raw", False),
+        ("/images/101/vm-101-disk-0.raw.bak", False),
+        ("/.shard/5e0c1f4e-0000-4000-8000-000000000000.7", False),
+    ],
+)
+def test_an_image_is_known_by_its_guest_and_name_in_whatever_folder(name: str, mine: bool) -> None:
+    assert is_image_of(name, [DISK]) is mine
+    assert not is_image_of(name, [Disk("scsi0", "local-lvm:vm-101-disk-0", 0, "")])
+
+
+def test_a_volume_with_something_split_that_names_no_image_is_named() -> None:
+    shard = Trouble("vmstore", "pve1:/b", "/.shard/5e0c1f4e.7", True)
+    assert nameless([shard, replace(shard, volume="iso", split=False), *SPLIT.troubles]) == ["vmstore"]
+    said = words.examined(SETTINGS, case(sick=Sick(frozenset({"vmstore"}), (shard,))), [])
+    assert "`/restore heal 101` finds out whether it is a piece of this guest's" in said
