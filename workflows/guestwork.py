@@ -128,7 +128,16 @@ def start_and_serve(w: Wheel, guest_id: int, name: str) -> float:
         if not served["error"]:
             w.say(Stage.SERVE, "", lambda s=served: words.serving(name, guest_id, s["how"], s["took"]))  # type: ignore[misc]
             return float(served["took"])
-        w.hold(w.key(Stage.START), f"{words.named(name, guest_id)} did not start: {host(served['error'])}")
+        why = f"{words.named(name, guest_id)} did not start: {host(served['error'])}"
+        w.hold(w.key(Stage.START), why, served.get("hint", ""), over=lambda: _runs(w, guest_id))
+
+
+def _runs(w: Wheel, guest_id: int) -> bool:
+    """Whether somebody started it meanwhile."""
+    try:
+        return fresh(w, guest_id).running
+    except ClusterError:
+        return False
 
 
 def _start(w: Wheel, guest_id: int, began: float) -> str:
@@ -147,7 +156,7 @@ def start_task(w: Wheel, guest: Guest, began: float) -> str:
 
 
 def serves(w: Wheel, guest_id: int, began: float, at: Look) -> Any:
-    """{"how": ..., "took": ...}, or {"error": why} when its start ended in one, or Waiting."""
+    """{"how": ..., "took": ...}, or {"error": why, "hint": ...} when it does not start, or Waiting."""
     guest = fresh(w, guest_id)
     took = at.now - at.since
     if not guest.running:
@@ -177,6 +186,9 @@ def _probed(w: Wheel, guest_id: int) -> tuple[str, str]:
 
 
 def _not_started(w: Wheel, guest: Guest, began: float) -> Any:
+    if guest.ha == "error":
+        why, hint = words.given_up_by_ha(guest.id)
+        return {"error": why, "hint": hint, "how": "", "took": 0.0}
     ref = w.site.cluster.find_task(task_kind(guest.kind, "start"), guest.id, began)
     if ref is not None and ref.upid not in w.over:
         state = w.site.cluster.task(ref)

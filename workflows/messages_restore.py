@@ -100,6 +100,12 @@ def beside_upgrades(runs: Sequence[str]) -> list[str]:
     return [f"⚠️ `{run}` is under way: while this restore writes, its gates let it take no node." for run in runs]
 
 
+def under_ha(state: str, guest: int) -> list[str]:
+    if state != "error":
+        return []
+    return [f"⚠️ HA gave it up, and will ignore its start: `/restore unfreeze {guest}` once it is restored."]
+
+
 def examined(managed: ManagedCluster, case: Case, plan: Sequence[str]) -> str:
     guest = case.guest
     lock = f", locked by {host(guest.lock)}" if guest.lock else ""
@@ -262,6 +268,14 @@ def container_restored(name: str, guest: int, new: int, took: float) -> Saying:
 
 def starting(name: str, guest: int, node: str) -> Saying:
     return _note(f"▶️ {named(name, guest)} is being started on {node}.")
+
+
+def given_up_by_ha(guest: int) -> tuple[str, str]:
+    """Why it does not start, as half a sentence, and a hint."""
+    return (
+        "HA has it as error, and ignores every start",
+        f"`/restore unfreeze {guest}`: once it runs this goes on by itself",
+    )
 
 
 def serving(name: str, guest: int, how: str, took: float) -> Saying:

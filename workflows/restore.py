@@ -180,6 +180,7 @@ def _seen(w: Steward, wanted: Wanted, patient: Patient) -> Any:
     aside = [
         *words.over_paths(sorted(set(w.site.cluster.detours().values()))),
         *words.beside_upgrades([row.id for row in _upgrades(w.site)]),
+        *words.under_ha(case.guest.ha, patient.guest),
     ]
     disks = case.config.disks
     found = {

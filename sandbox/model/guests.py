@@ -167,6 +167,8 @@ class Guests:
         vm = self.get(guest)
         self._may_act(vm)
         vm.asked = "started"
+        if vm.ha == "error":  # the request is taken, and never followed
+            return self.tasks.start("hastart", vm.node, guest, user, QUEUED)
         kind = "hastart" if vm.ha else _kind(vm, "start")
         lasts = self.core.takes(self.core.timings.start)
         return self.tasks.start(kind, vm.node, guest, user, lasts, lambda: self._started(vm, user))
