@@ -11,7 +11,7 @@ from cluster.gates.backups import stale
 from cluster.world import World
 from engine.port import Plain, Run, Waiting
 from workflows import messages_restore as words
-from workflows.guestwork import follow, fresh, start_once
+from workflows.guestwork import follow, fresh, node_is_dead, start_once
 from workflows.messages import host
 from workflows.phases import Stage
 from workflows.restore import SLASH
@@ -33,7 +33,7 @@ def backup_now(run: Run, site: Site, args: Mapping[str, Plain]) -> Plain:
     try:
         found = w.read(Stage.LOOK, lambda: _look(site, word, str(args.get("storage", ""))), "looking for room")
         if found["refused"]:
-            w.say(Stage.LOOK, "refused", lambda: words.refused(found["refused"]))
+            w.say(Stage.LOOK, "refused", lambda: words.refused(found["refused"], found.get("hint", "")))
             return {"state": "refused"}
         return _make(w, found)
     except Aborted:
@@ -74,6 +74,9 @@ def _look(site: Site, word: str, storage: str) -> Any:
         guest, why = find_guest(listed, one)
         if guest is None:
             return {"refused": why}
+        why, hint = node_is_dead(site, guest)
+        if why:
+            return {"refused": why, "hint": hint}
         guests.append(guest)
     chosen, why = _storage(site, guests, storage)
     if not chosen:

@@ -8,12 +8,14 @@ from typing import Any
 
 from cluster.api import ClusterError, Refused, TaskRef, Uncertain
 from cluster.facts import Guest, Read, Topic
+from cluster.gates.ha import LEFT_ALONE
 from cluster.rescue import progress
 from cluster.ways import why_not_serving
 from engine.port import Look, Waiting
 from workflows import messages_restore as words
 from workflows.messages import host, span
 from workflows.phases import Stage
+from workflows.site import Site
 from workflows.wheel import GaveUp, Wheel
 
 LOG_TELLS = "job errors"
@@ -41,6 +43,18 @@ def must_be_stopped(w: Wheel, guest_id: int) -> Guest:
     if guest.status != "stopped":
         raise Refused(f"guest {guest_id} is {guest.status} on {guest.node}: it is never restored over while it runs")
     return guest
+
+
+def node_is_dead(site: Site, guest: Guest, target: str = "") -> tuple[str, str]:
+    """Why a guest whose node is dead is not touched, and what to do instead; ("", "") while its node is not. What is
+    listed of such a guest is what was published last: it may still be called running."""
+    rescue, nodes = site.cluster.rescue, site.managed.nodes
+    if guest.node not in nodes or rescue.answers(guest.node):
+        return "", ""
+    others = [target] if target and target != guest.node else [name for name in nodes if name != guest.node]
+    alive = next((name for name in others if rescue.answers(name)), others[0])
+    by_ha = bool(guest.ha) and guest.ha not in LEFT_ALONE
+    return words.on_a_dead_node(guest, alive, bool(nodes[guest.node].power_cycle), by_ha)
 
 
 # ---- tasks -----------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from cluster.facts import Backup
+from cluster.facts import Backup, Guest
 from cluster.rescue import Disk, Side
 from engine.port import Saying
 from workflows.approvals import APPROVE, REJECT
@@ -30,6 +30,24 @@ def gib(amount: float) -> str:
 def named(name: str, guest: int) -> str:
     """ "router-a (101)"; a guest whose configuration is gone has no name any more."""
     return f"{host(name)} ({guest})" if name else f"guest {guest}"
+
+
+def on_a_dead_node(guest: Guest, alive: str, power: bool, by_ha: bool) -> tuple[str, str]:
+    """Why it is left alone, and a hint. `alive`: a node that could have it; `power`: the settings name a command that
+    cycles the power of the dead one; `by_ha`: HA brings it up elsewhere."""
+    node = guest.node
+    folder = f"/etc/pve/nodes/{{}}/{'lxc' if guest.kind == 'lxc' else 'qemu-server'}"
+    cycle = f"`/restore power-cycle {node}`" if power else f"switch {node} off and on"
+    off_for_good = (
+        f"if {node} is switched off and stays so, and only then: `mv {folder.format(node)}/{guest.id}.conf "
+        f"{folder.format(alive)}/` on {alive}, and `/restore start {guest.id} {alive}`, or `/restore {guest.id}`"
+    )
+    elsewhere = f"HA starts it on another node by itself, minutes after {node} was fenced"
+    return (
+        f"{named(guest.name, guest.id)} belongs to {node}, which answers nobody, and which the cluster has as offline: "
+        f"were it brought up elsewhere, {node} could come back with it and run it twice",
+        f"{elsewhere}; or {cycle}" if by_ha else f"{cycle}; or, {off_for_good}",
+    )
 
 
 def _note(text: str) -> Saying:
@@ -455,8 +473,11 @@ def side_taken(image: str, brick: str, took: float) -> Saying:
 
 def ask_backup(names: Sequence[str], storage: str, size: int, full: Sequence[str]) -> str:
     """`size` of all disks in bytes; `full`: guests of which the storage keeps no more by its retention."""
-    kept = f"; storage {storage} keeps no more of {host(', '.join(full))}, so the new one is *protected* beside them"
-    beside = kept if full else ""
+    beside = (
+        f"\n• storage {storage} keeps no more of {host(', '.join(full))}: the new one is *protected*, beside them"
+        if full
+        else ""
+    )
     return (
         f"May I back up {host(', '.join(names))}?\n"
         f"• to storage {storage}, as a snapshot, one after the other: {gib(size)} of disks to read\n"

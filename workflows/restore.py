@@ -24,6 +24,7 @@ from workflows.guestwork import (
     fresh,
     let_end,
     must_be_stopped,
+    node_is_dead,
     start_and_serve,
     start_once,
     task_kind,
@@ -131,7 +132,9 @@ def _find(site: Site, run_id: str, wanted: Wanted) -> Any:
     guest, why = find_guest(site.cluster.guests(), wanted.guest)
     if guest is None:
         return {"refused": why, "hint": "`/restore GUEST` takes an id or a name, as the cluster lists it"}
-    refused, hint = _not_now(site, run_id, guest)
+    refused, hint = node_is_dead(site, guest, wanted.node)
+    if not refused:
+        refused, hint = _not_now(site, run_id, guest)
     at = next((row.created_at for row in [site.store.run(run_id)] if row), site.clock())
     return {"refused": refused, "hint": hint, "guest": guest.id, "name": guest.name, "kind": guest.kind, "at": at}
 

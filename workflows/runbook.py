@@ -13,7 +13,7 @@ from cluster.facts import Guest, Read, Topic
 from cluster.rescue import Disk, Split
 from engine.port import Look, Plain, Run, Waiting
 from workflows import messages_restore as words
-from workflows.guestwork import fresh, must_be_stopped, start_and_serve
+from workflows.guestwork import fresh, must_be_stopped, node_is_dead, start_and_serve
 from workflows.messages import host
 from workflows.node import NOT_AFTER_S
 from workflows.phases import Stage
@@ -38,9 +38,9 @@ def runbook(run: Run, site: Site, args: Mapping[str, Plain]) -> Plain:
             node = str(args["node"])
             w = Steward(run, site, by, node, node, slash=SLASH, pages=False)
             return {"state": power_cycle(w, node)}
-        found = w.read(Stage.LOOK, lambda: _find(site, str(args["guest"])), "finding the guest", "guest")
+        found = w.read(Stage.LOOK, lambda: _find(site, args), "finding the guest", "guest")
         if found["refused"]:
-            run.say("run.refused", lambda: words.refused(found["refused"]))
+            run.say("run.refused", lambda: words.refused(found["refused"], found.get("hint", "")))
             return {"state": "refused"}
         w = Steward(run, site, by, str(found["guest"]), found["name"], slash=SLASH, pages=False)
         return ACTS[str(args["act"])](w, found["guest"], found["name"], args)
@@ -61,11 +61,13 @@ def _left(w: Steward) -> list[str]:
     return [words.left_as(guest.name, guest.id, guest.status, guest.node, guest.ha)]
 
 
-def _find(site: Site, word: str) -> Any:
-    guest, why = find_guest(site.cluster.guests(), word)
+def _find(site: Site, args: Mapping[str, Plain]) -> Any:
+    """Out of HA's error state any node helps a guest; for all else its own node must be there."""
+    guest, why = find_guest(site.cluster.guests(), str(args["guest"]))
     if guest is None:
         return {"refused": why}
-    return {"refused": "", "guest": guest.id, "name": guest.name}
+    refused, hint = ("", "") if args["act"] == UNFREEZE else node_is_dead(site, guest, str(args.get("node", "")))
+    return {"refused": refused, "hint": hint, "guest": guest.id, "name": guest.name}
 
 
 # ---- start it on another node --------------------------------------------------------------------------------------
