@@ -163,6 +163,7 @@ class Roundsman:
             self._clock,
             self._last_word,
             rules=rules,
+            ladders=(OUTAGE,),
             exit_process=self._leave,
         )
 

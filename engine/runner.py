@@ -2,7 +2,8 @@
 
 - A run is advanced by one thread at a time, whoever pokes it. A poke that comes meanwhile stays in its row (`unpoke`
   is the first thing a pass does), and the end of every pass makes the thread look again: so none is lost.
-- A slow probe holds up its own run only.
+- A slow probe holds up its own run only. Runs in trouble wait in network time limits, eight at a time; so those that
+  must never wait their turn (`ladders`: they wake people about that very trouble) have hands of their own.
 - A store error, or whatever else a pass did not foresee, ends the process after a last word. It never goes on in
   memory: started again, every run goes on from its journal.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from threading import Condition, Event, Lock, Thread
 from typing import NoReturn
@@ -25,12 +26,16 @@ STILL_S = 30.0
 """A look that takes longer hangs, most probably in the database."""
 LOOK_S = 1.0  # at the latest; also how soon a row that another process wrote is seen
 WORKERS = 8
+LADDERS = 64
+"""Threads come only as they are needed. Each outage has its own, for a paging service that hangs holds it for seconds;
+there are as many open ones as clusters in trouble, or a few more."""
 
 log = logging.getLogger(__name__)
 
 
 class Runner:
-    """`last_word` is told what ended it, and the process exits with 1 when it returns or raises."""
+    """`last_word` is told what ended it, and the process exits with 1 when it returns or raises. `ladders`: workflows
+    that wait for no other run."""
 
     def __init__(
         self,
@@ -40,10 +45,11 @@ class Runner:
         last_word: Callable[[BaseException], None],
         *,
         rules: Rules = DEFAULT_RULES,
+        ladders: Collection[str] = (),
         exit_process: Callable[[int], object] = os._exit,
     ) -> None:
         self._store, self._workflows, self._clock, self._rules = store, workflows, clock, rules
-        self._last_word, self._exit = last_word, exit_process
+        self._last_word, self._exit, self._ladders = last_word, exit_process, frozenset(ladders)
         self._longest_rest = max(rules.pace.most, FAULT_RETRY)  # to wake later than that, the clock was put back
         self._woken, self._stopping = Event(), Event()
         self._going: set[str] = set()
@@ -51,7 +57,7 @@ class Runner:
         self._looked_at = time.monotonic()
         self._spoken = Lock()  # taken by the first that ends the process, and kept
         self._ended = Condition()  # guards _going; told whenever a pass ends
-        self._pool = ThreadPoolExecutor(WORKERS, "run")
+        self._pool, self._apart = ThreadPoolExecutor(WORKERS, "run"), ThreadPoolExecutor(LADDERS, "ladder")
         self._looker = Thread(target=self._look, name="runner", daemon=True)
 
     @property
@@ -85,7 +91,8 @@ class Runner:
         self.wake()
         if self._looker.is_alive():
             self._looker.join(patience)
-        self._pool.shutdown(wait=False)
+        for pool in (self._pool, self._apart):
+            pool.shutdown(wait=False)
         with self._ended:
             return self._ended.wait_for(lambda: not self._going, patience)
 
@@ -106,7 +113,9 @@ class Runner:
                 if run_id in self._going or self._stopping.is_set():
                     continue
                 self._going.add(run_id)
-            self._pool.submit(self._pass, run_id)
+            row = self._store.run(run_id)
+            name = row.workflow if row is not None else ""
+            (self._apart if name in self._ladders else self._pool).submit(self._pass, run_id, name)
 
     def _rest(self) -> float:
         """Until the next run is due. What is due now is under way already, and its end wakes us."""
@@ -114,11 +123,10 @@ class Runner:
         ahead = LOOK_S if next_wake is None else next_wake - self._clock()
         return min(ahead, LOOK_S) if ahead > 0 else LOOK_S
 
-    def _pass(self, run_id: str) -> None:
+    def _pass(self, run_id: str, workflow: str) -> None:
         try:
-            row = None if self._stopping.is_set() else self._store.run(run_id)
-            if row is not None:
-                advance(self._store, run_id, self._workflow(row.workflow), self._clock, self._rules, self._waits)
+            if not self._stopping.is_set():
+                advance(self._store, run_id, self._workflow(workflow), self._clock, self._rules, self._waits)
         except BaseException as error:  # noqa: BLE001 - a thread has nobody above it: the process ends
             self._end(error)
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event
+from threading import Barrier, Event
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from sqlalchemy import event
 
 from engine.journal import Rules
 from engine.port import Look, Plain, Run, Waiting, Workflow
-from engine.runner import Runner
+from engine.runner import WORKERS, Runner
 from store.api import OrderRow, RunRow, Store, StoreError
 from store.opening import open_store
 
@@ -39,6 +39,7 @@ class Bot:
             lambda: self.now,
             lambda error: self.last_words.append(str(error)),
             rules=Rules(),
+            ladders=("ladder",),
             exit_process=self.exit,
         )
 
@@ -151,6 +152,41 @@ def test_a_slow_probe_of_one_run_does_not_hold_up_another(bot: Bot) -> None:
     bot.start("up-lab-1", "walk")
     assert walked.wait(PATIENCE)
     release.set()
+
+
+def test_a_ladder_waits_for_no_run_however_many_of_them_hang(bot: Bot) -> None:
+    """Twelve clusters are cut off: each of their runs waits in the time limits of a network that does not answer."""
+    hang, woken, release = Barrier(WORKERS + 1), Event(), Event()
+
+    def slow(run: Run, args: Mapping[str, Plain]) -> None:
+        if run.id in first:
+            hang.wait(PATIENCE)
+        assert release.wait(PATIENCE)
+
+    first = {f"up-lab-{number}" for number in range(WORKERS)}
+    bot.begin(slow=slow, ladder=lambda run, args: woken.set())
+    for run_id in sorted(first):
+        bot.start(run_id, "slow")
+    hang.wait(PATIENCE)
+    for number in range(WORKERS, WORKERS + 4):
+        bot.start(f"up-lab-{number}", "slow")
+    bot.start("outage-lab-1", "ladder")
+    came = woken.wait(PATIENCE / 4)
+    release.set()
+    assert came
+
+
+def test_ladders_of_many_clusters_do_not_wait_for_each_other(bot: Bot) -> None:
+    """The paging service that does not answer is the same for all of them."""
+    all_at_once = Barrier(3 * WORKERS + 1)
+
+    def ladder(run: Run, args: Mapping[str, Plain]) -> None:
+        all_at_once.wait(PATIENCE)
+
+    bot.begin(ladder=ladder)
+    for number in range(3 * WORKERS):
+        bot.start(f"outage-lab-{number}", "ladder")
+    all_at_once.wait(PATIENCE)
 
 
 def test_a_run_poked_during_its_pass_is_advanced_again_after_it_and_never_beside_it(bot: Bot) -> None:
