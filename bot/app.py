@@ -34,7 +34,7 @@ from cluster.api import Cluster
 from cluster.install import helper_checksum
 from commands import answer
 from commands.api import Desk, Reply
-from engine.journal import Pace, Rules, plain_page
+from engine.journal import Pace, Rules
 from engine.port import Saying
 from engine.runner import Runner
 from oncall.pagers import all_pagers
@@ -174,13 +174,14 @@ class Roundsman:
         return Worker(f"paths-{site.managed.name}", watch.step, self._fatal)
 
     def _fault(self, row: RunRow, sentence: str) -> Saying:
-        """A cluster that is no longer in the settings has nobody to mention; its run stands still all the same."""
-        managed = self._managed.get(row.cluster)
-        if managed and self._watchers and row.workflow != OUTAGE:
+        """The run of a cluster that is no longer in the settings stands still too; the people of the first one hear of
+        it, for it may have left a node in maintenance mode."""
+        managed = self._managed.get(row.cluster, self._settings.clusters[0])
+        if self._watchers and row.workflow != OUTAGE:
             what = f"stands still, a fault of the bot itself: {sentence}"
             alert = Alert(f"{FAULT}/{row.id}", FAULT, f"run {row.id}", what, "critical", self._clock())
             raise_alerts(self._store, managed, [alert], self._clock())
-        return messages.fault(managed, row.id, sentence) if managed else plain_page(row, sentence)
+        return messages.fault(managed, row.id, sentence)
 
     def _make_wall(self) -> WallClock:
         wall, board = WallClock(self._fatal), Board(self._store, self._chat, self._clock)
@@ -294,7 +295,8 @@ class Roundsman:
         self._chat.reply(row.response_url, row.channel, row.user, reply.text, reply.public)
 
     def _channel_of(self, cluster: str) -> str:
-        return self._managed[cluster].channel if cluster in self._managed else ""
+        """What concerns a cluster that left the settings must be read somewhere: in the first one's."""
+        return self._managed.get(cluster, self._settings.clusters[0]).channel
 
     # every so often -------------------------------------------------------------------------------------------
 

@@ -314,8 +314,11 @@ class Store(Protocol):
         ...
 
     # outages ---------------------------------------------------------------------------------------------------
-    def alert(self, rows: Sequence[AlertRow], start: RunRow | None = None) -> list[bool]:
+    def alert(
+        self, rows: Sequence[AlertRow], start: RunRow | None = None, instead: Sequence[AlertRow] = ()
+    ) -> list[bool]:
         """Take in what is wrong, and start the outage's run with it if it is not there yet, in one transaction.
+        `instead`: rows of other outages whose place these take; they fire no more from then on (`at` of the first).
 
         True for a row that is new or fires again: its run is poked. What fires already gets its last word, `at` and
         one more `count`; its `began_at` stays."""

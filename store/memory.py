@@ -225,10 +225,15 @@ class MemoryStore:
             return first
 
     # outages ---------------------------------------------------------------------------------------------------
-    def alert(self, rows: Sequence[AlertRow], start: RunRow | None = None) -> list[bool]:
+    def alert(
+        self, rows: Sequence[AlertRow], start: RunRow | None = None, instead: Sequence[AlertRow] = ()
+    ) -> list[bool]:
         with self._lock:
             if start is not None:
                 self.start_run(start)
+            for old in instead:
+                if (known := self._alerts[old.outage, old.fingerprint]).firing:
+                    self._alerts[old.outage, old.fingerprint] = replace(known, cleared_at=rows[0].at)
             return [self._take_in(replace(row, detail=self._keep(row.detail))) for row in rows]
 
     def clear(self, cluster: str, fingerprints: Sequence[str], at: float) -> list[str]:

@@ -266,10 +266,17 @@ class SqlStore:
             return _add(connection, events, {"id": event_id, "at": at}, "id")
 
     # outages ---------------------------------------------------------------------------------------------------
-    def alert(self, rows: Sequence[AlertRow], start: RunRow | None = None) -> list[bool]:
+    def alert(
+        self, rows: Sequence[AlertRow], start: RunRow | None = None, instead: Sequence[AlertRow] = ()
+    ) -> list[bool]:
         with self._writing() as connection:
             if start is not None:
                 _add(connection, runs, _values(start), "id")
+            if instead:
+                same = (alerts.c.outage == bindparam("of"), alerts.c.fingerprint == bindparam("mark"))
+                over = [{"of": row.outage, "mark": row.fingerprint, "when": rows[0].at} for row in instead]
+                fires = alerts.c.cleared_at.is_(None)
+                connection.execute(update(alerts).where(*same, fires).values(cleared_at=bindparam("when")), over)
             return _take_in(connection, rows)
 
     def clear(self, cluster: str, fingerprints: Sequence[str], at: float) -> list[str]:

@@ -7,17 +7,18 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from engine.port import Workflow
+    from engine.port import Again, Plain, Run, Workflow
     from workflows.site import Site
+
+    OnSite = Callable[[Run, Site, Mapping[str, Plain]], Plain | Again]
 
 
 def catalogue(sites: Mapping[str, Site]) -> Mapping[str, Workflow]:
     """Every workflow by its name, bound to the sites; `args["cluster"]` says which one a run works on."""
-    from engine.port import Again, Plain, Run
     from workflows.alerts import OUTAGE
     from workflows.backup import backup_now
     from workflows.drill import drill_restore
-    from workflows.outage import outage
+    from workflows.outage import left_behind, outage
     from workflows.outage_known import KNOWN, known
     from workflows.pager_test import PAGER_TEST, pager_test
     from workflows.paths import PATH_DRILL, path_drill
@@ -26,16 +27,17 @@ def catalogue(sites: Mapping[str, Site]) -> Mapping[str, Workflow]:
     from workflows.rolling_upgrade import rolling_upgrade
     from workflows.runbook import runbook
 
-    def on_site(
-        workflow: Callable[[Run, Site, Mapping[str, Plain]], Plain | Again], run: Run, args: Mapping[str, Plain]
-    ) -> Plain | Again:
+    def on_site(workflow: OnSite, run: Run, args: Mapping[str, Plain], *, left: OnSite | None = None) -> Plain | Again:
+        """`left`: instead, at the first site, when the cluster is no longer in the settings."""
+        if left is not None and args["cluster"] not in sites:
+            return left(run, next(iter(sites.values())), args)
         return workflow(run, _site(sites, args["cluster"]), args)
 
     return {
         UPGRADE: partial(on_site, rolling_upgrade),
-        OUTAGE: partial(on_site, outage),
-        KNOWN: partial(on_site, known),
-        PAGER_TEST: partial(on_site, pager_test),
+        OUTAGE: partial(on_site, outage, left=left_behind),
+        KNOWN: partial(on_site, known, left=lambda run, site, args: {}),
+        PAGER_TEST: partial(on_site, pager_test, left=pager_test),
         RESTORE: partial(on_site, restore),
         RUNBOOK: partial(on_site, runbook),
         BACKUP: partial(on_site, backup_now),

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from threading import RLock
 
 from store.api import AlertRow, Plain, RunRow, Store
+from workflows import messages_outage as messages
 from workflows.acknowledging import holders
 from workflows.settings import ManagedCluster
 
@@ -22,6 +23,8 @@ OUTAGE = "outage"
 """The workflow whose runs are outages."""
 FAULT = "fault"
 """Source of alerts about runs that stand still by a fault of the bot. Fingerprint: this, a slash, and the run."""
+LEFT = "left"
+"""Source of alerts of a cluster that left the settings while they fired. Only a person's word ends them."""
 FAULT_SETTLES_S = 60.0
 """The alert is written before the journal knows of the fault."""
 JOIN_S = 30 * 60.0
@@ -61,10 +64,16 @@ def raise_alerts(store: Store, managed: ManagedCluster, alerts: Sequence[Alert],
         fresh = told.pop("", [])  # said in one breath with what fires already, it still is news
         for place, again in told.items():
             store.alert([_row(place, managed.name, alert, now) for alert in again])
-        if fresh:
-            place = _place(store, managed, fresh, now)
-            start = None if store.run(place) else _run(place, managed, fresh[0], now)
-            store.alert([_row(place, managed.name, alert, now) for alert in fresh], start)
+        return _open(store, managed, fresh, now) if fresh else place
+
+
+def _open(
+    store: Store, managed: ManagedCluster, fresh: Sequence[Alert], now: float, instead: Sequence[AlertRow] = ()
+) -> str:
+    """The outage for what does not fire yet, in one transaction; with `instead`, for what did in outages that ended."""
+    place = _place(store, managed, fresh, now)
+    start = None if store.run(place) else _run(place, managed, fresh[0], now)
+    store.alert([_row(place, managed.name, alert, now) for alert in fresh], start, instead)
     return place
 
 
@@ -76,14 +85,20 @@ def clear_alerts(store: Store, cluster: str, fingerprints: Sequence[str], now: f
 
 def adopt(store: Store, clusters: Mapping[str, ManagedCluster], now: float) -> list[str]:
     """What still fires although its outage has ended (it came while that was closed) becomes an outage again: nothing
-    that fires is ever without one. The new outages' ids."""
+    that fires is ever without one. What fires of a cluster that left the settings is from then on the trouble of the
+    first one that they name: nobody looks at it any more, but somebody must know. The new outages' ids."""
     with _one_at_a_time:  # as a whole: what is cleared meanwhile must not be raised again, for nobody would clear it
-        rows = [row for row in store.firing() if row.cluster in clusters]
+        rows = store.firing()
         over = {outage for outage in {row.outage for row in rows} if _over(store, outage)}  # a flood's alerts share one
-        ended = [row for row in rows if row.outage in over]
-        for row in ended:
-            store.clear(row.cluster, [row.fingerprint], now)
-        return [raise_alerts(store, clusters[row.cluster], [_again(store, row)], now) for row in ended]
+        groups: dict[tuple[str, str], list[AlertRow]] = {}
+        for row in rows:
+            if row.outage in over:
+                heir = row.cluster if row.cluster in clusters else next(iter(clusters))
+                groups.setdefault((heir, _policy(store, row)), []).append(row)
+        return [
+            _open(store, clusters[heir], [_again(row, heir, policy) for row in found], now, found)
+            for (heir, policy), found in groups.items()
+        ]
 
 
 def clear_faults(store: Store, now: float) -> None:
@@ -106,11 +121,18 @@ def _over(store: Store, outage: str) -> bool:
     return run is None or run.state != "active"
 
 
-def _again(store: Store, row: AlertRow) -> Alert:
-    """By the policy by which it woke people before."""
+def _policy(store: Store, row: AlertRow) -> str:
+    """By which it woke people before."""
     run = store.run(row.outage)
-    policy = run.args["policy"] if run is not None else ""
-    return Alert(row.fingerprint, row.source, row.subject, row.summary, row.severity, row.began_at, row.detail, policy)
+    return str(run.args["policy"]) if run is not None else ""
+
+
+def _again(row: AlertRow, heir: str, policy: str) -> Alert:
+    mark, source, subject, summary = row.fingerprint, row.source, row.subject, row.summary
+    if row.cluster != heir:
+        mark, source = f"{row.cluster}/{mark}", LEFT
+        subject, summary = messages.left_subject(subject, row.cluster), messages.left_summary(summary, row.cluster)
+    return Alert(mark, source, subject, summary, row.severity, row.began_at, row.detail, policy)
 
 
 def open_outages(store: Store, cluster: str = "") -> list[RunRow]:

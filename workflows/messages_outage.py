@@ -114,6 +114,24 @@ def over(cluster: str, state: str, by: str, took: float) -> Saying:
     return _note(f"🏁 The outage of *{cluster}* is over after {span(took)}: {end}. `/outage report` writes it up.")
 
 
+def left_behind(cluster: str, heir: str) -> Saying:
+    """For the thread of an outage whose cluster the settings do not name any more."""
+    return _note(
+        f"⚠️ *{host(cluster)}* is no longer in the settings, so nobody looks at it any more, and this outage ends here. "
+        f"What still fires wakes people as an outage of *{heir}*, until somebody resolves that one.\n*Hint:* put "
+        f"{host(cluster)} back under that name and start the bot again, if it was not meant."
+    )
+
+
+def left_subject(subject: str, cluster: str) -> str:
+    return f"{subject} of {cluster}"
+
+
+def left_summary(summary: str, cluster: str) -> str:
+    """It may be spoken: no Slack markup."""
+    return f"{summary}, when {cluster} left the settings; nobody looks at it any more"
+
+
 def last_run(state: str, ago: float) -> str:
     return f"is still active, since {span(ago)}" if state == "active" else f"ended {span(ago)} ago"
 

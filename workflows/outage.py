@@ -41,6 +41,21 @@ def outage(run: Run, site: Site, args: Mapping[str, Plain]) -> Plain | Again:
     raise LookupError(f"this version of the bot knows no mode {o.turn.mode!r} of an outage")
 
 
+def left_behind(run: Run, heir: Site, args: Mapping[str, Plain]) -> Plain:
+    """Instead of an outage whose cluster left the settings while it was open: it ends, for nobody can look at its
+    cluster. Its alerts go on firing, and workflows/alerts.adopt makes them an outage of `heir`, the first cluster that
+    the settings name. Returns as `outage`; the state is "left"."""
+
+    def end() -> Plain:
+        now, row = heir.clock(), heir.store.run(run.id)
+        cancel(heir, run.id, now)
+        return {"state": "left", "by": "", "took": now - row.created_at if row else 0.0}
+
+    ended = run.step("left", end)
+    run.say("left.said", lambda: messages.left_behind(args["cluster"], heir.managed.name))
+    return ended
+
+
 def _went(o: Outage, mode: str, now: float) -> Plain | Again:
     """The next turn, or the end."""
     if mode == "resolved":

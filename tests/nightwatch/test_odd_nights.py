@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
+from engine.journal import Rules
 from oncall.pagers import Delivery, Page, State
 from oncall.settings import OnCallSettings
+from sandbox.cast import NAMES
 from sandbox.clock import VirtualClock
 from sandbox.nightwatch import MIDNIGHT, NightWatch
 from sandbox.simpagers import ONCALL
 from store.api import AlertRow
-from tests.nightwatch.test_ladder import ROUTER, first_rung, second_rung
+from tests.nightwatch.test_ladder import ROUTER, first_rung, second_rung, third_rung
 from workflows import catalogue
 from workflows.alerts import Alert, raise_alerts
 from workflows.pager_test import PAGER_TEST
@@ -168,6 +170,73 @@ def test_a_drill_of_somebody_who_left_the_settings_ends_and_wakes_nobody(watch: 
     watch.fast_forward(minutes=11)
     watch.assert_said("An outage would not have woken alice")
     assert watch.store.runs(state="active", workflow=PAGER_TEST) == []
+
+
+def test_an_outage_whose_policy_left_the_settings_goes_on_by_the_first_one() -> None:
+    network = {"name": "network", "rungs": [{"who": ["carol"], "how": ["voice"], "wait": "5m"}] * 3}
+    both = {**ONCALL, "policies": [*ONCALL["policies"], network]}  # type: ignore[misc]
+    watch = NightWatch(both)
+    watch.dies(ROUTER, policy="network")
+    watch.fast_forward(minutes=6)
+    watch.assert_paged("carol", "voice", "voice")
+    assert watch.watchers
+    left = replace(watch.watchers, settings=OnCallSettings.model_validate(ONCALL))
+    watch.site = replace(watch.site, watchers=left)
+    watch.workflows = catalogue({watch.managed.name: watch.site})
+    watch.waits.clear()
+    watch.fast_forward(minutes=5)
+    third_rung(watch)  # where it stood in the ladder
+    watch.fast_forward(minutes=10)
+    first_rung(watch)
+    watch.assert_quiet()
+
+
+def test_without_a_section_oncall_the_operators_are_mentioned_for_an_outage_that_is_open(watch: NightWatch) -> None:
+    watch.dies(ROUTER)
+    first_rung(watch)
+    watch.site = replace(watch.site, watchers=None)
+    watch.workflows = catalogue({watch.managed.name: watch.site})
+    watch.waits.clear()
+    watch.fast_forward(minutes=5)
+    for who in watch.managed.people.operators:
+        watch.assert_paged(NAMES[who], "mention")
+    watch.assert_quiet()
+
+
+def without_its_cluster(watch: NightWatch) -> None:
+    """Started again with settings that name "barn" alone."""
+    watch.managed = watch.managed.model_copy(update={"name": "barn"})
+    watch.site = replace(watch.site, managed=watch.managed)
+    watch.workflows, watch.rules = catalogue({"barn": watch.site}), Rules()  # the journal of another ladder is begun
+    watch.waits.clear()
+
+
+def test_an_outage_whose_cluster_left_the_settings_goes_on_waking_people(watch: NightWatch) -> None:
+    old = watch.dies(ROUTER)
+    first_rung(watch)
+    without_its_cluster(watch)
+    watch.fast_forward(seconds=61)
+    watch.assert_said("*lab* is no longer in the settings, so nobody looks at it any more, and this outage ends here.")
+    assert watch.store.run(old).result["state"] == "left"  # type: ignore[union-attr]
+    first_rung(watch)
+    assert watch.pagers["voice"].cancelled == ["voice-1"]
+    (outage,) = watch.outages()
+    assert outage.cluster == "barn"
+    watch.assert_said(f"• *{ROUTER} of lab*: is silent, when lab left the settings; nobody looks at it any more")
+    watch.fast_forward(minutes=5)
+    second_rung(watch)
+    watch.types("bob", "/outage resolve")
+    watch.fast_forward(hours=1)
+    assert watch.store.firing() == []
+
+
+def test_a_drill_whose_cluster_left_the_settings_still_proves_the_pager(watch: NightWatch) -> None:
+    watch.presses_one("alice", after=120)
+    watch.types("alice", "/oncall test")
+    watch.assert_paged("alice", "mention", "pushover", "voice")
+    without_its_cluster(watch)
+    watch.fast_forward(minutes=11)
+    watch.assert_said("alice (@alice) answered by voice")
 
 
 # ---- paging services -------------------------------------------------------------------------------------------------

@@ -470,6 +470,17 @@ def test_a_cleared_alert_does_not_fire_and_pokes_its_outage_and_may_fire_again(s
     assert store.alerts(OUTAGE.id)[0] == replace(DEAD, began_at=30.0, at=31.0, count=2)
 
 
+def test_alerts_take_the_place_of_those_of_an_outage_that_has_ended(store: Store) -> None:
+    store.alert([DEAD, replace(DEAD, fingerprint="guest/102"), replace(DEAD, fingerprint="guest/103")], OUTAGE)
+    store.clear("lab", ["guest/102"], 20.0)
+    before = store.alerts(OUTAGE.id)
+    start = replace(OUTAGE, id="outage-lab-2")
+    moved = replace(DEAD, outage=start.id, at=30.0)
+    assert store.alert([moved], start, before[:2]) == [True]
+    assert [row.cleared_at for row in store.alerts(OUTAGE.id)] == [30.0, 20.0, None]
+    assert store.alerts(start.id) == [moved]
+
+
 def test_a_page_is_written_before_it_is_sent_and_changed_by_what_came_of_it(store: Store) -> None:
     store.alert([DEAD], OUTAGE)
     sending = PageRow(OUTAGE.id, "rung.1.alice.voice", "alice", "voice", "sending", 13.0, 13.0)

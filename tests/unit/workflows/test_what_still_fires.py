@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sandbox.spec import default_spec, managed_settings
-from store.api import AlertRow, Entry, RunRow
+from store.api import AlertRow, Entry, RunRow, StoreError
 from store.memory import MemoryStore
 from workflows.alerts import FAULT, Alert, adopt, clear_alerts, clear_faults, raise_alerts
 from workflows.settings import ManagedCluster
@@ -56,6 +56,44 @@ def test_what_is_adopted_wakes_the_people_of_its_own_policy_again(store: MemoryS
     run = store.run(again)
     assert run is not None
     assert run.args["policy"] == "network"
+
+
+def test_a_bot_that_dies_while_it_adopts_loses_no_alert(store: MemoryStore, lab: ManagedCluster) -> None:
+    """Nobody tells again what a person declared, nor a monitoring that repeats itself every four hours."""
+    store.finish(raise_alerts(store, lab, [alert("person/1", "person")], NOW), {"state": "resolved"}, NOW)
+    real = store.alert
+
+    def dies(*_: Any) -> Any:
+        raise StoreError("the process ended here")
+
+    store.alert = dies  # type: ignore[method-assign]
+    with pytest.raises(StoreError):
+        adopt(store, {"lab": lab}, NOW)
+    store.alert = real  # type: ignore[method-assign]
+    assert len(adopt(store, {"lab": lab}, NOW + 60)) == 1
+    assert marks(store) == ["person/1"]
+
+
+def test_a_flood_is_adopted_as_one_outage_in_one_transaction(store: MemoryStore, lab: ManagedCluster) -> None:
+    place = raise_alerts(store, lab, [alert(f"probe:{number}") for number in range(100)], NOW)
+    store.finish(place, {"state": "resolved"}, NOW)
+    (again,) = adopt(store, {"lab": lab}, NOW + 60)
+    assert [row.firing for row in store.alerts(place)] == [False] * 100
+    assert [row.firing for row in store.alerts(again)] == [True] * 100
+    assert adopt(store, {"lab": lab}, NOW + 70) == []
+
+
+def test_what_fires_of_a_cluster_that_left_the_settings_wakes_people_as_an_outage_of_the_first_one(
+    store: MemoryStore, lab: ManagedCluster
+) -> None:
+    barn = lab.model_copy(update={"name": "barn"})
+    store.finish(raise_alerts(store, barn, [alert("probe:a")], NOW), {"state": "left"}, NOW)
+    (again,) = adopt(store, {"lab": lab}, NOW + 60)
+    assert store.firing("barn") == []
+    (row,) = store.firing("lab")
+    assert (row.outage, row.fingerprint, row.source) == (again, "barn/probe:a", "left")
+    assert (row.subject, row.began_at) == ("router-a of barn", NOW)
+    assert row.summary == "is silent, when barn left the settings; nobody looks at it any more"
 
 
 # ---- runs that stand still -------------------------------------------------------------------------------------------
