@@ -25,6 +25,7 @@ from bot.pathwatch import PathWatch
 from bot.rotas import EVERY_S as CALENDARS_S
 from bot.rotas import Rotas
 from bot.settings import Settings
+from bot.side_by_side import side_by_side
 from bot.slack import SlackEdge
 from bot.slackchat import SlackChat
 from bot.voice import VoiceHook
@@ -136,7 +137,8 @@ class Roundsman:
         if oncall is None:
             return None
         self._rotas = Rotas(oncall, self._store, self._clock)
-        return Watchers(oncall, self._rotas.duty, all_pagers(oncall.pagers, self._public_url, self._clock))
+        pagers = all_pagers(oncall.pagers, self._public_url, self._clock)
+        return Watchers(oncall, self._rotas.duty, pagers, side_by_side)
 
     def _phone_routes(self) -> list[Route]:
         """The way back of a key that was pressed, where a phone can ring and the world can reach this bot."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from engine.port import Again, Look, Plain, Run, Waiting
@@ -15,10 +16,12 @@ from oncall.settings import Person, Policy
 from store.api import AlertRow, PageRow
 from workflows import messages_outage as messages
 from workflows.acknowledging import Holder, holders, resolved, take
-from workflows.site import Site
+from workflows.site import Site, one_by_one
 
 SENT = "sent"
 """State of a page that may still ring."""
+TAKEN = frozenset({SENT, "acknowledged", "cancelled", "expired"})
+"""States of a page that a service took."""
 RETRY_S, TRIES = 10.0, 3
 """A page that a service did not take for now is tried again after this long, so many times in all; then the ladder
 climbs on and comes back to it."""
@@ -138,11 +141,11 @@ class Rung:
                 self._direct(ring)
         ringing = [ring for ring in rings if ring.how not in ("mention", "direct")]
         self._posted = bool(rings) and not ringing
-        later = [ring for ring in ringing if self._send(ring, 1) == "later"]
+        later = self._send(ringing, 1)
         for attempt in range(2, TRIES + 1):
             if later and self._rested(attempt):
                 return
-            later = [ring for ring in later if self._send(ring, attempt) == "later"]
+            later = self._send(later, attempt)
 
     def _mention(self, people: Sequence[str], note: str) -> None:
         if people:
@@ -171,18 +174,25 @@ class Rung:
 
         self.o.run.step(self._key(f"{'-'.join(people)}.{how}.noted"), write)
 
-    def _send(self, ring: Ring, attempt: int) -> str:
-        first = self._key(f"{ring.person}.{ring.how}")
-        key = self._key(f"{ring.person}.{ring.how}", attempt)
-        outcome: str = self.o.run.step(key, lambda: self._sent(key, ring, first))[0]
-        if outcome == SENT:
-            self._taken.append(key)
-        return outcome
+    def _send(self, rings: Sequence[Ring], attempt: int) -> list[Ring]:
+        """All of them side by side, in one act; those that a service did not take for now. What came of each is in its
+        page's row as soon as it is known: after a crash that act finds it there."""
+        if not rings:
+            return []
+        keys = [self._key(f"{ring.person}.{ring.how}", attempt) for ring in rings]
+        firsts = [self._key(f"{ring.person}.{ring.how}") for ring in rings]
+        acts = [partial(self._sent, *one) for one in zip(keys, rings, firsts, strict=True)]
+        outcomes = self.o.run.step(self._key("rings", attempt), lambda: _together(self.o.site, acts))
+        self._taken += [key for key, (outcome, _) in zip(keys, outcomes, strict=True) if outcome == SENT]
+        return [ring for ring, (outcome, _) in zip(rings, outcomes, strict=True) if outcome == "later"]
 
     def _sent(self, key: str, ring: Ring, first: str) -> list[str]:
         """["sent", receipt], ["failed", why] for good, ["later", why], or ["over", mode]. One look more, right before
         the act: who has acknowledged meanwhile is not rung. What was tried before, by a pass that a crash cut off or
         over a line that broke, is looked up under its `first` key and from its first time on."""
+        known = self.o.site.store.page_row(self.o.run.id, key)
+        if known is not None and known.state in TAKEN:
+            return ["sent", known.receipt]
         now = self.o.site.clock()
         if (mode := self.o.mode(now)) != "ring":
             return ["over", mode]
@@ -220,7 +230,12 @@ class Rung:
         """True when nobody needs to be rung any more."""
         key = self._key("again", attempt)
         what = "a paging service to take the page"
-        return bool(self.o.run.until(key, lambda at: changed(self.o, at), RETRY_S, why=what, who="nobody has to"))
+        return bool(self.o.run.until(key, self._asked_for, RETRY_S, why=what, who="nobody has to"))
+
+    def _asked_for(self, at: Look) -> Any:
+        """Whether anybody has it, on the phones that do ring as well."""
+        poll(self.o.site, self.o.run.id, at.now)
+        return changed(self.o, at)
 
     # waiting ----------------------------------------------------------------------------------------------------
 
@@ -235,8 +250,7 @@ class Rung:
         )
 
     def _answer(self, at: Look) -> Any:
-        poll(self.o.site, self.o.run.id, at.now)
-        answer = changed(self.o, at)
+        answer = self._asked_for(at)
         if isinstance(answer, Waiting) and not self._reaches_anybody():
             return {"mode": "unreached", "at": at.now}
         return answer
@@ -279,13 +293,29 @@ def _asked(ask: Callable[[], T]) -> T:
         raise PagerError(why, permanent=False) from None
 
 
+def _ringing(site: Site, run_id: str) -> list[tuple[PageRow, Pager]]:
+    """Its pages that may still ring, of services that can be asked about them."""
+    pagers = site.watchers.pagers if site.watchers else {}
+    rows = site.store.pages(run_id, state=SENT)
+    return [(row, pagers[row.how]) for row in rows if row.how in pagers and row.receipt]
+
+
+def _together(site: Site, works: Sequence[Callable[[], T]]) -> list[T]:
+    return site.watchers.together(works) if site.watchers else one_by_one(works)
+
+
 def poll(site: Site, run_id: str, now: float) -> None:
     """Ask the services what came of the pages that still ring. Harmless when repeated; a service that does not answer
     is asked again with the next look."""
-    for row in site.store.pages(run_id, state=SENT):
-        pager = site.watchers.pagers.get(row.how) if site.watchers else None
-        if pager is not None and row.receipt and not 0 <= now - row.changed_at < UNASKED_S:
-            _take_in(site, row, _state(pager, row.receipt), now)
+    due = [(row, pager) for row, pager in _ringing(site, run_id) if not 0 <= now - row.changed_at < UNASKED_S]
+    states = _together(site, [partial(_state, pager, row.receipt) for row, pager in due])
+    for (row, _), delivery in zip(due, states, strict=True):
+        _take_in(site, row, delivery, now)
+
+
+def _stands(site: Site, row: PageRow) -> bool:
+    """No key was pressed while the service was asked: such a word counts, whatever the service has seen."""
+    return site.store.page_row(row.run_id, row.key) == row
 
 
 def _state(pager: Pager, receipt: str) -> Delivery:
@@ -296,7 +326,7 @@ def _state(pager: Pager, receipt: str) -> Delivery:
 
 
 def _take_in(site: Site, row: PageRow, delivery: Delivery, now: float) -> None:
-    if delivery.state is State.WAITING:
+    if delivery.state is State.WAITING or not _stands(site, row):
         return
     if delivery.state is State.ACKNOWLEDGED and (run := site.store.run(row.run_id)) and site.watchers:
         person = site.watchers.settings.people.get(row.person)  # None: they left the settings while it rang
@@ -315,13 +345,17 @@ def _take_in(site: Site, row: PageRow, delivery: Delivery, now: float) -> None:
 def cancel(site: Site, run_id: str, now: float, only: tuple[str, str] | None = None) -> None:
     """Whatever still rings for this run stops (`only`: for this person in this way). A service that does not answer
     goes on ringing until it expires by itself, which is said in the page's row."""
-    for row in site.store.pages(run_id, state=SENT):
-        pager = site.watchers.pagers.get(row.how) if site.watchers else None
-        if pager is None or not row.receipt or only not in (None, (row.person, row.how)):
-            continue
-        try:
-            _asked(lambda pager=pager, row=row: pager.cancel(row.receipt))  # type: ignore[misc]
-        except PagerError as error:
-            site.store.page(replace(row, state="cancelled", error=f"not cancelled: {error}", changed_at=now))
-        else:
-            site.store.page(replace(row, state="cancelled", changed_at=now))
+    meant = [(row, pager) for row, pager in _ringing(site, run_id) if only in (None, (row.person, row.how))]
+    errors = _together(site, [partial(_called_off, pager, row.receipt) for row, pager in meant])
+    for (row, _), error in zip(meant, errors, strict=True):
+        if _stands(site, row):
+            site.store.page(replace(row, state="cancelled", error=error, changed_at=now))
+
+
+def _called_off(pager: Pager, receipt: str) -> str:
+    """Empty, or why not."""
+    try:
+        _asked(lambda: pager.cancel(receipt))
+    except PagerError as error:
+        return f"not cancelled: {error}"
+    return ""

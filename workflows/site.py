@@ -3,9 +3,9 @@ night can run in milliseconds in a test."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from cluster.api import Cluster
 from oncall.duty import Duty
@@ -46,14 +46,30 @@ class Chat(Protocol):
         ...
 
 
+T = TypeVar("T")
+
+
+class Together(Protocol):
+    """Does them all, and gives their answers in the same order."""
+
+    def __call__(self, works: Sequence[Callable[[], T]]) -> list[T]: ...
+
+
+def one_by_one(works: Sequence[Callable[[], T]]) -> list[T]:
+    """As a simulated night needs it, in which nothing takes time."""
+    return [work() for work in works]
+
+
 @dataclass(frozen=True, slots=True)
 class Watchers:
     """Who is woken, and with what. `duty` gives whose turn it is, as it is known now. `pagers`: by the way that rungs
-    name; mention and direct message go by Slack."""
+    name; mention and direct message go by Slack. `together`: how several paging services are asked; a live bot does it
+    side by side, for one that is dead takes seconds to say nothing."""
 
     settings: OnCallSettings
     duty: Callable[[], Duty]
     pagers: Mapping[str, Pager]
+    together: Together = one_by_one
 
     def on_call(self, rota: str, at: float) -> tuple[str, ...]:
         """Names; empty if nobody is, or if there is no such rota (any more)."""

@@ -4,15 +4,18 @@ which an outage ends. People are woken all the same."""
 from __future__ import annotations
 
 from dataclasses import replace
+from threading import Barrier
 from typing import Any
 
 import pytest
 
+from bot.side_by_side import side_by_side
 from engine.journal import Rules
-from oncall.pagers import Delivery, Page, State
+from oncall.pagers import Delivery, Page, PagerError, State
 from oncall.settings import OnCallSettings
 from sandbox.cast import NAMES
 from sandbox.clock import VirtualClock
+from sandbox.luck import Crash
 from sandbox.nightwatch import MIDNIGHT, NightWatch
 from sandbox.simpagers import ONCALL
 from store.api import AlertRow
@@ -262,4 +265,91 @@ def test_a_fault_in_calling_off_leaves_the_outage_with_who_has_it(watch: NightWa
     first_rung(watch)
     watch.types("alice", "/outage ack")
     watch.fast_forward(minutes=10)
+    watch.assert_said("@alice has it")
+
+
+EVERYBODY: dict[str, Any] = {
+    **ONCALL,
+    "policies": [{"name": "default", "rungs": [{"who": ["everybody"], "how": ["voice", "apprise"], "wait": "5m"}]}],
+}
+
+
+def test_all_of_a_rung_are_rung_side_by_side_and_asked_and_called_off_so() -> None:
+    """A service that is dead takes eight seconds to say nothing: one after the other, six rings take a minute."""
+    watch = NightWatch(EVERYBODY)
+    assert watch.watchers
+    watch.site = replace(watch.site, watchers=replace(watch.watchers, together=side_by_side))
+    watch.workflows = catalogue({watch.managed.name: watch.site})
+    six, three, receipts = Barrier(6), Barrier(3), iter(range(6))
+
+    def send(page: Page) -> str:
+        six.wait(5)
+        return f"call-{next(receipts)}"
+
+    def silent(receipt: str) -> Delivery:
+        three.wait(5)
+        raise PagerError("no answer", permanent=False)
+
+    def cancel(receipt: str) -> None:
+        silent(receipt)
+
+    for how in ("voice", "apprise"):
+        watch.pagers[how].send = send  # type: ignore[method-assign]
+    outage = watch.dies(ROUTER)
+    assert [row.state for row in watch.store.pages(outage)] == ["sent"] * 6
+    assert not six.broken
+    for row in watch.store.pages(outage):
+        if row.how == "apprise":
+            watch.store.page(replace(row, state="expired"))
+    watch.pagers["voice"].state = silent  # type: ignore[method-assign]
+    watch.pagers["voice"].cancel = cancel  # type: ignore[method-assign]
+    watch.fast_forward(seconds=10)
+    watch.types("alice", "/outage ack")
+    watch.fast_forward(seconds=1)
+    assert {row.error for row in watch.store.pages(outage)} == {"", "not cancelled: no answer"}
+    assert not three.broken
+
+
+def test_a_bot_that_dies_in_the_middle_of_a_rung_rings_nobody_twice_of_whom_it_knows_that_they_were_rung() -> None:
+    """Apprise cannot be asked; but that it took the message was written down before the bot died."""
+    watch = NightWatch(EVERYBODY)
+    rang, real = list[str](), watch.pagers["apprise"].send
+
+    def dies_at_bob(page: Page) -> str:
+        rang.append(page.name)
+        if rang == ["alice", "bob"]:
+            raise Crash
+        return real(page)
+
+    watch.pagers["apprise"].send = dies_at_bob  # type: ignore[method-assign]
+    with pytest.raises(Crash):
+        watch.dies(ROUTER)
+    watch.waits.clear()
+    watch.store.poke(watch.outages()[0].id)
+    watch.settle()
+    assert rang == ["alice", "bob", "bob", "carol"]  # whether bob was rung nobody knows: rather twice than never
+    assert [page.name for page in watch.pagers["voice"].sent.values()] == ["alice", "bob", "carol"]
+    watch.woken.clear()
+
+
+def test_a_key_that_is_pressed_while_the_service_is_asked_is_what_came_of_the_call(watch: NightWatch) -> None:
+    outage = watch.dies(ROUTER)
+    first_rung(watch)
+
+    def answered_meanwhile(receipt: str) -> Delivery:
+        watch._acknowledged("voice", receipt)
+        return Delivery(State.EXPIRED, "it was answered, and no key was pressed")
+
+    watch.pagers["voice"].state = answered_meanwhile  # type: ignore[method-assign]
+    watch.fast_forward(seconds=10)
+    assert [row.state for row in watch.store.pages(outage) if row.how == "voice"] == ["acknowledged"]
+    watch.assert_said("@alice has it")
+
+
+def test_a_tap_is_seen_while_another_service_is_tried_again(watch: NightWatch) -> None:
+    watch.pagers["voice"].down = True
+    watch.dies(ROUTER)
+    watch.assert_paged("alice", "mention", "pushover")
+    watch.pagers["pushover"].states["pushover-1"] = Delivery(State.ACKNOWLEDGED)
+    watch.fast_forward(seconds=6)
     watch.assert_said("@alice has it")
