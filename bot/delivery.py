@@ -133,6 +133,8 @@ class Delivery:
         self._buckets: dict[str, Bucket] = {}
         self._bucket_of: dict[str, Bucket] = {}
         self._rest_until = 0.0
+        self._stories: dict[str, Story | Loose] = {}  # of one step: of a ladder of days, each is thousands of rows
+        self._held_up: dict[str, float] = {}  # run -> when the message that its thread waits for is tried again
         self._told: set[tuple[str, str]] = set()
         self._refused_looks: Counter[int] = Counter()
 
@@ -141,11 +143,12 @@ class Delivery:
         now = self._clock()
         if resting(self._rest_until, now):
             return min(self._rest_until - now, LONGEST_REST_S)
+        self._stories.clear()
         due = self._store.undelivered(now, FAR_S)
         asking, stopped = asking_runs(due), set[str]()
         for row in in_turn(due):
             urgent = row.run_id in asking or kind(row) in URGENT
-            if (row.run_id in stopped and kind(row) not in URGENT) or not (urgent or self._has_room(row)):
+            if (row.run_id in stopped and kind(row) not in URGENT) or not (urgent or self._may_go(row)):
                 continue
             if not self._try(row, urgent=urgent):
                 stopped.add(row.run_id)
@@ -167,12 +170,15 @@ class Delivery:
         return kind(row) in ("private", "direct")
 
     def _deliver(self, row: OutboxRow, urgent: bool) -> bool:
-        story = Story.read(self._store, row.run_id) or Loose.read(row)
+        story = self._story(row)
         if story.stale(row):
             self._store.delivered(row.id, self._clock(), "", "")
+            if kind(row) not in URGENT:
+                self._stories.pop(row.run_id, None)  # others waited for it
             return True
-        place = self._place(story, row)
-        if place is None or (_behind(row, story.rows) and not urgent):
+        place, first = self._place(story, row), _first(row, story.rows)
+        if place is None or (first is not None and not urgent):
+            self._held_up[row.run_id] = first.next_at if first else 0.0
             return False
         bucket = self._buckets.setdefault(place.channel, Bucket(BURST, 1.0))
         if kind(row) != "direct":
@@ -182,7 +188,14 @@ class Delivery:
         self._send(story, row, place)
         return True
 
+    def _story(self, row: OutboxRow) -> Story | Loose:
+        if row.run_id not in self._stories:
+            self._stories[row.run_id] = Story.read(self._store, row.run_id) or Loose.read(row)
+        return self._stories[row.run_id]
+
     def _send(self, story: Story | Loose, row: OutboxRow, place: Place) -> None:
+        self._stories.pop(row.run_id, None)  # it will be another one
+        self._held_up.pop(row.run_id, None)
         saying = Saying.of(row.message)
         if saying.kind == "private":
             self._whisper(row, place, saying)
@@ -261,10 +274,11 @@ class Delivery:
             raise Refused(f"the settings name no channel for cluster '{story.run.cluster}'", "no_channel")
         return Place(channel, "")
 
-    def _has_room(self, row: OutboxRow) -> bool:
-        """Asked first, for a hundred messages may wait for their second, and looking at each of their runs is dear."""
-        bucket = self._bucket_of.get(row.run_id)
-        return bucket is None or bucket.ready(self._clock())
+    def _may_go(self, row: OutboxRow) -> bool:
+        """Asked first, for a hundred messages may wait for their second, or for days behind one that is refused, and
+        looking at each of their runs is dear."""
+        bucket, now = self._bucket_of.get(row.run_id), self._clock()
+        return not resting(self._held_up.get(row.run_id, 0.0), now) and (bucket is None or bucket.ready(now))
 
     def _push_back(self, row: OutboxRow, down: ChatDown) -> None:
         now, rest = self._clock(), rest_after(row.tries)
@@ -296,9 +310,9 @@ def _board(rows: Sequence[OutboxRow]) -> OutboxRow | None:
     return next((row for row in rows if kind(row) == "board"), None)
 
 
-def _behind(row: OutboxRow, rows: Sequence[OutboxRow]) -> bool:
-    """An earlier message of its thread is still to come."""
+def _first(row: OutboxRow, rows: Sequence[OutboxRow]) -> OutboxRow | None:
+    """The earlier message of its thread that is still to come, if any."""
     alone = (*URGENT, "private")
     if kind(row) in alone:
-        return False
-    return any(r.id < row.id and r.delivered_at is None and kind(r) not in alone for r in rows)
+        return None
+    return next((r for r in rows if r.id < row.id and r.delivered_at is None and kind(r) not in alone), None)

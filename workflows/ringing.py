@@ -25,6 +25,9 @@ TAKEN = frozenset({SENT, "acknowledged", "cancelled", "expired"})
 RETRY_S, TRIES = 10.0, 3
 """A page that a service did not take for now is tried again after this long, so many times in all; then the ladder
 climbs on and comes back to it."""
+POSTED_S = 30.0
+"""A message that Slack has not got for so long, as a second is usual, may wait for hours: Slack is down, or the bot was
+put out of the channel. A rung of mentions alone reaches nobody then, and is not waited for."""
 OPERATORS_WAIT_S = 900.0
 """Without a section `oncall` the operators are mentioned, and again so often."""
 UNASKED_S = 5.0
@@ -109,8 +112,9 @@ class Rung:
 
     def __init__(self, o: Outage, number: int) -> None:
         self.o, self.number = o, number
-        self._posted = False
-        """Slack alone was told: it may reach somebody. Beside a phone that is out of order a mention wakes nobody."""
+        self._posted: list[str] = []
+        """Keys of its messages, where Slack alone was told: they may reach somebody. Beside a phone that is out of order
+        a mention wakes nobody."""
         self._taken: list[str] = []
         """Keys of the pages that a service took."""
 
@@ -140,7 +144,8 @@ class Rung:
             if ring.how == "direct":
                 self._direct(ring)
         ringing = [ring for ring in rings if ring.how not in ("mention", "direct")]
-        self._posted = bool(rings) and not ringing
+        if not ringing:
+            self._posted = list(dict.fromkeys(self._message(ring) for ring in rings))
         later = self._send(ringing, 1)
         for attempt in range(2, TRIES + 1):
             if later and self._rested(attempt):
@@ -153,16 +158,18 @@ class Rung:
             users = tuple(self._user(person) for person in people)
             o = self.o
             self.o.run.say(
-                self._key("mention"),
+                self._message(Ring("", "mention")),
                 lambda: messages.page(o.site.managed.name, o.alerts(), users, note, o.turn.number, self.number),
             )
 
     def _direct(self, ring: Ring) -> None:
         self._note_slack([ring.person], "direct")
         o, user = self.o, self._user(ring.person)
-        self.o.run.say(
-            self._key(f"{ring.person}.direct"), lambda: messages.direct(o.site.managed.name, o.alerts(), user)
-        )
+        self.o.run.say(self._message(ring), lambda: messages.direct(o.site.managed.name, o.alerts(), user))
+
+    def _message(self, ring: Ring) -> str:
+        """One for all who are mentioned."""
+        return self._key("mention" if ring.how == "mention" else f"{ring.person}.direct")
 
     def _note_slack(self, people: Sequence[str], how: str) -> None:
         """For the timeline; the outbox does the sending."""
@@ -251,14 +258,18 @@ class Rung:
 
     def _answer(self, at: Look) -> Any:
         answer = self._asked_for(at)
-        if isinstance(answer, Waiting) and not self._reaches_anybody():
+        if isinstance(answer, Waiting) and not self._reaches_anybody(at.now - at.since):
             return {"mode": "unreached", "at": at.now}
         return answer
 
-    def _reaches_anybody(self) -> bool:
-        """Slack may reach somebody, or a page that was taken has not failed since."""
-        rows = [self.o.site.store.page_row(self.o.run.id, key) for key in self._taken]
-        return self._posted or any(row is not None and row.state != "failed" for row in rows)
+    def _reaches_anybody(self, waited: float) -> bool:
+        """Slack has got the message, or may still get it in time; or a page that was taken has not failed since."""
+        store, run_id = self.o.site.store, self.o.run.id
+        posted = [store.outbox_row(run_id, key) for key in self._posted]
+        if posted and (waited < POSTED_S or any(row is not None and row.ts for row in posted)):
+            return True
+        taken = [store.page_row(run_id, key) for key in self._taken]
+        return any(row is not None and row.state != "failed" for row in taken)
 
     def _key(self, name: str, attempt: int = 1) -> str:
         key = self.o.key(f"rung{self.number}.{name}")

@@ -141,6 +141,41 @@ def test_slack_down_stops_no_rung(watch: NightWatch) -> None:
         watch.assert_paged(who, "voice")
 
 
+def test_a_rung_of_mentions_alone_is_not_waited_for_while_slack_is_down() -> None:
+    watch = NightWatch(policy(["alice"], ["mention", "direct"], ["bob"], ["voice"]))
+    watch.slack_down = True
+    watch.dies(ROUTER)
+    watch.fast_forward(seconds=25)
+    watch.assert_quiet()
+    watch.fast_forward(seconds=10)
+    watch.assert_paged("bob", "voice")
+    watch.slack_down = False
+    watch.settle()
+    watch.assert_paged("alice", "mention", "direct")
+
+
+def test_a_rung_of_mentions_that_slack_got_late_is_waited_for() -> None:
+    watch = NightWatch(policy(["alice"], ["mention"], ["bob"], ["voice"]))
+    watch.slack_down = True
+    watch.dies(ROUTER)
+    watch.fast_forward(seconds=20)
+    watch.slack_down = False
+    watch.fast_forward(minutes=4)
+    watch.assert_paged("alice", "mention")
+    watch.assert_quiet()
+    watch.fast_forward(minutes=1)
+    watch.assert_paged("bob", "voice")
+
+
+def test_a_ladder_of_mentions_alone_goes_round_slowly_while_slack_is_down() -> None:
+    """Not to find hundreds of pages when Slack is back."""
+    watch = NightWatch(policy(["alice"], ["mention"], ["bob"], ["mention"]))
+    watch.slack_down = True
+    outage = watch.dies(ROUTER)
+    watch.fast_forward(minutes=20)
+    assert len(watch.store.pages(outage)) == 21  # two a round, and a minute of rest
+
+
 def test_an_acknowledgement_goes_stale_after_a_reminder_and_the_ladder_begins_at_its_top(watch: NightWatch) -> None:
     watch.dies(ROUTER)
     first_rung(watch)

@@ -88,6 +88,48 @@ def test_a_page_does_not_wait_for_a_board_that_cannot_be_posted(post: Post) -> N
     assert post.told() == ["page", "board"]
 
 
+def counted(post: Post, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Runs whose whole outbox was read, each time it was."""
+    read, real = list[str](), post.store.outbox
+
+    def outbox(run_id: str) -> list[OutboxRow]:
+        read.append(run_id)
+        return real(run_id)
+
+    monkeypatch.setattr(post.store, "outbox", outbox)
+    return read
+
+
+def test_a_long_thread_behind_a_board_that_is_refused_is_not_read_four_times_a_second(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bot was put out of the channel, and a ladder goes on for days."""
+    post.slack.troubles = [Refused("Slack refused chat.postMessage: not_in_channel", "not_in_channel")]
+    for number in range(40):
+        note(post.store, f"n{number}")
+    read = counted(post, monkeypatch)
+    for _ in range(200):
+        post.step(after=0.25)
+    assert len(read) < 5
+    post.step(after=15)
+    post.step(after=60)
+    assert post.told()[:2] == ["board", "n0"]
+
+
+def test_hundreds_of_pages_that_are_old_by_now_are_dropped_with_one_look(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = RunRow("outage-1", "outage", "lab", {"mode": "ring", "void_before": 0.0}, "active", NOON, "probe", NOON)
+    post.store.start_run(row)
+    say(post.store, "board", Saying("board", "🔥"), run_id="outage-1")
+    for number in range(300):
+        say(post.store, f"page{number}", Saying("page", "🔥", mention=(ALICE,)), run_id="outage-1")
+    read = counted(post, monkeypatch)
+    post.step()
+    assert post.told() == ["page299", "board", "board"]
+    assert read.count("outage-1") < 5
+
+
 def test_a_thread_that_asks_for_approval_goes_before_others() -> None:
     def outgoing(number: int, run_id: str, kind: str) -> OutboxRow:
         return OutboxRow(number, run_id, f"{number}", Saying(kind, "").plain(), NOON)
