@@ -47,7 +47,8 @@ class Engine(Protocol):
 
 
 class Doctor:
-    """Safe to use from any thread. `clock`: seconds since the epoch, `now`: one that does not jump. A database that
+    """Safe to use from any thread. `clock`: seconds since the epoch, `now`: one that does not jump. `listens`: whether
+    the HTTP server, if there is one, answers whoever brings alerts and key presses. A database that
     hangs is told after STORE_S; the write goes on in its own thread, and until it is through no other one is begun."""
 
     def __init__(
@@ -57,8 +58,10 @@ class Doctor:
         probing: Engine,
         clock: Callable[[], float],
         now: Callable[[], float],
+        listens: Callable[[], bool] = lambda: True,
     ) -> None:
         self._store, self._engine, self._probing, self._clock, self._now = store, engine, probing, clock, now
+        self._listens = listens
         self._lock = Lock()
         self._writer = ThreadPoolExecutor(1, "health")
         self._writing: Future[None] | None = None
@@ -86,6 +89,7 @@ class Doctor:
                 "store": store,
                 "probes": "" if self._probing.alive else "nothing is looked at: their thread has ended",
                 "slack": self._slack_trouble(),
+                "http": "" if self._listens() else "alerts and key presses do not come in: nobody listens",
             },
             self._clock(),
         )

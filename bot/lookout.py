@@ -44,7 +44,7 @@ class Lookout:
         watches = [NightWatch(store, one, begin, clock(), n / count) for n, one in enumerate(managed.values())]
         looked_at = {w.managed.name: cluster(w.managed) for w in watches if w.probes}
         self.probing = Probing(watches, looked_at, clock, time.monotonic, runner.wake, fatal)
-        self.doctor = Doctor(store, runner, self.probing, clock, time.monotonic)
+        self.doctor = Doctor(store, runner, self.probing, clock, time.monotonic, self._listens)
         self._webhook: Webhook | None = None
         self.http: Http | None = None
         if settings.http:
@@ -57,6 +57,9 @@ class Lookout:
         figures = Figures(self._store, tuple(managed), self.probing, self.doctor, self._clock)
         own = [*health.routes(self.doctor), *metrics.routes(figures), *self._webhook.routes]
         self.http = Http(http, [*own, *routes], self._fatal)
+
+    def _listens(self) -> bool:
+        return self.http is None or self.http.alive
 
     def start(self) -> None:
         """Raises CannotListen."""

@@ -55,8 +55,8 @@ class Webhook:
     @property
     def routes(self) -> list[Route]:
         return [
-            Route("POST", "/alerts/alertmanager", self._route(alertmanager)),
-            Route("POST", "/alerts", self._route(plain)),
+            Route("POST", "/alerts/alertmanager", self._route(alertmanager), self._turns_away),
+            Route("POST", "/alerts", self._route(plain), self._turns_away),
         ]
 
     def start(self) -> None:
@@ -78,6 +78,15 @@ class Webhook:
             return await self._taken(words)
 
         return handle
+
+    def _turns_away(self, request: Request) -> Answer | None:
+        """Whoever has no token; by the header alone."""
+        try:
+            self._source(request)
+        except NotAllowed as no:
+            log.warning("webhook: a request was refused: %s", no)
+            return _refusal(no.status, str(no))
+        return None
 
     def _words(self, request: Request, read: Read) -> list[Word]:
         source = self._source(request)

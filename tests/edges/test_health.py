@@ -127,7 +127,8 @@ def test_a_bot_that_works_is_well(bot: Bot) -> None:
     answer = bot.get("/healthz")
     assert answer.status_code == 200
     found = answer.json()
-    assert {**found, "at": 0} == {"ok": True, "at": 0, "engine": "ok", "store": "ok", "probes": "ok", "slack": "ok"}
+    parts = dict.fromkeys(("engine", "store", "probes", "slack", "http"), "ok")
+    assert {**found, "at": 0} == {"ok": True, "at": 0, **parts}
 
 
 def test_an_engine_that_has_ended_is_not(bot: Bot) -> None:
@@ -193,6 +194,17 @@ def test_probes_that_nobody_looks_at_are_not(bot: Bot) -> None:
     doctor = Doctor(bot.store, bot.engine, bot.watched, bot.clock, time.monotonic)
     assert doctor.look().troubles == ["probes: nothing is looked at: their thread has ended"]
     doctor.stop()
+
+
+def test_a_server_that_does_not_listen_any_more_is_not_and_the_sign_of_life_says_so(bot: Bot, switch: Switch) -> None:
+    doctor = Doctor(bot.store, bot.engine, bot.probing, bot.clock, time.monotonic, lambda: bot.http.alive)
+    assert doctor.look().troubles == []
+    doctor.stop()
+    bot.http.stop()
+    doctor = Doctor(bot.store, bot.engine, bot.probing, bot.clock, time.monotonic, lambda: bot.http.alive)
+    Heartbeat(HeartbeatSettings(url=SecretStr(switch.url), timeout=1.0), doctor).step()
+    doctor.stop()
+    assert switch.pings[-1] == ("/0123-uuid/fail", "http: alerts and key presses do not come in: nobody listens")
 
 
 def test_asking_all_the_time_does_not_write_all_the_time(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import json
 import socket
 import threading
@@ -13,6 +15,7 @@ from typing import Any
 
 import pytest
 import requests
+from aiohttp import web
 from pydantic import SecretStr
 
 from bot import alert_book
@@ -401,6 +404,109 @@ def test_too_many_at_a_time_are_503(monkeypatch: pytest.MonkeyPatch) -> None:
         go_on.set()
         assert first.result().status_code == 200
     http.stop()
+
+
+def hold(port: int, path: str, count: int) -> list[socket.socket]:
+    """Requests of which only the beginning is sent, as long as these are open."""
+    lines = [socket.create_connection(("127.0.0.1", port), 5) for _ in range(count)]
+    for line in lines:
+        line.sendall(f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nab".encode())
+    time.sleep(0.2)
+    return lines
+
+
+def test_strangers_who_send_slowly_take_no_room_from_those_who_have_a_token(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(http_module, "MOST_AT_ONCE", 2)
+    desk = Desk(tmp_path)
+    lines = hold(desk.http.port, "/alerts", 5)
+    answer = desk.post("/alerts", {"subject": "db", "summary": "down", "status": "firing"})
+    assert b"401" in lines[0].recv(4096).split(b"\r\n")[0]  # told at once, and not after its ten seconds
+    for line in lines:
+        line.close()
+    desk.stop()
+    assert answer.status_code == 200
+
+
+def test_each_route_has_room_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key press is believed by its signature, which is over its body: strangers must be listened to there."""
+    monkeypatch.setattr(http_module, "MOST_AT_ONCE", 1)
+    yes = in_thread(lambda _: Answer(200, "ok"))
+    http = served(Route("POST", "/voice/key", yes), Route("GET", "/healthz", yes))
+    lines = hold(http.port, "/voice/key", 3)
+    assert requests.get(f"http://127.0.0.1:{http.port}/healthz", timeout=5).status_code == 200
+    for line in lines:
+        line.close()
+    http.stop()
+
+
+def test_whoever_sends_slowly_what_nobody_reads_takes_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_module, "MOST_AT_ONCE", 1)
+    http = served(Route("GET", "/healthz", in_thread(lambda _: Answer(200, "ok"))))
+    with socket.create_connection(("127.0.0.1", http.port), 5) as line:
+        line.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nab")
+        time.sleep(0.2)
+        assert requests.get(f"http://127.0.0.1:{http.port}/healthz", timeout=5).status_code == 200
+    http.stop()
+
+
+def test_a_server_that_breaks_while_it_listens_ends_the_process(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    faults, opened = list[BaseException](), list[socket.socket]()
+    listen = asyncio.Server._start_serving  # type: ignore[attr-defined]
+
+    def remember(server: Any) -> None:
+        listen(server)
+        opened.extend(server._sockets)
+
+    monkeypatch.setattr(asyncio.Server, "_start_serving", remember)
+    http = Http(SETTINGS, (), faults.append)
+    http.start()
+    assert http.alive
+
+    def broken(_: Any = None) -> Any:
+        raise OSError(errno.EBADF, "Bad file descriptor")
+
+    monkeypatch.setattr(http._loop._selector, "select", broken)  # type: ignore[attr-defined]
+    eventually(lambda: bool(faults))
+    eventually(lambda: not http.alive)
+    assert "http: ends here" in caplog.text
+    for line in opened:
+        line.close()  # the process would have ended
+
+
+def test_a_server_whose_socket_was_closed_is_not_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_module, "TURN_S", 0.01)
+    monkeypatch.setattr(http_module, "STILL_S", 0.3)
+    http = served()
+    time.sleep(0.4)
+    assert http.alive
+    monkeypatch.setattr(web.AppRunner, "addresses", [])
+    eventually(lambda: not http.alive)
+    http.stop()
+
+
+def test_a_server_that_does_not_begin_in_time_cannot_listen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_module, "START_S", 0.05)
+    go_on = threading.Event()
+    monkeypatch.setattr(web.AppRunner, "setup", slow_setup(go_on, web.AppRunner.setup))
+    http = Http(SETTINGS, (), lambda _: None)
+    with pytest.raises(CannotListen, match="it takes longer than"):
+        http.start()
+    go_on.set()
+    eventually(http._listening.is_set)
+    http.stop()
+
+
+def slow_setup(go_on: threading.Event, real: Callable[..., Any]) -> Callable[..., Any]:
+    async def setup(runner: Any) -> None:
+        while not go_on.is_set():
+            await asyncio.sleep(0.01)
+        await real(runner)
+
+    return setup
 
 
 def test_an_address_that_is_taken_is_said() -> None:
