@@ -1,9 +1,9 @@
 """The one HTTP server of the bot, in a thread with a loop of its own. What it answers are routes, given from outside:
 health and metrics (bot/health.py), alerts (bot/webhook.py), key presses on phones.
 
-Who is allowed is each route's business: it is asked before anything else (`turns_away`), so that strangers take no room
-from those who have a token. The house is kept here: requests that are too big, too slow or too many (each route has room
-of its own), and a route that breaks is 500 with no word of why.
+Who is allowed is each route's business: it is asked before anything else (`turns_away`), so that strangers take no
+room from those who have a token. The house is kept here: requests that are too big, too slow or too many (each route
+has room of its own), and a route that breaks is 500 with no word of why.
 """
 
 from __future__ import annotations

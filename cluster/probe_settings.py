@@ -23,7 +23,13 @@ class ProbingSettings(Pace):
     """The probes that nobody has to write: SSH and API port of every node, members of guest groups, Gluster."""
 
     defaults: bool = Field(True, description="false: only what `probes` lists is looked at")
+    serving_every: Duration = Field(
+        60.0, ge=1.0, description="from one look at a guest's health probe to the next; a guest may boot in between"
+    )
     gluster_every: Duration = Field(300.0, ge=1.0, description="from one look at Gluster's gates to the next")
+    gluster_processes_every: Duration = Field(
+        3600.0, ge=1.0, description="from one `volume status` to the next, which takes the lock of its volume"
+    )
     slow_timeout: Duration = Field(
         60.0, gt=0.0, description="of looks that ask the cluster itself: guest states, Gluster"
     )

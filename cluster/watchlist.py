@@ -10,7 +10,7 @@ from cluster.probes import kinds
 from cluster.probes._common import Probe, with_port
 from cluster.settings import ClusterSettings
 
-GLUSTER, TCP, GUEST = "gluster", "tcp", "guest"
+GLUSTER, PROCESSES, TCP, GUEST, SERVING = "gluster", "gluster_processes", "tcp", "guest", "serving"
 GREETING = "SSH-"
 
 
@@ -78,8 +78,8 @@ def _written(probe: ProbeSettings) -> Probe:
         verify=probe.verify,
         parents=probe.parents,
         node=probe.node,
-        guest=probe.guest or (int(probe.target) if probe.kind == GUEST and probe.target.isdigit() else 0),
-        storage=probe.kind == GLUSTER,
+        guest=probe.guest or (int(probe.target) if probe.kind in (GUEST, SERVING) and probe.target.isdigit() else 0),
+        storage=probe.kind in (GLUSTER, PROCESSES),
     )
 
 
@@ -98,10 +98,15 @@ def _defaults(settings: ClusterSettings) -> Iterator[Probe]:
     for guest in dict.fromkeys(guest for group in settings.groups for guest in group.guests):
         subject = f"guest {guest} of {_groups_of(settings, guest)}"
         yield Probe(f"guest {guest}", GUEST, str(guest), slow, subject, parents=apis, guest=guest)
+        if any(guest in group.health for group in settings.groups):
+            pace, way = _slow(probing, probing.serving_every), (f"guest {guest}",)
+            yield Probe(f"guest {guest} serves", SERVING, str(guest), pace, subject, parents=way, guest=guest)
     if settings.gluster.enabled:
         shells = tuple(f"{name} ssh" for name in settings.gluster.nodes or settings.nodes)
         pace = _slow(probing, probing.gluster_every)
         yield Probe("gluster", GLUSTER, "", pace, "GlusterFS", parents=shells, storage=True)
+        pace = _slow(probing, probing.gluster_processes_every)
+        yield Probe("gluster processes", PROCESSES, "", pace, "GlusterFS", parents=("gluster",), storage=True)
 
 
 def _slow(probing: ProbingSettings, every: float) -> Pace:

@@ -113,8 +113,8 @@ class Rung:
     def __init__(self, o: Outage, number: int) -> None:
         self.o, self.number = o, number
         self._posted: list[str] = []
-        """Keys of its messages, where Slack alone was told: they may reach somebody. Beside a phone that is out of order
-        a mention wakes nobody."""
+        """Keys of its messages, where Slack alone was told: they may reach somebody. Beside a phone that is out of
+        order a mention wakes nobody."""
         self._taken: list[str] = []
         """Keys of the pages that a service took."""
 

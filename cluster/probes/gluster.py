@@ -1,59 +1,23 @@
-"""Gluster's own gates, as a probe: peers, bricks and heal daemons, nothing left to heal, no split-brain."""
+"""Gluster as it can be asked at any time without a lock: peers, what is left to heal, split-brain."""
 
 from __future__ import annotations
 
 from cluster.api import Cluster
-from cluster.facts import Gluster, Machines, Read, Topic
-from cluster.gates import all_gates, ask
+from cluster.facts import Topic
 from cluster.probes import _common as c
-from cluster.settings import ClusterSettings
-from cluster.world import Blocked, Gate, GatePhase, OwnChanges, World
-from cluster.world import Unknown as UnknownVerdict
+from cluster.probes._gates import judged, trouble
 
-GATES = ("gluster-peers", "gluster-processes", "heal", "split-brain")
+GATES = ("gluster-peers", "heal", "split-brain")
+"""A brick that is not connected shows in these too; a self-heal daemon that has died does not (gluster_processes)."""
 
 
 def read(probe: c.Probe, cluster: Cluster) -> c.Result:
-    """The worst that any gate says: one that is shut before one that cannot tell."""
-    machines = cluster.survey(frozenset({Topic.GLUSTER, Topic.PROCESSES}), None)
-    if not isinstance(machines.gluster, Read):
-        return c.Unknown(f"Gluster does not tell: {machines.gluster.why}")
-    verdicts = [(gate.name, _verdict(gate, cluster, machines, _newest(machines.gluster))) for gate in _gates()]
-    shut = [f"{name}: {verdict.reason}" for name, verdict in verdicts if isinstance(verdict, Blocked)]
-    untold = [f"{name}: {verdict.reason}" for name, verdict in verdicts if isinstance(verdict, UnknownVerdict)]
-    if shut:
-        return c.Failed("; ".join(shut))
-    return c.Unknown("; ".join(untold)) if untold else c.Ok()
-
-
-def _newest(answer: Read[Gluster]) -> float:
-    """When the last of these answers was read: the gates take it for now."""
-    stamps = [answer.at]
-    for view in answer.value.views:
-        stamps += [view.pool.at, view.volumes.at]
-        stamps += [reading.at for answers in view.heal.values() for reading in answers]
-        stamps += [status.at for status in view.status.values()]
-    return max(stamps)
-
-
-def _gates() -> list[Gate]:
-    return [gate for gate in all_gates() if gate.name in GATES]
-
-
-def _verdict(gate: Gate, cluster: Cluster, machines: Machines, at: float) -> object:
-    world = World(cluster.settings, machines, OwnChanges())
-    return ask(gate, world, next(iter(cluster.settings.nodes)), GatePhase.CHECKUP, at)
-
-
-def trouble(probe: c.Probe, settings: ClusterSettings) -> str:
-    if not settings.gluster.enabled:
-        return "has no Gluster to look at: gluster.enabled is false"
-    return "takes no target: it is about the whole pool" if probe.target else ""
+    return judged(cluster, frozenset({Topic.GLUSTER}), GATES)
 
 
 KIND = c.Kind(
     name="gluster",
-    doc="Do Gluster's gates (peers, processes, heal, split-brain) stand open?",
+    doc="Do Gluster's gates (peers, heal, split-brain) stand open? Takes no lock of the cluster",
     target="none",
     trouble=trouble,
     read=read,

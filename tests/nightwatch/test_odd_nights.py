@@ -177,7 +177,7 @@ def test_a_drill_of_somebody_who_left_the_settings_ends_and_wakes_nobody(watch: 
 
 def test_an_outage_whose_policy_left_the_settings_goes_on_by_the_first_one() -> None:
     network = {"name": "network", "rungs": [{"who": ["carol"], "how": ["voice"], "wait": "5m"}] * 3}
-    both = {**ONCALL, "policies": [*ONCALL["policies"], network]}  # type: ignore[misc]
+    both = {**ONCALL, "policies": [*ONCALL["policies"], network]}
     watch = NightWatch(both)
     watch.dies(ROUTER, policy="network")
     watch.fast_forward(minutes=6)

@@ -13,10 +13,12 @@ import pytest
 from aiohttp import web
 from icmplib import SocketPermissionError
 
+from cluster.guest_settings import GuestGroup, HealthProbe
 from cluster.live import LiveCluster
 from cluster.probe_settings import Pace
 from cluster.probes import _names, look, ping, read
 from cluster.probes._common import Failed, Ok, Probe, Unknown
+from sandbox.faults import Fault, Kind
 from sandbox.sockets import refused_port, silent_port
 from tests.edges.facing import Night
 
@@ -274,9 +276,37 @@ def test_a_guest_is_known_by_whichever_node_answers(night: Night, cluster: LiveC
 
 def test_gluster_is_judged_by_its_gates(night: Night, cluster: LiveCluster) -> None:
     assert read(at("gluster", ""), cluster) == Ok()
+    assert read(at("gluster_processes", ""), cluster) == Ok()
     night.power_cut("pve2")
     night.pass_time(60.0)  # what was read seconds ago still counts
     assert not isinstance(read(at("gluster", ""), cluster), Ok)
+
+
+def test_the_look_that_is_to_find_a_power_cut_takes_no_lock_of_gluster(
+    cluster: LiveCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`volume status` hangs then for two minutes, and the peers take the dead node for connected all that time."""
+    asked: list[bool] = []
+    real = cluster._peers.survey
+    monkeypatch.setattr(cluster._peers, "survey", lambda status: [asked.append(status), real(status)][1])
+    read(at("gluster", ""), cluster)
+    read(at("gluster_processes", ""), cluster)
+    assert asked == [False, True]
+
+
+def test_a_guest_that_runs_and_does_not_serve_has_failed(night: Night) -> None:
+    routers = GuestGroup(name="routers", guests=(101, 102), health={101: HealthProbe(agent=True)})
+    live = LiveCluster(night.settings.model_copy(update={"groups": (routers,)}), night.clock, night.clock.sleep)
+    assert read(at("serving", "101"), live) == Ok()
+    night.faces.run(lambda: night.model.trouble.begin(Fault(Kind.NOT_SERVING, guest=101)))
+    found = read(at("serving", "101"), live)
+    assert isinstance(found, Failed)
+    assert found.why.startswith("guest 101 runs, but does not serve: its guest agent does not answer")
+    assert isinstance(read(at("serving", "102"), live), Unknown)
+    for node in ("pve1", "pve2", "pve3"):
+        night.power_cut(node)
+    assert isinstance(read(at("serving", "101"), live), Unknown)
+    live.close()
 
 
 def test_a_cluster_of_which_no_node_answers_is_unknown_not_down(night: Night, cluster: LiveCluster) -> None:

@@ -23,24 +23,36 @@ def test_every_node_every_guest_of_a_group_and_gluster_are_looked_at() -> None:
     probes = {probe.name: probe for probe in watchlist(cluster())}
     assert list(probes) == [
         *("pve1 ssh", "pve1 api", "pve2 ssh", "pve2 api", "pve3 ssh", "pve3 api"),
-        *("guest 101", "guest 102", "gluster"),
+        *("guest 101", "guest 102", "gluster", "gluster processes"),
     ]
     assert (probes["pve1 ssh"].target, probes["pve1 ssh"].expect) == ("127.0.0.1:22", "SSH-")
     assert probes["pve1 api"].parents == ("pve1 ssh",)
     assert probes["guest 101"].parents == ("pve1 api", "pve2 api", "pve3 api")
     assert probes["guest 101"].subject == "guest 101 of routers"
     assert probes["gluster"].storage
+    assert probes["gluster processes"].storage
+    assert probes["gluster processes"].pace.every == 3600.0
     assert {probes["pve2 ssh"].node, probes["pve2 api"].node} == {"pve2"}
 
 
+def test_a_member_that_has_a_health_probe_is_looked_at_by_that_too() -> None:
+    routers = {"name": "routers", "guests": [101, 102], "health": {102: {"ping": "192.0.2.102"}}}
+    probes = {probe.name: probe for probe in watchlist(cluster(groups=[routers]))}
+    assert "guest 101 serves" not in probes
+    serves = probes["guest 102 serves"]
+    assert (serves.kind, serves.target, serves.guest) == ("serving", "102", 102)
+    assert serves.parents == ("guest 102",)  # one that does not run is one alert
+    assert serves.pace.every == 60.0
+
+
 def test_a_cluster_without_gluster_is_not_asked_about_it() -> None:
-    assert "gluster" not in [probe.name for probe in watchlist(cluster(gluster={"enabled": False}))]
+    assert not [probe for probe in watchlist(cluster(gluster={"enabled": False})) if "gluster" in probe.name]
 
 
 def test_a_written_probe_takes_the_place_of_the_default_one() -> None:
     probes = watchlist(cluster({"name": "pve1 ssh", "kind": "tcp", "target": "10.0.0.1:22", "every": "30s"}))
     assert [probe.target for probe in probes if probe.name == "pve1 ssh"] == ["10.0.0.1:22"]
-    assert len(probes) == 9
+    assert len(probes) == 10
 
 
 def test_without_defaults_only_what_is_written_is_looked_at() -> None:
@@ -97,6 +109,8 @@ def test_targets_that_no_kind_can_read_are_refused() -> None:
         ("ping", "two words"),
         ("pve_api", "pve9"),
         ("gluster", "gv0"),
+        ("gluster_processes", "gv0"),
+        ("serving", "101"),  # without a health probe in its group
     ):
         assert [key for _, key, _ in found({"name": "a", "kind": kind, "target": target})] == ["target"], target
 

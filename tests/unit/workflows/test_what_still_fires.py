@@ -58,18 +58,19 @@ def test_what_is_adopted_wakes_the_people_of_its_own_policy_again(store: MemoryS
     assert run.args["policy"] == "network"
 
 
-def test_a_bot_that_dies_while_it_adopts_loses_no_alert(store: MemoryStore, lab: ManagedCluster) -> None:
+def test_a_bot_that_dies_while_it_adopts_loses_no_alert(
+    store: MemoryStore, lab: ManagedCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nobody tells again what a person declared, nor a monitoring that repeats itself every four hours."""
     store.finish(raise_alerts(store, lab, [alert("person/1", "person")], NOW), {"state": "resolved"}, NOW)
-    real = store.alert
 
     def dies(*_: Any) -> Any:
         raise StoreError("the process ended here")
 
-    store.alert = dies  # type: ignore[method-assign]
-    with pytest.raises(StoreError):
-        adopt(store, {"lab": lab}, NOW)
-    store.alert = real  # type: ignore[method-assign]
+    with monkeypatch.context() as crash:
+        crash.setattr(store, "alert", dies)
+        with pytest.raises(StoreError):
+            adopt(store, {"lab": lab}, NOW)
     assert len(adopt(store, {"lab": lab}, NOW + 60)) == 1
     assert marks(store) == ["person/1"]
 
