@@ -330,7 +330,7 @@ def test_what_prometheus_is_told(bot: Bot) -> None:
     assert found["roundsman_pages{how=voice,state=sent}"] == 1
     assert found["roundsman_messages_waiting{}"] == 1
     assert found["roundsman_delivery_lag_seconds{}"] == pytest.approx(5, abs=5)
-    assert found["roundsman_probes{cluster=lab,state=unseen}"] == 9
+    assert found["roundsman_probes{cluster=lab,state=unseen}"] == 10
     assert found["roundsman_healthy{part=store}"] == 1
     assert "secret" not in bot.get("/metrics").text
 

@@ -286,9 +286,13 @@ def test_the_look_that_is_to_find_a_power_cut_takes_no_lock_of_gluster(
     cluster: LiveCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`volume status` hangs then for two minutes, and the peers take the dead node for connected all that time."""
-    asked: list[bool] = []
-    real = cluster._peers.survey
-    monkeypatch.setattr(cluster._peers, "survey", lambda status: [asked.append(status), real(status)][1])
+    asked, real = list[bool](), cluster._peers.survey
+
+    def survey(status: bool) -> Any:
+        asked.append(status)
+        return real(status)
+
+    monkeypatch.setattr(cluster._peers, "survey", survey)
     read(at("gluster", ""), cluster)
     read(at("gluster_processes", ""), cluster)
     assert asked == [False, True]
