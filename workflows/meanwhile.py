@@ -19,25 +19,35 @@ from workflows.wheel import Wheel
 GROUPS_EVERY_S = 15.0
 """So often guest groups are looked at, at most: it costs a node's word and a few requests to the API."""
 
+SETTLE_S = 60.0
+"""So long it is looked at, at the end, whether groups that fell are back."""
+GROUPS, WHO_SERVES = "enough members of every guest group to serve", "the guests, by serving"
+
 
 def wait(
     w: Wheel, phase: Phase, probe: Callable[[Look], Any], timeout: float, *, why: str, who: str, detail: str = ""
 ) -> Any:
-    """As `Wheel.wait`. When groups fell or are back, that is said, and the wait begins anew; its `since` stays."""
-    since = 0.0
+    """As `Wheel.wait`. When groups fell or are back, that is said, and the wait goes on: its `since` and its deadline
+    stay, however often that happens."""
+    base, since, left = w.key(phase, detail), 0.0, timeout
     while True:
-        found = w.wait(phase, partial(_look, w, probe, since), timeout, why=why, who=who, detail=detail)
-        if "value" in found:
-            return found["value"]
-        since, w.fallen = found["since"], found["groups"]
-        if w.fallen:
-            _fell(w, phase, why)
-        else:
-            _back(w, phase)
+        match w.until(base, partial(_look, w, probe, since), left, why=why, who=who):
+            case ["saw", {"value": value}]:
+                return value
+            case ["saw", found]:
+                since, left, w.fallen = found["since"], found.get("left", timeout), found["groups"]
+                if w.fallen:
+                    _fell(w, phase, why)
+                else:
+                    _back(w, phase, waits=True)
+            case answer:
+                w.in_vain(base, timeout, why, answer)
+                since, left = 0.0, timeout
 
 
 def _look(w: Wheel, probe: Callable[[Look], Any], since: float, at: Look) -> Any:
-    """{"value"}: what is waited for; {"groups", "since"}: which groups are down now, if that changed; else Waiting."""
+    """{"value"}: what is waited for; {"groups", "since", "left"}: which groups are down now, if that changed, and the
+    seconds that are left; else Waiting."""
     seen = _probed(probe, replace(at, since=since or at.since))
     if not isinstance(seen, Waiting):
         return {"value": seen}
@@ -46,7 +56,7 @@ def _look(w: Wheel, probe: Callable[[Look], Any], since: float, at: Look) -> Any
         return Waiting(seen.seen, {**seen.detail, "groups_at": looked})
     down = _down(w)
     if down is not None and bool(down) != bool(w.fallen):
-        return {"groups": down, "since": since or at.since}
+        return {"groups": down, "since": since or at.since, "left": max(at.deadline - at.now, 0.0)}
     return Waiting(seen.seen, {**seen.detail, "groups_at": at.now})
 
 
@@ -72,6 +82,19 @@ def _down(w: Wheel) -> list[str] | None:
             return None
 
 
+def settle(w: Wheel, phase: Phase) -> None:
+    """After the last wait: groups that serve again end their alarm, and nobody is woken for them any more. Those that
+    do not keep it."""
+    if w.fallen and w.tried(phase, partial(_serving, w), SETTLE_S, why=GROUPS, who=WHO_SERVES, detail="groups"):
+        w.fallen = []
+        _back(w, phase, waits=False)
+
+
+def _serving(w: Wheel, _: Look) -> Any:
+    down = _down(w)
+    return True if down == [] else Waiting("; ".join(down or ["nobody says which guests serve"]))
+
+
 def _fell(w: Wheel, phase: Phase, why: str) -> None:
     name, reasons = w.numbered(f"{w.key(phase)}.groups"), w.fallen
     alarmed = w.alarm(f"{name}.alarm", name, "; ".join(reasons), lambda: True)
@@ -79,7 +102,7 @@ def _fell(w: Wheel, phase: Phase, why: str) -> None:
     w.say(phase, "groups", lambda: messages_meanwhile.groups_fell(w.site.managed, w.node, why, reasons, not alarmed))
 
 
-def _back(w: Wheel, phase: Phase) -> None:
+def _back(w: Wheel, phase: Phase, *, waits: bool) -> None:
     if w.fallen_alarm:
         w.all_clear(f"{w.fallen_alarm}.clear", w.fallen_alarm)
-    w.say(phase, "groups.back", lambda: messages_meanwhile.groups_back(w.node))
+    w.say(phase, "groups.back", lambda: messages_meanwhile.groups_back(w.node, waits))

@@ -31,5 +31,6 @@ def starts_with_node(node: str, guests: Sequence[Sequence[Any]]) -> Saying:
     )
 
 
-def groups_back(node: str) -> Saying:
-    return Saying("note", f"✅ {node}: enough members of every guest group serve again; I wait on.")
+def groups_back(node: str, waits: bool) -> Saying:
+    on = "; I wait on" if waits else ""
+    return Saying("note", f"✅ {node}: enough members of every guest group serve again{on}.")

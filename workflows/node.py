@@ -9,7 +9,7 @@ from functools import partial
 from math import inf
 from typing import Any
 
-from cluster.api import ClusterError, Refused, Uncertain
+from cluster.api import ClusterError, Refused, Uncertain, Unreachable
 from cluster.facts import Machines, NodeStatus, Read, Topic, Unread
 from cluster.guest_settings import CannotMove
 from cluster.world import GatePhase
@@ -29,6 +29,8 @@ from workflows.wheel import Approval, Wheel
 
 NOT_AFTER_S = 10.0
 """A command that the node has not begun so many seconds of its own uptime after we read it is refused by the node."""
+ANSWERS_S = NOT_AFTER_S
+"""A node that takes longer to answer right before an act lets what the gates have seen grow old."""
 NEVER_BEGAN_S = 60.0
 """A unit that is unknown to its node so long after it was sent never began: its own limit passed long ago."""
 
@@ -254,8 +256,17 @@ def maintenance_on(walk: Walk) -> None:
     w.say(Phase.MAINTENANCE, "", lambda: messages.maintenance_on(w.node, done["gates"]))
 
 
+def _at_once(w: Wheel) -> NodeStatus:
+    """The node's word right before an act. Raises Unreachable when it comes late: then the gates are asked again."""
+    asked = w.site.clock()
+    status = w.site.cluster.node_status(w.node)
+    if (took := w.site.clock() - asked) > ANSWERS_S:
+        raise Unreachable(f"{w.node} took {messages.span(took)} to answer, so nothing was begun on it")
+    return status
+
+
 def _enter(w: Wheel) -> None:
-    uptime = w.site.cluster.node_status(w.node).uptime
+    uptime = _at_once(w).uptime
     w.site.cluster.maintenance(w.node, True, uptime + NOT_AFTER_S)
 
 
@@ -301,7 +312,7 @@ def _start_upgrade(walk: Walk, key: str) -> dict[str, Any]:
     if not walk.need.packages:
         return {"unit": "", "at": w.site.clock()}
     unit = unit_name(w.run.id, key)
-    uptime = cluster.node_status(w.node).uptime
+    uptime = _at_once(w).uptime
     with suppress(Uncertain):  # the line broke after it was sent: whether the unit began is asked of the node
         cluster.upgrade(w.node, unit, walk.need.packages, uptime + NOT_AFTER_S)
     return {"unit": unit, "at": w.site.clock()}
@@ -385,7 +396,7 @@ def _strike(walk: Walk, again: bool) -> str:
     w, boot_id = walk.wheel, _approved(walk).boot_id
     if not walk.need.reboot:
         return "not needed"  # it was rebooted meanwhile, and so the last approval was asked for
-    status = w.site.cluster.node_status(w.node)
+    status = _at_once(w)
     if status.boot_id != boot_id:
         raise Refused(f"{w.node} was rebooted by somebody else", "look why, it will be asked for again")
     try:
@@ -460,6 +471,7 @@ def release(walk: Walk) -> None:
     w.owns(maintenance=frozenset())
     w.reduced = False
     w.say(Phase.RELEASE, "", lambda: messages.released(w.node, done["gates"]))
+    meanwhile.settle(w, Phase.RELEASE)
     start_again(w, walk.journey)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from cluster.facts import Read, Topic
 from cluster.world import GatePhase
 from engine.port import Look, Waiting
-from workflows import messages
+from workflows import meanwhile, messages
 from workflows.approvals import listed
 from workflows.ceph import noout_off
 from workflows.journey import Journey
@@ -73,6 +73,7 @@ def _put_back(w: Wheel, journey: Journey, halt: Halt) -> None:
             left.append("noout is still set on Ceph: `ceph osd unset noout` when all OSDs are up")
     why_not = "" if whole else "the storage is not healed" if ended else "what was begun has not ended"
     _maintenance_off(w, why_not, done, left)
+    meanwhile.settle(w, Phase.PUT_BACK)
     if journey.moved:
         left.append(f"guests {listed(sorted(journey.moved))} stay where they moved to")
     w.say(Phase.PUT_BACK, "over", lambda: messages.put_back(w.node, done, left))

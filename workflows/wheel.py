@@ -262,7 +262,7 @@ class Wheel:
             return ["later", messages.host(str(silent))]
 
     def _rest(self, base: str, why: str) -> None:
-        self._until(f"{base}.rest", lambda look: Waiting(why), REST_S, why=why, who="nobody has to: it is tried again")
+        self.until(f"{base}.rest", lambda look: Waiting(why), REST_S, why=why, who="nobody has to: it is tried again")
 
     # waits ----------------------------------------------------------------------------------------------------
 
@@ -272,22 +272,25 @@ class Wheel:
         """Wait for a value of `probe`. Not in time: a hold, and after a retry the wait begins anew."""
         base = self.key(phase, detail)
         while True:
-            match self._until(base, probe, timeout, why=why, who=who):
+            match self.until(base, probe, timeout, why=why, who=who):
                 case ["saw", value]:
                     return value
-                case ["late", seen]:
-                    self.hold(base, f"waited {messages.span(timeout)} in vain for {why}; last seen: {seen}")
-                case _:
-                    self.hold(base, f"waited {messages.span(timeout)} in vain for {why}; nothing could be seen")
+                case answer:
+                    self.in_vain(base, timeout, why, answer)
+
+    def in_vain(self, base: str, timeout: float, why: str, answer: Any) -> None:
+        """Hold, for the wait ended without a value. `answer`: as `until` gave it."""
+        last = f"last seen: {answer[1]}" if answer else "nothing could be seen"
+        self.hold(base, f"waited {messages.span(timeout)} in vain for {why}; {last}")
 
     def tried(
         self, phase: AnyPhase, probe: Callable[[Look], Any], timeout: float, *, why: str, who: str, detail: str = ""
     ) -> Any:
         """Wait for a value of `probe`; None: not in time, which holds nobody up."""
-        answer = self._until(self.key(phase, detail), probe, timeout, why=why, who=who)
+        answer = self.until(self.key(phase, detail), probe, timeout, why=why, who=who)
         return answer[1] if answer is not None and answer[0] == "saw" else None
 
-    def _until(self, base: str, probe: Callable[[Look], Any], timeout: float, *, why: str, who: str) -> Any:
+    def until(self, base: str, probe: Callable[[Look], Any], timeout: float, *, why: str, who: str) -> Any:
         """["saw", value]; or ["late", what was seen], or None where not even that is known. A pause holds, and then
         the wait begins anew."""
 

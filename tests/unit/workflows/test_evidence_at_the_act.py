@@ -1,0 +1,38 @@
+"""What the gates have seen is young when the node is told to act, however long the node takes to answer before it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sandbox.direct import SimCluster
+from sandbox.night import Night
+from sandbox.scenario import Cue, Scenario
+from sandbox.spec import default_spec
+
+CUES = (
+    Cue("alice", at=0.0, types="/upgrade cluster nodes=pve3"),
+    Cue("carol", when="asked", after=120.0, each=True, reacts="white_check_mark"),
+)
+YOUNG_S = 11.0  # ten seconds, and the one that a path may take
+
+
+@pytest.mark.parametrize("phase", ["maintenance", "upgrade", "reboot"])
+def test_a_node_that_answers_late_has_its_gates_asked_again(phase: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    night = Night(Scenario("late", "", default_spec(), (), CUES, lasts=3600.0))
+    real, late = SimCluster.node_status, list[float]()
+
+    def slow_once(cluster: SimCluster, node: str) -> Any:
+        run = night.store.runs()[0].id
+        if not late and any(entry.key == f"pve3.{phase}" for entry in night.store.entries(run)):
+            late.append(night.clock.now)
+            night.clock.sleep(25.0)
+        return real(cluster, node)
+
+    monkeypatch.setattr(SimCluster, "node_status", slow_once)
+    night.live()
+    (ordered,) = [sent.at for sent in night.sent if sent.verb == phase and sent.args[1] is not False]
+    judged = max(row.at for row in night.store.audits() if row.what == f"gates {phase} pve3" and row.at <= ordered)
+    assert late
+    assert ordered - judged < YOUNG_S

@@ -1,0 +1,85 @@
+"""What else happens while a heal is waited for does not make the wait any longer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from sandbox.invariants import violations
+from sandbox.night import Night
+from sandbox.scenario import Cue, Scenario
+from sandbox.spec import default_spec
+
+MINUTE = 60.0
+ALICE_STARTS = Cue("alice", at=0.0, types="/upgrade cluster")
+CAROL_APPROVES = Cue("carol", when="asked", after=120.0, each=True, reacts="white_check_mark")
+HEAL_STUCK = {"kind": "heal-stuck", "after": "reboot pve3"}
+
+
+def routers_go_up_and_down(times: int, every: float) -> Iterator[dict[str, Any]]:
+    """Both routers die together, and come back half way to their next death."""
+    for n in range(times):
+        for guest in (101, 102):
+            for kind, at in (("guest-stops", n * every), ("guest-starts", (n + 0.5) * every)):
+                yield {"kind": kind, "guest": guest, "after": "bricks-up pve3", "delay": 5 * MINUTE + at}
+
+
+def test_routers_that_die_again_and_again_do_not_put_off_the_end_of_a_heal_that_never_comes() -> None:
+    spec = replace(default_spec(), settings={**default_spec().settings, "limits": {"heal": "1h"}})
+    faults = (HEAL_STUCK, *routers_go_up_and_down(8, 40 * MINUTE))
+    night = Night(Scenario("up-and-down", "", spec, faults, (ALICE_STARTS, CAROL_APPROVES), lasts=5 * 3600.0)).live()
+    begins = next(line for line in night.lines if "now the storage heals" in line)
+    holds = next((line for line in night.lines if "I hold: waited 1 hour in vain for the storage" in line), "")
+    assert (begins[4:6], holds[4:6]) == ("22", "23")
+    assert violations(night) == []
+
+
+# ---- the alarm about them ------------------------------------------------------------------------------------------
+
+READY = (
+    Cue("alice", at=0.0, types="/oncall test"),
+    Cue("alice", when="rung alice voice", after=20.0, presses="1"),
+    Cue("alice", at=2 * MINUTE, types="/upgrade cluster nodes=pve3"),
+    Cue("bob", when="rung bob voice", after=25.0, presses="1"),
+)
+
+
+def both_routers(kind: str, **when: Any) -> tuple[dict[str, Any], ...]:
+    return tuple({"kind": kind, "guest": guest, **when} for guest in (101, 102))
+
+
+def lived(*cues: Cue, faults: tuple[dict[str, Any], ...]) -> Night:
+    cues = (*READY, CAROL_APPROVES, *cues)
+    return Night(Scenario("alarms", "", default_spec(), faults, cues, lasts=5 * 3600.0, oncall={})).live()
+
+
+def still_ringing(night: Night) -> list[str]:
+    return [row.fingerprint for row in night.store.firing()]
+
+
+def test_routers_that_come_back_when_nothing_is_waited_for_any_more_end_their_alarm() -> None:
+    """They die while the node boots; it has healed and rejoined before they are back."""
+    night = lived(
+        faults=(
+            *both_routers("guest-stops", after="dark pve3", delay=30),
+            *both_routers("guest-starts", after="bricks-up pve3", delay=900),
+        )
+    )
+    assert "meanwhile too few of a guest group serve" in night.text
+    assert "pve3 is done" in night.text
+    assert still_ringing(night) == []
+
+
+def test_routers_that_come_back_while_the_run_is_put_back_end_their_alarm() -> None:
+    abort = Cue("bob", when="said meanwhile too few", after=MINUTE, types="/upgrade abort")
+    night = lived(
+        abort,
+        faults=(
+            {"kind": "stays-down", "node": "pve3", "lasts": 1200},
+            *both_routers("guest-stops", after="dark pve3", delay=30),
+            *both_routers("guest-starts", after="dark pve3", delay=600),
+        ),
+    )
+    assert "aborts" in night.text
+    assert still_ringing(night) == []
