@@ -114,6 +114,7 @@ class Roundsman:
     ) -> None:
         self._settings, self._environ, self._exit, self._clock = settings, environ, exit_process, clock
         self._managed = {managed.name: managed for managed in settings.clusters}
+        self._scrub = logs.scrubber(secrets(settings))
         self._asked_to_stop, self._stopping, self._spoken = threading.Event(), threading.Event(), threading.Lock()
         self._store = open_store(Path(settings.store.path))
         bot_token, app_token = settings.slack.bot_token.get_secret_value(), settings.slack.app_token.get_secret_value()
@@ -158,7 +159,7 @@ class Roundsman:
             for name, managed in self._managed.items()
         }
         self._path_watches = [self._path_watch(site) for site in sites.values()]
-        rules = Rules(Pace(pace.divisor, pace.least, pace.most), page=self._fault)
+        rules = Rules(Pace(pace.divisor, pace.least, pace.most), page=self._fault, scrub=self._scrub)
         return Runner(
             self._store,
             catalogue(sites),
@@ -195,7 +196,7 @@ class Roundsman:
         wall.every("tidy", TIDY_S, lambda: self._store.tidy(self._clock() - KEEP_S), at_once=True)
         self._follow_rotas(wall)
         if beat := systemd.watchdog_s(self._environ):
-            wall.every("watchdog", beat, lambda: systemd.notify(self._environ, "WATCHDOG=1"))
+            wall.every("watchdog", beat, self._beat)
         return wall
 
     # life -----------------------------------------------------------------------------------------------------
@@ -314,6 +315,11 @@ class Roundsman:
         else:
             self._lookout.doctor.slack_answered()
 
+    def _beat(self) -> None:
+        """Only while somebody looks after the runs: a bot that hangs is started again, and goes on from its journal."""
+        if self._runner.alive:
+            systemd.notify(self._environ, "WATCHDOG=1")
+
     # the end --------------------------------------------------------------------------------------------------
 
     def _fatal(self, error: BaseException) -> None:
@@ -333,9 +339,10 @@ class Roundsman:
         if self._stopping.is_set():
             return
         log.critical("bot: process '%d': running -> ended (%s)", os.getpid(), error)
+        why = messages.host(self._scrub(str(error)))
         for managed in self._managed.values():
             text = (
-                f"{mention(managed.people.operators)} 🚨 Roundsman of *{managed.name}* ends here: {error}. No run goes "
+                f"{mention(managed.people.operators)} 🚨 Roundsman of *{managed.name}* ends here: {why}. No run goes "
                 "on until it is started again; nodes stay as they are.\n*Hint:* `systemctl status roundsman`."
             )
             try:

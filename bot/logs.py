@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TextIO
 
 import structlog
@@ -30,20 +30,22 @@ QUIET = {
 }
 
 
+def scrubber(secrets: Iterable[str]) -> Callable[[str], str]:
+    """Takes these values, and whatever has the shape of a token, out of a text."""
+    known = sorted((re.escape(secret) for secret in secrets if len(secret) >= LEAST_SECRET), key=len, reverse=True)
+    values = re.compile("|".join(known)) if known else None
+    return lambda text: TOKENS.sub(HIDDEN, values.sub(HIDDEN, text) if values else text)
+
+
 class Scrubbed(logging.Formatter):
     """Wraps a formatter; `secrets` are the values from the settings."""
 
     def __init__(self, inner: logging.Formatter, secrets: Iterable[str]) -> None:
         super().__init__()
-        self._inner = inner
-        known = sorted((re.escape(secret) for secret in secrets if len(secret) >= LEAST_SECRET), key=len, reverse=True)
-        self._known = re.compile("|".join(known)) if known else None
+        self._inner, self._scrub = inner, scrubber(secrets)
 
     def format(self, record: logging.LogRecord) -> str:
-        return self.scrub(self._inner.format(record))
-
-    def scrub(self, text: str) -> str:
-        return TOKENS.sub(HIDDEN, self._known.sub(HIDDEN, text) if self._known else text)
+        return self._scrub(self._inner.format(record))
 
 
 def set_up(style: str, secrets: Iterable[str], stream: TextIO = sys.stderr) -> None:

@@ -72,11 +72,13 @@ def plain_page(row: RunRow, sentence: str) -> Saying:
 @dataclass(frozen=True, slots=True)
 class Rules:
     """How passes are made. `strict` is for tests: a diverging replay and every other fault is raised at once; else a
-    diverging replay is a line in the log, and a fault pages (worded by `page`), parks and is tried again."""
+    diverging replay is a line in the log, and a fault pages (worded by `page`), parks and is tried again. `scrub`: what
+    an exception says goes through it before it is kept or told, for nobody knows what a library writes into one."""
 
     pace: Pace = Pace()
     strict: bool = False
     page: Callable[[RunRow, str], Saying] = plain_page
+    scrub: Callable[[str], str] = str
 
 
 DEFAULT_RULES = Rules()
@@ -98,7 +100,7 @@ class Wait:
         """The answer, None when it is too late for one; raises Suspend while there is none."""
         before = row.parked if row.parked and row.parked["key"] == self.key else {}  # what the last pass saw here
         look = Look(clock(), self.since, self.deadline, before.get("detail"))
-        answer = self._look(row, look, before.get("seen"))
+        answer = self._look(row, look, before.get("seen"), rules)
         if not isinstance(answer, Waiting):
             return answer
         if look.now >= look.deadline:
@@ -107,13 +109,13 @@ class Wait:
         wake_at = min(now + rules.pace.rest(now - look.since), look.deadline)
         raise Suspend(self, _parked(self.key, look, answer, self.why, self.who), wake_at)
 
-    def _look(self, row: RunRow, look: Look, seen_before: str | None) -> Any:
+    def _look(self, row: RunRow, look: Look, seen_before: str | None, rules: Rules) -> Any:
         try:
             return self.probe(look)
         except NOT_FOR_PROBES:
             raise
         except Exception as error:  # whatever kept it from looking, it has seen nothing
-            seen = f"could not look: {str(error) or type(error).__name__}"
+            seen = rules.scrub(f"could not look: {str(error) or type(error).__name__}")
             if seen != seen_before:  # a node that boots would fill the log
                 log.warning("engine: run '%s': '%s': %s", row.id, self.key, seen, exc_info=True)
             return Waiting(seen)
@@ -214,7 +216,7 @@ class Journal:
 
     def fault(self, error: Exception) -> None:
         """Park after an exception out of the workflow's body, and page once as long as the run stands at this place."""
-        now, sentence = self._clock(), f"{type(error).__name__}: {error}"
+        now, sentence = self._clock(), self._rules.scrub(f"{type(error).__name__}: {error}")
         place = sum(entry.kind != "fault" for entry in self._store.entries(self.id))
         if not any(entry.kind == "fault" and entry.value["place"] == place for entry in self._entries):
             number = 1 + sum(row.key.startswith("fault#") for row in self._store.outbox(self.id))

@@ -4,6 +4,7 @@ OK with guests left, an HA migration is OK before anything moved)."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import Any
 
 from cluster.api import TaskRef, Uncertain
@@ -27,7 +28,7 @@ MOST_ROUNDS = 200
 
 def drain(w: Wheel, journey: Journey) -> None:
     """List the node; move or stop one guest; list again; until none is left."""
-    for round_ in range(1, MOST_ROUNDS + 1):
+    for round_ in count(1):
         left = w.read(Phase.DRAIN, lambda: next_guest(w, journey), f"listing the guests of {w.node}")
         if left["guest"] is None:
             w.say(Phase.DRAIN, "", lambda: _drained(w, journey))
@@ -37,7 +38,7 @@ def drain(w: Wheel, journey: Journey) -> None:
         else:
             _move(w, left, left["target"])
             journey.note(left)
-        if round_ == MOST_ROUNDS:
+        if round_ % MOST_ROUNDS == 0:
             w.hold(w.key(Phase.DRAIN), f"guests keep coming back to {w.node}")
 
 

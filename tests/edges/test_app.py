@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
+import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
@@ -133,10 +135,10 @@ def test_a_store_that_fails_ends_the_process_with_a_last_word_in_the_channel(
     bot = house.running()
 
     def full(now: float, longest: float) -> list[str]:
-        raise StoreError("the database is full: No space left on device")
+        raise StoreError("the database is full: <No space> left for xoxb-local")
 
     monkeypatch.setattr(bot._store, "undelivered", full)
-    word = house.says("Roundsman of *lab* ends here: the database is full: No space left on device")
+    word = house.says("Roundsman of *lab* ends here: the database is full: &lt;No space&gt; left for (secret)")
     eventually(lambda: house.exits == [FAULTED])
     assert word.text.startswith(f"<@{ALICE}> <@{BOB}> 🚨")
     assert "running -> ended" in caplog.text
@@ -185,3 +187,20 @@ def test_a_silent_slack_keeps_no_run_waiting_for_longer_than_a_minute(monkeypatc
     monkeypatch.setattr("bot.app.time.monotonic", lambda: now[0])
     Roundsman._first_reading(bot)
     assert now[0] <= 60.0
+
+
+@pytest.mark.parametrize(("alive", "told"), [(True, [b"WATCHDOG=1"]), (False, [])])
+def test_systemd_starts_a_bot_again_that_looks_after_no_run_any_more(
+    tmp_path: Path, alive: bool, told: list[bytes]
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as listening:
+        listening.bind(address := str(tmp_path / "notify"))
+        bot = Mock(spec=Roundsman, _environ={"NOTIFY_SOCKET": address}, _runner=Mock(alive=alive))
+        Roundsman._beat(bot)
+        assert list(datagrams(listening)) == told
+
+
+def datagrams(listening: socket.socket) -> Iterator[bytes]:
+    with suppress(BlockingIOError):
+        while True:
+            yield listening.recv(100)

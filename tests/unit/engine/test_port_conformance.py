@@ -596,6 +596,21 @@ def test_the_page_of_a_fault_is_worded_by_whoever_runs_the_engine(night: Night) 
     assert (row.message["text"], row.message["mention"]) == ("lab: ZeroDivisionError: no nodes", ["U-OPS"])
 
 
+SCRUBBING = Rules(scrub=lambda text: text.replace("hunter2", "(secret)"))
+
+
+def test_no_secret_that_an_exception_says_is_kept_or_told(night: Night) -> None:
+    def leaks(*_: object) -> Plain:
+        raise ValueError("bad header: Bearer hunter2")
+
+    night.rules = SCRUBBING
+    night.begin(leaks)
+    assert "hunter2" not in str([night.parked, night.said, night.store.entries(RUN_ID)])
+    night.workflow = lambda run, args: run.until("heal", leaks, 3600, why="", who="")
+    night.awake(FAULT_RETRY)
+    assert night.parked["seen"] == "could not look: bad header: Bearer (secret)"
+
+
 def test_strict_raises_a_fault_at_once(night: Night) -> None:
     with pytest.raises(ZeroDivisionError):
         night.begin(broken)

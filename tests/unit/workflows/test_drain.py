@@ -13,7 +13,10 @@ from cluster.facts import Capacity, Guest, Machines, Member, Membership, Move, R
 from cluster.guest_settings import CannotMove, GuestGroup, HealthProbe
 from cluster.world import OwnChanges
 from engine.port import Waiting
-from workflows import messages
+from sandbox.night import Night
+from sandbox.scenario import Cue, Scenario
+from sandbox.spec import default_spec
+from workflows import drain, messages
 from workflows.drain import busy_sibling, choose, next_guest
 from workflows.journey import Journey
 from workflows.plan import impossible
@@ -230,3 +233,19 @@ def test_two_nodes_without_a_qdevice_can_never_lose_one() -> None:
 def test_two_nodes_with_a_qdevice_and_three_nodes_can() -> None:
     assert impossible(members(1, 1, quorum=2, qdevice=1), ["pve1", "pve2"]) == ""
     assert impossible(members(1, 1, 1, quorum=2), ["pve1", "pve2", "pve3"]) == ""
+
+
+# ---- guests that keep coming back --------------------------------------------------------------------------------------
+
+
+def test_after_the_hold_for_guests_that_keep_coming_back_the_drain_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would have ended there, with guests left, and nothing would ever have moved them."""
+    monkeypatch.setattr(drain, "MOST_ROUNDS", 1)
+    cues = (
+        Cue("alice", at=0.0, types="/upgrade cluster nodes=pve3"),
+        Cue("carol", when="asked", after=120.0, reacts="white_check_mark"),
+        Cue("bob", when="paged keep coming back to pve3", after=60.0, each=True, types="/upgrade retry"),
+    )
+    night = Night(Scenario("come-back", "", default_spec(), (), cues, lasts=3600.0)).live()
+    assert "pve3: drained, listed again, no guest runs here (103 to pve2, 104 by HA)" in night.text
+    assert "pve3 is done" in night.text
