@@ -83,7 +83,13 @@ class Helper:
     def word(self) -> Word:
         answer = self._order("status")
         votes = None if answer.get("votes") is None else self._understood(_votes, answer)
-        return Word(self._understood(_status, answer), votes)
+        status = self._understood(_status, answer)
+        if status.node != self.node:
+            raise Refused(
+                f"{self.node}: who answers at its address calls itself {status.node}",
+                f"nodes.{self.node}.address in the settings leads to another machine",
+            )
+        return Word(status, votes)
 
     def images(self, volume: str) -> dict[str, tuple[str, ...]]:
         """Brick -> images of guests among the entries that it lists for healing, as far as the node read its listing:

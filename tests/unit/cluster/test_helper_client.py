@@ -89,6 +89,15 @@ def test_a_status_that_lacks_a_field_is_another_version_s(pve1: FakeSsh, helper:
     assert (field in str(refused.value), refused.value.hint) == (True, INSTALL)
 
 
+def test_a_node_that_answers_for_another_one_is_never_taken_for_it(pve1: FakeSsh, helper: Helper) -> None:
+    """Two addresses that were swapped in the settings, with their host keys: the wrong node would be rebooted."""
+    pve1.answers["status"] = says({**STATUS, "node": "pve2"})
+    for asked in (helper.status, helper.votes):
+        with pytest.raises(Refused, match="pve1: who answers at its address calls itself pve2") as refused:
+            asked()
+        assert refused.value.hint == "nodes.pve1.address in the settings leads to another machine"
+
+
 def test_a_fresh_plan_is_read_without_touching_the_network(pve1: FakeSsh, helper: Helper) -> None:
     pve1.answers["plan"] = says(PLAN)
     plan = helper.packages()
