@@ -27,6 +27,9 @@ QUARTER_S = 900.0
 """Backups: listing them is slow, and a quarter of an hour is nothing to their age."""
 CLOCK_SLACK_S = 1.0
 """Evidence from the future by more than this means that the clock jumped: its age is unknown."""
+AHEAD_S = 3600.0
+"""What another machine stamped (a backup, a sync) further ahead of now than this was stamped by a clock that is wrong:
+it would count as young for as long as that clock is ahead, however old it is."""
 
 WORLDS = 8
 """So many are judged at the same time, each by many gates: one for each thread that advances runs."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cluster.facts import Backup, Topic
-from cluster.gates._common import QUARTER_S, listed, on_gluster, span, value
+from cluster.gates._common import AHEAD_S, QUARTER_S, listed, on_gluster, span, value
 from cluster.world import Blocked, Gate, GatePhase, Passed, Verdict, World
 
 
 def check(world: World, node: str, phase: GatePhase, now: float) -> Verdict:
-    newest = _newest_of_each(world)
+    newest = _newest_of_each(world, now)
     evidence = {str(guest): _shown(row) if row else None for guest, row in newest.items()}
     wrong = _wrong(world, newest, now)
     if not wrong:
@@ -22,13 +22,13 @@ def check(world: World, node: str, phase: GatePhase, now: float) -> Verdict:
 
 def stale(world: World, now: float) -> list[int]:
     """The guests whose backup is missing, too old, or not as the settings want it."""
-    return list(_wrong(world, _newest_of_each(world), now))
+    return list(_wrong(world, _newest_of_each(world, now), now))
 
 
-def _newest_of_each(world: World) -> dict[int, Backup | None]:
+def _newest_of_each(world: World, now: float) -> dict[int, Backup | None]:
     rows = value(world.machines.backups)
     inside = frozenset(world.settings.backups.on_gluster) | {row.storage for row in on_gluster(world)}
-    return {guest: _newest([r for r in rows if r.guest == guest], inside, world) for guest in _wanted(world)}
+    return {guest: _newest([r for r in rows if r.guest == guest], inside, world, now) for guest in _wanted(world)}
 
 
 def _wrong(world: World, newest: Mapping[int, Backup | None], now: float) -> dict[int, str]:
@@ -45,9 +45,9 @@ def _wanted(world: World) -> list[int]:
     return sorted({*world.settings.backups.critical, *grouped})
 
 
-def _newest(rows: list[Backup], inside: frozenset[str], world: World) -> Backup | None:
+def _newest(rows: list[Backup], inside: frozenset[str], world: World, now: float) -> Backup | None:
     """An empty file, one that failed its verification, or one on the volume itself restores nothing. Nor counts one
-    that is not verified or not protected, where the settings want that."""
+    that is not verified or not protected, where the settings want that. One that is stamped ahead of now comes last."""
     settings = world.settings.backups
     good = [
         row
@@ -58,13 +58,15 @@ def _newest(rows: list[Backup], inside: frozenset[str], world: World) -> Backup 
         and (row.verified or not settings.verified)
         and (row.protected or not settings.protected)
     ]
-    return max(good, key=lambda row: row.made_at, default=None)
+    return max(good, key=lambda row: (row.made_at <= now + AHEAD_S, row.made_at), default=None)
 
 
 def _why_not(row: Backup | None, now: float, limit: float) -> str:
     if row is None:
         return "none that would restore"
     age = now - row.made_at
+    if age < -AHEAD_S:
+        return f"the only one is stamped {span(-age)} ahead of now"
     return f"the newest is {span(age)} old, limit {span(limit)}" if age > limit else ""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cluster.facts import ReplicationJob, Topic
-from cluster.gates._common import FRESH_S, TAKING, listed, span, value
+from cluster.gates._common import AHEAD_S, FRESH_S, TAKING, listed, span, value
 from cluster.world import Blocked, Gate, GatePhase, Passed, Verdict, World
 
 
@@ -30,6 +30,8 @@ def _why_not(job: ReplicationJob, now: float, limit: float | None) -> str:
     if not job.last_sync:
         return f"{way} has never run"
     age = now - job.last_sync
+    if age < -AHEAD_S:
+        return f"{way}: its last sync is stamped {span(-age)} ahead of now"
     return f"{way} last ran {span(age)} ago, limit {span(limit)}" if limit is not None and age > limit else ""
 
 

@@ -154,6 +154,7 @@ def test_jobs_that_ran_lately_open_and_so_does_none_at_all() -> None:
         ({"error": "job was killed"}, "(to pve1): job was killed"),
         ({"last_sync": 0.0}, "(to pve1) has never run"),
         ({"last_sync": NOW - 2 * DAY}, "(to pve1) last ran 2 d ago, limit 26 h"),
+        ({"last_sync": NOW + 2 * DAY}, "(to pve1): its last sync is stamped 2 d ahead of now"),
     ],
 )
 def test_a_job_that_is_not_in_order_blocks(changes: dict[str, Any], why: str) -> None:

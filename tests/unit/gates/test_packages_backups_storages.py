@@ -93,6 +93,17 @@ def test_an_old_backup_blocks_with_its_age() -> None:
     assert_blocked(verdict("backups", world), no_backup("the newest is 3 d old, limit 2 d"))
 
 
+def test_a_backup_that_a_wrong_clock_stamped_is_not_fresh_for_years_to_come() -> None:
+    wrong = backup(102, age=-400 * DAY)
+    assert_blocked(
+        verdict("backups", with_backups(backup(101), wrong)), no_backup("the only one is stamped 400 d ahead of now")
+    )
+    old = with_backups(backup(101), wrong, backup(102, age=3 * DAY))
+    assert_blocked(verdict("backups", old), no_backup("the newest is 3 d old, limit 2 d"))
+    assert_passed(verdict("backups", with_backups(backup(101), wrong, backup(102))))
+    assert_passed(verdict("backups", with_backups(backup(101), backup(102, age=-600.0))))  # clocks differ
+
+
 @pytest.mark.parametrize(("wanted", "lacks"), [("verified", {"verified": None}), ("protected", {"protected": False})])
 def test_where_the_settings_want_it_only_verified_or_protected_backups_count(
     wanted: str, lacks: dict[str, Any]
