@@ -8,7 +8,7 @@ Three families of error, and a caller must treat them differently:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -156,7 +156,3 @@ class Cluster(Protocol):
     def reboot(self, node: str, boot_id: str, not_after_uptime: float) -> None:
         """Guarded on the node: refuses when its boot id differs, when late, when its volumes are not healed."""
         ...
-
-
-ClusterFor = Callable[[str], Cluster]
-"""Finds a cluster by its name."""

@@ -97,12 +97,12 @@ class Proxmox:
     def _raced(self, entry: str, ways: list[str], path: str, params: dict[str, Any]) -> Any:
         """A read over the first path; over the next one as well as soon as that fails or has said nothing for its
         silence limit. The first answer counts, also if it is a no."""
-        answers: SimpleQueue[tuple[str, Any, ClusterError | None]] = SimpleQueue()
+        answers: SimpleQueue[tuple[str, Any, Exception | None]] = SimpleQueue()
 
         def go(way: str) -> None:
             try:
                 answers.put((way, self.once(entry, way, "get", path, params), None))
-            except ClusterError as error:
+            except Exception as error:  # noqa: BLE001 - raised by whoever waits for it, who would wait for ever
                 answers.put((way, None, error))
 
         errors: dict[str, ClusterError] = {}

@@ -16,7 +16,6 @@ HEAVY = {
     "lab": "need root and Debian's GlusterFS",
     "chaos": "kill real processes and wait for them to come back",
     "browser": "need Debian's chromium",
-    "postgres": "need a PostgreSQL server",
     "slow": "take more than a few seconds",
 }
 """Markers of the tests that only a full run takes, and why."""

@@ -20,7 +20,6 @@ from sandbox.spec import GIB, BackupSpec, GuestSpec
 MIB = 1 << 20
 ROOM, WHOLE = 600 * GIB, 1000 * GIB
 """Of every storage, unless a fault says otherwise."""
-BARE = "memory: 128"
 FIRST_FREE = 100
 
 
