@@ -235,7 +235,7 @@ def test_two_nodes_with_a_qdevice_and_three_nodes_can() -> None:
     assert impossible(members(1, 1, 1, quorum=2), ["pve1", "pve2", "pve3"]) == ""
 
 
-# ---- guests that keep coming back --------------------------------------------------------------------------------------
+# ---- guests that keep coming back -----------------------------------------------------------------------------------
 
 
 def test_after_the_hold_for_guests_that_keep_coming_back_the_drain_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
