@@ -54,6 +54,7 @@ HANGING = (595, 596)
 """What the API of one node says when another does not answer."""
 NOT_ASKED_YET = "volume status takes the cluster's lock; it is not asked while anything is still to be healed"
 _Stamp = tuple[int, tuple[int, ...]]
+"""The model's version, and what changes of its Ceph in between."""
 TOPICS_OF_A_NODE = frozenset({Topic.MOVES, Topic.PACKAGES})
 
 
@@ -87,6 +88,8 @@ class SimCluster:
         self._paths = SimPaths(model, settings, clock, clock.sleep)
         self._stamp: _Stamp = (-1, ())
         self._kept: dict[tuple[object, ...], Reading[Any]] = {}
+        self._told: dict[tuple[frozenset[Topic], str], dict[str, Reading[Any]]] = {}
+        self._round: Round | None = None
         self._readers: Mapping[Topic, Callable[[float, str], Any]] = {
             Topic.MEMBERSHIP: lambda now, _: model.membership(now),
             Topic.GUESTS: lambda now, _: model.listing(now),
@@ -119,9 +122,7 @@ class SimCluster:
             return self._nothing_read(str(none))
         now = self._look()
         asked = topics if node else topics - TOPICS_OF_A_NODE
-        found: dict[str, Any] = {
-            topic.value: self._topic(topic, node or "", now) for topic in asked & self._readers.keys()
-        }
+        found: dict[str, Any] = self._topics(asked, node or "", now)
         if Topic.NODES in asked:
             found["nodes"] = {name: self._reading(now, self._model.status, now, name) for name in self._settings.nodes}
         if Topic.PACKAGES in asked:
@@ -336,10 +337,19 @@ class SimCluster:
         may have passed."""
         now = self._clock()
         self._model.advance(now)
-        stamp = (self._model.version, (*self._model.gluster.counts(), *self._model.ceph.counts()))
+        stamp = (self._model.version, self._model.ceph.counts())
         if stamp != self._stamp:
-            self._stamp, self._kept = stamp, {}
+            self._stamp, self._kept, self._told, self._round = stamp, {}, {}, None
         return now
+
+    def _topics(self, asked: frozenset[Topic], node: str, now: float) -> dict[str, Reading[Any]]:
+        """What the API says of these topics. A night asks the same a hundred times: answers are kept for as long as
+        nothing has changed in the cluster, and only dated anew."""
+        told = self._told.get((asked, node))
+        if told is None:
+            told = {topic.value: self._topic(topic, node, now) for topic in asked & self._readers.keys()}
+            self._told[asked, node] = told
+        return {topic: _dated(answer, now) for topic, answer in told.items()}
 
     def _topic(self, topic: Topic, node: str, now: float) -> Reading[Any]:
         def ask(now: float, node: str) -> Any:
@@ -349,14 +359,11 @@ class SimCluster:
         return self._fresh(topic.value, now, ask, node)
 
     def _fresh(self, name: str, now: float, ask: Callable[..., T], *about: Any) -> Reading[T]:
-        """What `ask(now, *about)` reads at the last `_look`. A night asks the same a hundred times: an answer is kept
-        for as long as nothing has changed in the cluster, and only dated anew."""
+        """What `ask(now, *about)` reads at the last `_look`, kept like the topics."""
         answer = self._kept.get((name, *about))
         if answer is None:
             answer = self._kept[name, *about] = self._reading(now, ask, now, *about)
-        if answer.at == now:
-            return answer
-        return Read(answer.value, now) if isinstance(answer, Read) else Unread(answer.why, now)
+        return _dated(answer, now)
 
     def _reading(self, now: float, ask: Callable[..., T], *args: Any) -> Reading[T]:
         try:
@@ -444,11 +451,16 @@ class SimCluster:
         return tuple(volume.name for volume in known if volume.name in self._volumes())
 
     def _read_heal(self, wanted: Mapping[str, tuple[str, ...]]) -> Round:
+        """Kept while all is whole; the counts of a heal change with every second."""
         now = self._look()
-        return {
-            peer: {volume: self._fresh("heal", now, self._model.heal, peer, volume) for volume in volumes}
+        if self._round is not None:
+            return {peer: {v: _dated(answer, now) for v, answer in told.items()} for peer, told in self._round.items()}
+        answers = {
+            peer: {volume: self._reading(now, self._model.heal, now, peer, volume) for volume in volumes}
             for peer, volumes in wanted.items()
         }
+        self._round = answers if self._model.gluster.unhealed_since is None else None
+        return answers
 
     def _view(
         self, peer: str, heal: Mapping[str, tuple[Answer, ...]], status: Mapping[str, Reading[VolumeStatus]]
@@ -484,7 +496,7 @@ class SimCluster:
         now, found = self._clock(), dict[str, tuple[str, ...]]()
         for volume, (peer, few) in asked.items():
             ask = self._model.entries if few else self._model.images
-            answer = self._fresh("entries" if few else "images", now, ask, peer, volume)
+            answer = self._reading(now, ask, now, peer, volume)
             found |= answer.value if isinstance(answer, Read) else {}
         return {brick: tuple(images_first(names, NAMED_AT_MOST)) for brick, names in found.items()}
 
@@ -492,7 +504,7 @@ class SimCluster:
         """All volumes as one node tells them; unread if one of them is."""
         rows: list[BrickHeal] = []
         for volume in self._volumes():
-            answer = self._fresh("heal", now, self._model.heal, asked, volume)
+            answer = self._reading(now, self._model.heal, now, asked, volume)
             if isinstance(answer, Unread):
                 return answer
             rows += answer.value
@@ -513,6 +525,13 @@ class _Lines:
 
     def ssh(self) -> AbstractContextManager[float]:
         return self._cluster._helpers()
+
+
+def _dated(answer: Reading[T], now: float) -> Reading[T]:
+    """The same answer, as it is read now."""
+    if answer.at == now:
+        return answer
+    return Read(answer.value, now) if isinstance(answer, Read) else Unread(answer.why, now)
 
 
 def _all_healed(heal: Round) -> bool:

@@ -40,12 +40,17 @@ class SimPaths:
         self._ways = {path.name: path for path in settings.ways}
         self.routes = Routes(list(self._ways), settings.paths_back_after)
         self._answered: dict[tuple[str, str], float] = {}
+        self._all_live = -1
 
     def take(self) -> None:
         """A call goes out: time passes for every dead path that is tried first. Raises Unreachable when none lives."""
         now = self._clock()
+        self._model.advance(now)
+        if self._all_live == self._model.version:
+            return
         dead = [path for path in self._ways.values() if not lives(self._model, now, path)]
         if not dead and not self.routes.detours():
+            self._all_live = self._model.version
             return
         silent = 0.0
         reached = False

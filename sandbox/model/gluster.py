@@ -44,6 +44,8 @@ class VolumeState:
     facts: Volume
     sets: list[ReplicaSet]
     locked_until: float = 0.0
+    summary: tuple[BrickHeal, ...] = ()
+    summed_at: tuple[int, float] = (-1, 0.0)
 
     @property
     def whole(self) -> bool:
@@ -94,10 +96,12 @@ class Gluster:
     def heal(self, asked: str, volume: str) -> tuple[BrickHeal, ...]:
         """`heal info summary`: one row for each brick, without numbers where the brick cannot be asked."""
         self._listening(asked)
-        rows = []
-        for one in self._volume(volume).sets:
-            rows += [self._row(one, brick) for brick in one.bricks.values()]
-        return tuple(rows)
+        state = self._volume(volume)
+        at = (self.core.version, self.core.now if self.unhealed_since is not None else 0.0)
+        if state.summed_at != at:  # every peer tells the same, and while all is whole nothing changes by itself
+            state.summed_at = at
+            state.summary = tuple(self._row(one, brick) for one in state.sets for brick in one.bricks.values())
+        return state.summary
 
     def entries(self, asked: str, volume: str) -> dict[str, tuple[str, ...]]:
         """`heal info`: brick -> names of what it lists, images of guests first."""
@@ -142,12 +146,6 @@ class Gluster:
         except (Denied, Away) as no:
             return f"heal state unknown: {no}"
         return ""
-
-    def counts(self) -> tuple[int, ...]:
-        """All that changes by itself between two changes of the model's version."""
-        if self.unhealed_since is None:
-            return ()
-        return tuple(one.pending(b) for volume in self.volumes.values() for one in volume.sets for b in one.bricks)
 
     # what is true -----------------------------------------------------------------------------------------------
     @property

@@ -129,7 +129,7 @@ class Guests:
         return self.all[guest]
 
     def writing(self, volume: str) -> list[int]:
-        return [vm.id for vm in self.all.values() if vm.volume == volume and vm.healthy]
+        return [vm.id for vm in self.all.values() if vm.healthy and vm.volume == volume]
 
     def on(self, node: str) -> list[Vm]:
         return [vm for vm in self.all.values() if vm.node == node]

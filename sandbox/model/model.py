@@ -87,6 +87,7 @@ class Model:
         self.ceph = CephState(core, self.trouble, self.machines)
         self.replicas = Replicas(core, self.trouble, self.machines, self.guests)
         self._kept_status: dict[str, tuple[int, dict[str, Any]]] = {}
+        self._kept_listing: tuple[int, tuple[Guest, ...]] = (-1, ())
         self._wire()
         self.trouble.plan(faults_from(faults))
 
@@ -98,7 +99,7 @@ class Model:
 
     @property
     def version(self) -> int:
-        """Unchanged = every answer is as before, but for uptimes and heal counts (see `gluster.counts`)."""
+        """Unchanged = every answer is as before, but for uptimes, and the counts of heals and of Ceph's recovery."""
         return self.core.version
 
     def advance(self, now: float) -> None:
@@ -160,7 +161,11 @@ class Model:
     def listing(self, now: float) -> tuple[Guest, ...]:
         """/cluster/resources, stale for nodes that are down."""
         self.core.advance(now)
-        return self.guests.listing()
+        version, rows = self._kept_listing
+        if version != self.core.version:
+            rows = self.guests.listing()
+            self._kept_listing = (self.core.version, rows)
+        return rows
 
     def guest(self, now: float, guest: int) -> Vm:
         """The guest as it really is."""
