@@ -220,7 +220,7 @@ def _path(name: str, tests: list[PathTest]) -> CheckLine:
 
 def _enough(settings: ClusterSettings, ways: WaysIn, nodes: list[str]) -> CheckLine:
     """As the gate will judge it, when no node is down."""
-    found = {node: reach(settings, ways, node, frozenset()) for node in nodes}
+    found = reach(settings, ways, nodes, frozenset())
     least = min(found, key=lambda node: found[node].count)
     count, needed = found[least].count, settings.paths_required
     text = f"{count} of {needed} that share nothing lead to {least}"

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from cluster.facts import Guest, WaysIn
+from cluster.facts import Guest, PathTest, WaysIn
 from cluster.kin import hosts_of
 from cluster.settings import ClusterSettings
 
@@ -28,19 +28,23 @@ class Reach:
     why: Mapping[str, str]
 
 
-def reach(settings: ClusterSettings, ways: WaysIn, node: str, gone: frozenset[str]) -> Reach:
-    """The ways to `node` while the nodes in `gone` are down, or are about to be."""
+def reach(settings: ClusterSettings, ways: WaysIn, nodes: Iterable[str], gone: frozenset[str]) -> dict[str, Reach]:
+    """The ways to each of these nodes while the nodes in `gone` are down, or are about to be."""
     on = dependence(settings, ways)
-    tests = {test.path: test for test in ways.tests if test.node == node}
+    tests = {(test.node, test.path): test for test in ways.tests}
+    return {node: _reach(on, {path: tests.get((node, path)) for path in on}, gone) for node in nodes}
+
+
+def _reach(on: Mapping[str, Dependence], tests: Mapping[str, PathTest | None], gone: frozenset[str]) -> Reach:
     why: dict[str, str] = {}
-    for path in (path.name for path in settings.ways):
-        if path not in tests:
+    for path, test in tests.items():
+        if test is None:
             why[path] = "it was not tried"
-        elif not tests[path].alive:
-            why[path] = tests[path].why
+        elif not test.alive:
+            why[path] = test.why
         elif through := sorted(str(name) for name in on[path] & gone):
             why[path] = f"it goes through {', '.join(through)}"
-    live = tuple(path.name for path in settings.ways if path.name not in why)
+    live = tuple(path for path in on if path not in why)
     free = any(not own(on[path]) for path in live)
     return Reach(live, most_apart([on[path] for path in live]), free, why)
 

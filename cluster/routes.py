@@ -79,7 +79,8 @@ class Routes:
     def detours(self) -> dict[str, str]:
         """Node -> the way over which it was last talked to, where that is not the first of all."""
         with self._lock:
-            return {node: way for (node, _), way in sorted(self._used.items()) if way != self._ways[0]}
+            used = sorted(self._used.items()) if self._used else ()
+            return {node: way for (node, _), way in used if way != self._ways[0]}
 
     def cut(self, ways: Iterable[str]) -> None:
         """Leave these alone from now on (a drill); none: all are there again, and what was a detour for its sake is

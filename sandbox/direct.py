@@ -55,6 +55,8 @@ HANGING = (595, 596)
 NOT_ASKED_YET = "volume status takes the cluster's lock; it is not asked while anything is still to be healed"
 _Stamp = tuple[int, tuple[int, ...]]
 """The model's version, and what changes of its Ceph in between."""
+Wanted = Mapping[str, tuple[str, ...]]
+"""Peer -> volumes that it is asked about."""
 TOPICS_OF_A_NODE = frozenset({Topic.MOVES, Topic.PACKAGES})
 
 
@@ -89,7 +91,7 @@ class SimCluster:
         self._stamp: _Stamp = (-1, ())
         self._kept: dict[tuple[object, ...], Reading[Any]] = {}
         self._told: dict[tuple[frozenset[Topic], str], dict[str, Reading[Any]]] = {}
-        self._round: Round | None = None
+        self._healed: tuple[Wanted, Round] = ({}, {})
         self._readers: Mapping[Topic, Callable[[float, str], Any]] = {
             Topic.MEMBERSHIP: lambda now, _: model.membership(now),
             Topic.GUESTS: lambda now, _: model.listing(now),
@@ -339,7 +341,7 @@ class SimCluster:
         self._model.advance(now)
         stamp = (self._model.version, self._model.ceph.counts())
         if stamp != self._stamp:
-            self._stamp, self._kept, self._told, self._round = stamp, {}, {}, None
+            self._stamp, self._kept, self._told, self._healed = stamp, {}, {}, ({}, {})
         return now
 
     def _topics(self, asked: frozenset[Topic], node: str, now: float) -> dict[str, Reading[Any]]:
@@ -430,13 +432,13 @@ class SimCluster:
         anything not healed; then volume status of each node, or names of entries."""
         settings, began = self._settings.gluster, self._look()
         known = {peer: self._fresh("volumes", began, self._model.volumes, peer) for peer in self._peers()}
-        wanted = {peer: self._wanted(volumes) for peer, volumes in known.items()}
         everybody = all(isinstance(volumes, Read) for volumes in known.values())
+        wanted = {peer: self._wanted(volumes) for peer, volumes in known.items()}
         going = self._series.resume(began)
         while (rest := going.rest(self._clock())) is not None:
             self._clock.sleep(rest)
-            answers = self._read_heal(wanted)
-            going.add(self._clock(), answers, everybody and _all_healed(answers))
+            answers, healed = self._read_heal(wanted)
+            going.add(self._clock(), answers, everybody and healed)
         heal, healed = going.rounds[-1][1], going.healed
         status = (going.status if healed else {}) or (self._statuses(heal, healed) if processes or not healed else {})
         if healed:
@@ -450,17 +452,19 @@ class SimCluster:
         known = volumes.value if isinstance(volumes, Read) else ()
         return tuple(volume.name for volume in known if volume.name in self._volumes())
 
-    def _read_heal(self, wanted: Mapping[str, tuple[str, ...]]) -> Round:
-        """Kept while all is whole; the counts of a heal change with every second."""
+    def _read_heal(self, wanted: Wanted) -> tuple[Round, bool]:
+        """What each peer answers, and whether that is healed everywhere; then it is kept like the topics."""
         now = self._look()
-        if self._round is not None:
-            return {peer: {v: _dated(answer, now) for v, answer in told.items()} for peer, told in self._round.items()}
+        if self._healed[0] == wanted:
+            told = self._healed[1].items()
+            return {peer: {v: _dated(answer, now) for v, answer in volumes.items()} for peer, volumes in told}, True
         answers = {
             peer: {volume: self._reading(now, self._model.heal, now, peer, volume) for volume in volumes}
             for peer, volumes in wanted.items()
         }
-        self._round = answers if self._model.gluster.unhealed_since is None else None
-        return answers
+        healed = _all_healed(answers)
+        self._healed = (wanted, answers) if healed else ({}, {})
+        return answers, healed
 
     def _view(
         self, peer: str, heal: Mapping[str, tuple[Answer, ...]], status: Mapping[str, Reading[VolumeStatus]]

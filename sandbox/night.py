@@ -306,15 +306,15 @@ class Calls:
     def __getattr__(self, name: str) -> Any:
         verb = getattr(self._inner, name)
         if name == "rescue":
-            return Calls(verb, self._told, RESCUE_ACTS)
-        if name not in self._acts:
-            return verb
+            verb = Calls(verb, self._told, RESCUE_ACTS)
+        elif name in self._acts:
+            verb = partial(self._call, name, verb)
+        setattr(self, name, verb)  # it is found there the next time
+        return verb
 
-        def called(*args: Plain, **named: Plain) -> Any:
-            self._told(name, args)
-            return verb(*args, **named)
-
-        return called
+    def _call(self, name: str, verb: Callable[..., Any], *args: Plain, **named: Plain) -> Any:
+        self._told(name, args)
+        return verb(*args, **named)
 
 
 def _shown(arg: Any) -> str:

@@ -6,6 +6,7 @@ The choice itself is the bot's own (cluster/routes.py). A path that goes through
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 
 from cluster.api import Unreachable
 from cluster.facts import PathDrill, PathTest, WaysIn
@@ -40,24 +41,24 @@ class SimPaths:
         self._ways = {path.name: path for path in settings.ways}
         self.routes = Routes(list(self._ways), settings.paths_back_after)
         self._answered: dict[tuple[str, str], float] = {}
-        self._all_live = -1
+        self._seen, self._dead = -1, frozenset[str]()
 
     def take(self) -> None:
         """A call goes out: time passes for every dead path that is tried first. Raises Unreachable when none lives."""
         now = self._clock()
         self._model.advance(now)
-        if self._all_live == self._model.version:
-            return
-        dead = [path for path in self._ways.values() if not lives(self._model, now, path)]
+        if self._seen != self._model.version:
+            self._seen = self._model.version
+            self._dead = frozenset(name for name, path in self._ways.items() if not lives(self._model, now, path))
+        dead = self._dead
         if not dead and not self.routes.detours():
-            self._all_live = self._model.version
             return
         silent = 0.0
         reached = False
         for node in self._settings.nodes:
             bad: list[str] = []
             for way in self.routes.order(node, Face.SSH):
-                if self._ways[way] not in dead:
+                if way not in dead:
                     self.routes.used(node, Face.SSH, way, bad, now)
                     reached = True
                     break
@@ -73,7 +74,7 @@ class SimPaths:
         return sum(lives(self._model, now, path) for path in self._ways.values())
 
     def ways(self) -> WaysIn:
-        return WaysIn(self.tests(), self._depends(), self.routes.detours())
+        return WaysIn(self.tests(), self._depends, self.routes.detours())
 
     def tests(self) -> tuple[PathTest, ...]:
         now = self._clock()
@@ -110,6 +111,7 @@ class SimPaths:
         latency = LATENCY_S * (1 + list(self._ways).index(path.name)) + (slow.amount if slow else 0.0)
         return PathTest(path.name, node, now, ssh, api, latency, self._answered.get((path.name, node)))
 
+    @cached_property
     def _depends(self) -> Mapping[str, Mapping[int | str, str]]:
         nets = [Nets(g.id, addresses=frozenset({g.address})) for g in self._model.spec.guests if g.address]
         hosts = {host: outside([host]) for path in self._settings.ways for host in hosts_of(path)}

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from importlib import import_module
+from math import inf
 from typing import Any
 
-from cluster.facts import Reading, Topic
-from cluster.gates._common import Settled, not_down, span, status_of, untold
+from cluster.facts import Read, Reading, Topic
+from cluster.gates._common import CLOCK_SLACK_S, WORLDS, Settled, not_down, span, status_of, untold
 from cluster.world import Gate, GatePhase, Opinion, Passed, Unknown, Verdict, World
 
 log = logging.getLogger(__name__)
@@ -72,24 +73,41 @@ def ask(gate: Gate, world: World, node: str, phase: GatePhase, now: float) -> Ve
         return Unknown(f"the gate itself broke ({type(fault).__name__})", hint=hint)
 
 
-@lru_cache(maxsize=128)
 def _untold(world: World, reads: frozenset[Topic], now: float, limit: float) -> str:
-    """Why these topics do not count as told, or "": worked out once for all gates that read the same."""
-    for what, reading in _readings(world, reads):
-        if why := untold(reading, what, now, limit):
-            return why
+    """Why these topics do not count as told, or ""."""
+    for topic in reads:
+        oldest, newest = _stamps(world, topic)
+        if now - oldest > limit or now - newest < -CLOCK_SLACK_S:
+            return _why_untold(world, reads, now, limit)
     return ""
 
 
-def _readings(world: World, reads: frozenset[Topic]) -> Iterator[tuple[str, Reading[Any]]]:
-    """In order, so that the first reason is always the same. A topic is read when all of it is read: the helper's word
-    of every node that we have not taken down."""
+@lru_cache(maxsize=WORLDS * len(Topic))
+def _stamps(world: World, topic: Topic) -> tuple[float, float]:
+    """When the oldest and the newest word on this topic was read, worked out once for all gates that ask for it; what
+    was not read is older and newer than anything."""
+    oldest, newest = inf, -inf
+    for _, reading in _readings(world, topic):
+        if not isinstance(reading, Read):
+            return -inf, inf
+        oldest, newest = min(oldest, reading.at), max(newest, reading.at)
+    return oldest, newest
+
+
+def _why_untold(world: World, reads: frozenset[Topic], now: float, limit: float) -> str:
+    """In order, so that the first reason is always the same."""
     for topic in sorted(reads):
-        if topic is not Topic.NODES:
-            yield topic, getattr(world.machines, topic)
-            continue
-        for name in not_down(world):
-            yield f"status of {name}", status_of(world, name)
+        for what, reading in _readings(world, topic):
+            if why := untold(reading, what, now, limit):
+                return why
+    return ""
+
+
+def _readings(world: World, topic: Topic) -> Sequence[tuple[str, Reading[Any]]]:
+    """A topic is read when all of it is read: the helper's word of every node that we have not taken down."""
+    if topic is not Topic.NODES:
+        return [(topic, getattr(world.machines, topic))]
+    return [(f"status of {name}", status_of(world, name)) for name in not_down(world)]
 
 
 def table() -> str:

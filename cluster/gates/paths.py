@@ -15,7 +15,7 @@ PATHS_S = 180.0
 def check(world: World, node: str, phase: GatePhase, now: float) -> Verdict:
     ways, required = value(world.machines.paths), world.settings.paths_required
     gone = world.own.down | {node}
-    found = {other: reach(world.settings, ways, other, gone) for other in not_down(world) if other != node}
+    found = reach(world.settings, ways, [other for other in not_down(world) if other != node], gone)
     evidence = {other: {"live": list(r.live), "count": r.count, "why": dict(r.why)} for other, r in found.items()}
     if few := {other: r for other, r in found.items() if r.count < required}:
         return Blocked(_few(few, required), evidence, _remedy(world, few))

@@ -42,7 +42,7 @@ def ways(written: ClusterSettings, *dead: str, **more: Any) -> WaysIn:
 
 
 def found(written: ClusterSettings, *dead: str, gone: str = "", **more: Any) -> tuple[tuple[str, ...], int, bool]:
-    seen = reach(written, ways(written, *dead, **more), "pve2", frozenset({gone} - {""}))
+    seen = reach(written, ways(written, *dead, **more), ["pve2"], frozenset({gone} - {""}))["pve2"]
     return seen.live, seen.count, seen.free
 
 
@@ -55,7 +55,7 @@ def test_a_dead_path_does_not_count() -> None:
 
 
 def test_a_path_that_was_not_tried_does_not_count() -> None:
-    seen = reach(cluster(DIRECT, LTE), WaysIn(()), "pve2", frozenset())
+    seen = reach(cluster(DIRECT, LTE), WaysIn(()), ["pve2"], frozenset())["pve2"]
     assert (seen.live, seen.why) == ((), {"direct": "it was not tried", "lte": "it was not tried"})
 
 
