@@ -11,16 +11,18 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, TypeVar
 
+from base.record import record
+
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Read(Generic[T]):
     value: T
     at: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unread:
     """No answer, and why, in a sentence a person can act on."""
 
@@ -56,14 +58,14 @@ class Topic(StrEnum):
 # ---- Proxmox VE --------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Member:
     node: str
     online: bool
     votes: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Membership:
     """From /cluster/status and `pvecm status`. `quorum` = votes needed. `config_version` = corosync.conf's."""
 
@@ -75,7 +77,7 @@ class Membership:
     config_version: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Guest:
     """A VM ("qemu") or container ("lxc"). `memory` in bytes, as configured. `ha`: HA state, "" if not under HA."""
 
@@ -104,7 +106,7 @@ class Guest:
         return f"{'ct' if self.kind == 'lxc' else 'vm'}:{self.id}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ha:
     """`maintenance`: nodes for which maintenance mode is requested or reached. `modes`: node -> LRM mode."""
 
@@ -114,7 +116,7 @@ class Ha:
     armed: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Capacity:
     """Bytes of memory of a node."""
 
@@ -122,7 +124,7 @@ class Capacity:
     memory: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StorageRow:
     node: str
     storage: str
@@ -133,7 +135,7 @@ class StorageRow:
     path: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TaskRow:
     """A running task. `kind`: vzdump, qmigrate, hamigrate, startall ... `guest`: its id as text, may be empty."""
 
@@ -161,7 +163,7 @@ class Backup:
     node: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Move:
     """PVE's own answer to "can this guest migrate?". `why_not`: node -> reason, in PVE's words."""
 
@@ -172,7 +174,7 @@ class Move:
     local_devices: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Serving:
     """One health probe's answer. `serves` None: it could not be asked, which is not serving. `said`: in words."""
 
@@ -181,7 +183,7 @@ class Serving:
     said: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class HaRule:
     """One rule that is switched on. `kind`: "resource-affinity" (`apart` True: keep these apart) or "node-affinity"
     (`nodes`, and no others if `strict`). `resources`: HA's names, such as "vm:101"."""
@@ -194,7 +196,7 @@ class HaRule:
     strict: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CephPool:
     """`size`: copies (or chunks) that every object has; with fewer than `min_size` of them the pool stops."""
 
@@ -203,7 +205,7 @@ class CephPool:
     min_size: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ceph:
     """`checks`: name of a health check -> its summary; muted ones too, for nobody said that they are harmless.
     `pgs`: state of placement groups -> how many. `monitors`: all of them; `quorum`: those that take part.
@@ -220,7 +222,7 @@ class Ceph:
     pools: tuple[CephPool, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ReplicationJob:
     """One job of ZFS replication. Times in seconds since the epoch; 0: never. `error`: its last one, or ""."""
 
@@ -238,7 +240,7 @@ class ReplicationJob:
 # ---- the node helper's word ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NodeStatus:
     """`roundsman-helper status`. `uptime` in seconds of the node's own clock; `checksum` of the helper's own file.
 
@@ -259,14 +261,14 @@ class NodeStatus:
     gluster_mounts: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Package:
     name: str
     old: str
     new: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PackagePlan:
     """What `apt-get -s dist-upgrade` would do; `checksum` binds an approval to it.
 
@@ -287,7 +289,7 @@ class PackagePlan:
 # ---- GlusterFS ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Peer:
     """`state` 3 = in cluster. `connected` is what counts: a disconnected peer still says "Peer in Cluster"."""
 
@@ -297,14 +299,14 @@ class Peer:
     state: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Brick:
     name: str  # "pve1:/srv/brick", as volume info has it
     host_uuid: str
     arbiter: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Volume:
     """One volume of `volume info`. Bricks in order: each `replica` consecutive ones are one replica set."""
 
@@ -319,7 +321,7 @@ class Volume:
     redundancy: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BrickHeal:
     """One brick's row of `heal info summary`. None where the answer has no number: never read it as 0."""
 
@@ -336,7 +338,7 @@ class BrickHeal:
         return self.status == "Connected" and self.total == 0 and not self.pending and self.split_brain == 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BrickProcess:
     """One row of `volume status`: a brick, or a self-heal daemon (`daemon`)."""
 
@@ -346,14 +348,14 @@ class BrickProcess:
     daemon: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class VolumeStatus:
     volume: str
     rows: tuple[BrickProcess, ...]
     tasks: tuple[str, ...] = ()  # rebalance, replace-brick ... that are in progress
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PeerView:
     """What one peer's glusterd says. `heal`: volume -> the answers of consecutive reads, oldest first."""
 
@@ -365,7 +367,7 @@ class PeerView:
     status: Mapping[str, Reading[VolumeStatus]]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Gluster:
     """All peers' views. `reads` = how many consecutive heal reads were wanted of each peer, `gap` seconds apart; the
     first round that is not healed is the last."""
@@ -376,7 +378,7 @@ class Gluster:
     entries: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # brick -> names of entries, bounded
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class HealProgress:
     """The cheap question, asked on one node: brick -> entries to go, None where no number came. `split_brain`: how many
     split entries the brick with the most of them lists (each copy lists the same ones)."""
@@ -394,7 +396,7 @@ class HealProgress:
 # ---- the ways in -------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PathTest:
     """One path tried to one node, for what it is needed for. `ssh`, `api`: why that did not work, "" = it did.
 
@@ -421,7 +423,7 @@ class PathTest:
         return self.ssh or self.api
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PathDrill:
     """What a drill found while the path `cut` was left alone: `usual`: node -> (why calls went wrong, or "", seconds);
     `alone`: each other path by itself."""
@@ -431,7 +433,7 @@ class PathDrill:
     alone: tuple[PathTest, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class WaysIn:
     """What is known of the ways in. `depends`: path -> what it goes through: a guest's id, or a node's name -> how that
     is known. `detours`: node -> path, where it was last talked to over another path than the first. `home`: the guest
@@ -455,7 +457,7 @@ def processes_of(gluster: Reading[Gluster]) -> Reading[tuple[str, ...]]:
 NOT_ASKED = Unread("not asked for", 0.0)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Machines:
     """One survey of a cluster: every topic that was asked, read or unread."""
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
+
+from base.record import record
 
 
 class Face(StrEnum):
@@ -20,7 +22,7 @@ class Face(StrEnum):
     API = "API"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Standing:
     """How a way stands at one face of one node. `good_since`: of one that is passed over, since when it works."""
 

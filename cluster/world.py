@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from base.record import record
 from cluster.facts import Machines, Reading, Topic
 from cluster.settings import ClusterSettings
 
@@ -27,7 +28,7 @@ class GatePhase(StrEnum):
 WATCHING = frozenset({GatePhase.WATCH, GatePhase.CHECKUP})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Passed:
     """`note`: what a person should know although it passed ("ONE copy left while pve2 is down"), or ""."""
 
@@ -35,7 +36,7 @@ class Passed:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Blocked:
     """`reason`: fact with numbers, one sentence. `hint`: what ends it, with the exact command where there is one."""
 
@@ -44,7 +45,7 @@ class Blocked:
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unknown:
     reason: str
     evidence: Mapping[str, Any] = field(default_factory=dict)
@@ -66,7 +67,7 @@ class OwnChanges:
     packages_installed: bool = False  # on the node under the knife, so "nothing to upgrade" is what is expected
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ApprovalSeen:
     """What Slack said of the reactions when it was asked just now.
 
@@ -85,7 +86,7 @@ class ApprovalSeen:
     given_at: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PersonSeen:
     """Somebody who would be woken. `night`: it is night for them now. `rings`: ways that make a noise at that hour.
     `proven_at`: when they last answered a drill, None = never. `quiet`: what Slack says of their Do Not Disturb."""
@@ -97,7 +98,7 @@ class PersonSeen:
     quiet: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OnCallSeen:
     """Who would be woken if something died in or after this run. `first`: whom the first rung pages now. `others`: who
     else can be reached. `until`: the run's expected end and the watch after it; `gaps`: (rota, start, end) without
@@ -144,7 +145,7 @@ class Gate:
     """Whether these settings have what it asks about."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Opinion:
     """A gate's verdict with its name and time, ready to be shown and kept. `overridden_by`: who, why; or ""."""
 

@@ -19,9 +19,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from base.record import record
 from engine.port import Again, DuplicateKey, Look, Plain, Saying, Waiting, Workflow
 from store.api import Entry, KeyTaken, RunRow, Store, StoreError
 
@@ -52,7 +52,7 @@ NOT_FOR_PROBES = (DuplicateKey, Diverged, StoreError, AssertionError)
 """What says nothing about the world, so it is never taken for "could not look"."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Pace:
     """How long a wait rests between two looks: elapsed / divisor, within least..most seconds."""
 
@@ -69,7 +69,7 @@ def plain_page(row: RunRow, sentence: str) -> Saying:
     return Saying("page", f"Run {row.id} stands still, a fault of the bot itself: {sentence}. It is tried again.")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rules:
     """How passes are made. `strict` is for tests: a diverging replay and every other fault is raised at once; else a
     diverging replay is a line in the log, and a fault pages (worded by `page`), parks and is tried again. `scrub`: what
@@ -84,7 +84,7 @@ class Rules:
 DEFAULT_RULES = Rules()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Wait:
     """One `until` without an answer yet. Its probe knows of the run only what the journal says, so asked again it
     answers as it would after a replay."""

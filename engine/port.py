@@ -8,8 +8,10 @@ made beside them (39 % of simulated nights broke on such reads, `docs/decisions/
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol, TypeVar
+
+from base.record import record
 
 T = TypeVar("T")
 
@@ -17,7 +19,7 @@ Plain = Any
 """What a journal can hold: JSON, nothing else. (A recursive type would be invariant in every list and say less.)"""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Look:
     """What a probe is told each time it looks. Times in seconds since the epoch, UTC."""
 
@@ -28,7 +30,7 @@ class Look:
     """The `detail` of the look before, if it is still known. For drawing a curve, never for deciding."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Waiting:
     """A probe's answer when the wait goes on: what it saw, as half a sentence ("14 entries pending on pve2")."""
 
@@ -36,7 +38,7 @@ class Waiting:
     detail: Mapping[str, Plain] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Saying:
     """A message for the outbox, neutral to the chat: delivered after the commit, in order within its thread.
 
@@ -70,7 +72,7 @@ class Saying:
         return cls(**{**message, "mention": tuple(message["mention"])})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Again:
     """Returned by a workflow: go on as if new, with these arguments and an empty journal."""
 

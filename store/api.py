@@ -7,9 +7,11 @@ transaction. Any failure raises StoreError: the process then ends with a clear l
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import inf
 from typing import Any, Protocol
+
+from base.record import record
 
 Plain = Any  # JSON; the engine's port has the exact type, this layer may not import it
 
@@ -26,7 +28,7 @@ class SecondProcess(Exception):
     """Another process already holds this database; the sentence says which file and which pid."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RunRow:
     """One run. `state`: "active" until finished, then "done". `parked` is what its present wait says of itself."""
 
@@ -44,7 +46,7 @@ class RunRow:
     finished_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Entry:
     """One journal entry. kind: "intent" (about to act), "wait" (since and deadline), "result" (done), "fault" (the
     workflow's own body broke here, and a page said so)."""
@@ -55,7 +57,7 @@ class Entry:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OutboxRow:
     """One message to deliver once. (run_id, key) is unique. `message` is engine.port.Saying as a plain dict.
 
@@ -79,7 +81,7 @@ class OutboxRow:
     rendered: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OrderRow:
     """What a person ordered: verb "pause", "resume", "abort", "skip", "retry", "override"; of an outage "ack",
     "snooze", "resolve". Never deleted.
@@ -98,7 +100,7 @@ class OrderRow:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class VoteRow:
     """A reaction on an approval request, as first seen. `mark`: "approve" or "reject"; `given` False: taken back."""
 
@@ -110,7 +112,7 @@ class VoteRow:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CommandRow:
     """A slash command as received. state: "saved", "done", "void" (landed too late, or refused)."""
 
@@ -124,7 +126,7 @@ class CommandRow:
     state: str = "saved"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AuditRow:
     """One line of what happened, who did it and on which evidence; append-only."""
 
@@ -136,7 +138,7 @@ class AuditRow:
     detail: Mapping[str, Plain] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AlertRow:
     """Something that is wrong, as a probe, a webhook, a watch or a person said. One row per outage and fingerprint.
 
@@ -163,7 +165,7 @@ class AlertRow:
         return self.cleared_at is None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PageRow:
     """One try to wake one person in one way. (run_id, key) is unique; written as "sending" before the service is asked,
     so that a try which a crash cut off can be looked up.
@@ -183,7 +185,7 @@ class PageRow:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ShiftOverrideRow:
     """A change of a rota for a while; of several, the one written last wins. `person` "": back to the plan.
 
@@ -202,7 +204,7 @@ class ShiftOverrideRow:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Kept:
     """A last known fact: a calendar's last good copy, a path's last success, a proven pager, a restore drill."""
 

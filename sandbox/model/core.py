@@ -6,10 +6,11 @@ import heapq
 import itertools
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
+from base.record import record
 from sandbox.spec import ClusterSpec
 
 US, SOMEBODY, HA = "us", "somebody", "ha"
@@ -81,7 +82,7 @@ class What(StrEnum):
     FAULT_OVER = "fault-over"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Event:
     """One thing that happened. `detail` of an act of ours tells how things stood at that moment."""
 

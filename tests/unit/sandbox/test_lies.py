@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
 
 from cluster.api import Refused
@@ -161,6 +163,6 @@ def test_without_quorum_reads_answer_and_writes_are_refused(spec: ClusterSpec) -
 
 def test_the_evening_begins_with_nothing_going_on(evening: Evening) -> None:
     everything = evening.cluster.survey(frozenset(Topic), "pve1")
-    unread = [name for name in everything.__slots__ if isinstance(getattr(everything, name), Unread)]
+    unread = [each.name for each in fields(everything) if isinstance(getattr(everything, each.name), Unread)]
     assert (unread, evening.model.events) == ([], [])
     assert evening.clock.now == EVENING + 10, "three heal reads, five seconds apart"
