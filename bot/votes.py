@@ -18,7 +18,7 @@ from bot.delivery import Poster, place_emoji
 from bot.slackchat import Refused
 from bot.story import UNREADABLE, Story, kind, node_of
 from engine.port import Saying
-from store.api import OutboxRow, RunRow, Store, VoteRow
+from store.api import OrderRow, OutboxRow, RunRow, Store, VoteRow
 from workflows.acknowledging import react
 from workflows.alerts import OUTAGE
 from workflows.approvals import APPROVE, MARKS, REJECT, normalised, note_vote
@@ -115,10 +115,11 @@ class Votes:
     def reconcile(self) -> None:
         """Read the reactions under every open request. Raises ChatDown."""
         for run in self._store.runs(state="active", limit=MOST_RUNS):
-            for row in self._open_requests(run.id):
-                self._read(row)
             if run.workflow == OUTAGE:
                 self._try_outage(run)
+                continue
+            for row in self._open_requests(run.id):
+                self._read(row)
 
     # ----------------------------------------------------------------------------------------------------------
 
@@ -157,15 +158,17 @@ class Votes:
     def _read_outage(self, run: RunRow) -> None:
         """Who reacted while nobody listened has it from now on: the head of the thread and the newest page are read."""
         posted = [row for row in self._store.outbox(run.id) if row.ts and kind(row) in ("board", "page")]
-        acted = {order.by for order in self._store.orders(run.id)}
+        orders = self._store.orders(run.id)
         for row in {row.id: row for row in (*posted[:1], *posted[-1:])}.values():
+            heard = {order.by for order in orders if _after(order, row)}
             for reaction in self._chat.reactions(row.channel, row.ts):
-                for user in set(reaction.users) - acted - {self._chat.bot_user}:
+                for user in set(reaction.users) - heard - {self._chat.bot_user}:
                     self._react(row, user, reaction.name, True, self._clock())
 
     def _react(self, row: OutboxRow, user: str, emoji: str, given: bool, at: float) -> None:
         if user == self._chat.bot_user:
             return
+        at = min(at, self._clock())  # by Slack's clock; one that goes before ours must not seem to be still to come
         why = react(self._store, self._watchers, row, user, normalised(emoji), given, at)
         if why:
             text = f"ℹ️ Your :{normalised(emoji)}: does not count: {why}."
@@ -206,6 +209,12 @@ class Votes:
         text = f"ℹ️ Your :{normalised(emoji)}: for {node_of(row)} {verb}: {why}."
         key = f"private.{row.key}.{user}.{normalised(emoji)}.{'given' if given else 'taken'}"
         self._store.put_out(row.run_id, key, Saying("private", text, to=user).plain(), self._clock())
+
+
+def _after(order: OrderRow, row: OutboxRow) -> bool:
+    """It may be the reaction that stands under this message, or was given since. An older one is not: whoever has
+    reacted to the first page, and to the newest one once more, is heard again."""
+    return order.source.startswith(f"reaction {row.ts} ") or order.at >= float(row.ts)
 
 
 def _standing(vote: VoteRow | None) -> bool:

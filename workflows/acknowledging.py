@@ -20,6 +20,9 @@ STALE_S = 3600.0  # where the settings have no section `oncall`
 
 EMOJI = "emoji"
 
+PUT_BACK_S = 60.0
+"""What lies so far ahead was written before the clock was put back."""
+
 
 class Deed(StrEnum):
     ACK = "ack"  # I have it (`about`: until when that counts without a sign of life, epoch seconds)
@@ -44,9 +47,7 @@ def holders(orders: Sequence[OrderRow], void_before: float, now: float) -> tuple
     """Everybody who holds it now: does *anybody* hold it is the question (following only the last one who acknowledged
     left 10 % of simulated ladders silent). What was said before `void_before` went stale and counts no more."""
     found: dict[str, Holder | None] = {}
-    for order in orders:
-        if order.at <= void_before:
-            continue
+    for order in _counting(orders, void_before, now):
         match order.verb:
             case Deed.ACK | Deed.SNOOZE:
                 snoozed = order.verb == Deed.SNOOZE
@@ -56,6 +57,24 @@ def holders(orders: Sequence[OrderRow], void_before: float, now: float) -> tuple
             case Deed.SIGN if (holder := found.get(order.by)) and not holder.snoozed and order.at < holder.ends:
                 found[order.by] = replace(holder, ends=float(order.about))
     return tuple(holder for holder in found.values() if holder and now < holder.ends)
+
+
+def _counting(orders: Sequence[OrderRow], void_before: float, now: float) -> list[OrderRow]:
+    """Those after the last word that went stale: later by the clock, or written later, for the clock may have been put
+    back since, and whoever answers then must be heard.
+
+    None that bears a time that is still to come, or later than that of a word which was written after it: the clock was
+    put back since, and nobody can tell how long ago it was; whoever meant it is rung once more. An emoji bears Slack's
+    time and may come in late: it says nothing of our clock."""
+    places = range(len(orders))
+    stale = next((n for n in reversed(places) if orders[n].at == void_before), len(orders))
+    kept: list[OrderRow] = []
+    for n in reversed(places):
+        order = orders[n]
+        if order.at - now < PUT_BACK_S and (n > stale or order.at > void_before):
+            kept.append(order)
+        now = now if order.reason == EMOJI else min(now, order.at)
+    return kept[::-1]
 
 
 def react(

@@ -16,7 +16,7 @@ from threading import RLock
 
 from store.api import AlertRow, Plain, RunRow, Store
 from workflows import messages_outage as messages
-from workflows.acknowledging import holders
+from workflows.acknowledging import PUT_BACK_S, holders
 from workflows.settings import ManagedCluster
 
 OUTAGE = "outage"
@@ -144,18 +144,19 @@ def _place(store: Store, managed: ManagedCluster, alerts: Sequence[Alert], now: 
     """Of what does not fire yet."""
     policy = alerts[0].policy
     for outage in open_outages(store, managed.name):
-        same = outage.args["policy"] == (policy or managed.outages.policy)
-        young = now - outage.created_at < JOIN_S and not _left_alone(store, outage, now)
-        if same and (young or outage.args["mode"] != "held"):
+        if outage.args["policy"] == (policy or managed.outages.policy) and _wakes(store, outage, now):
             return outage.id
     mark = hashlib.sha256(f"{managed.name} {min(alert.fingerprint for alert in alerts)} {now}".encode()).hexdigest()[:6]
     return f"outage-{managed.name}-{datetime.fromtimestamp(now, UTC):%Y%m%d-%H%M%S}-{mark}"
 
 
-def _left_alone(store: Store, outage: RunRow, now: float) -> bool:
-    """Everybody who has it wants to be left alone: a note in its thread would wake nobody."""
+def _wakes(store: Store, outage: RunRow, now: float) -> bool:
+    """Whether it would tell somebody of one more alert: nobody has it, so that people are being paged anyway (or will
+    be, by this relapse); or it is young, and not all who have it want to be left alone. A note in its thread would wake
+    nobody else."""
     found = holders(store.orders(outage.id), outage.args["void_before"], now)
-    return bool(found) and all(holder.snoozed for holder in found)
+    young = -PUT_BACK_S < now - outage.created_at < JOIN_S
+    return not found or (young and not all(holder.snoozed for holder in found))
 
 
 def _run(run_id: str, managed: ManagedCluster, first: Alert, now: float) -> RunRow:

@@ -104,8 +104,8 @@ def recovered(alerts: Sequence[AlertRow], settle: float) -> Saying:
     )
 
 
-def relapsed(after: float) -> Saying:
-    return _note(f"🔥 A relapse after {span(after)}.")
+def relapsed(after: float, alerts: Sequence[AlertRow]) -> Saying:
+    return _note(f"🔥 A relapse after {span(after)}.\n{bullets(what(alerts))}")
 
 
 def over(cluster: str, state: str, by: str, took: float) -> Saying:

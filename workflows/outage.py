@@ -15,7 +15,7 @@ from engine.port import Again, Look, Plain, Run, Waiting
 from workflows import messages_outage as messages
 from workflows.acknowledging import Holder, resolved
 from workflows.outage_known import ask_what_is_known
-from workflows.ringing import Outage, Rung, cancel, changed
+from workflows.ringing import Outage, Rung, cancel, heard
 from workflows.site import Site
 
 UNREACHED_REST_S = 60.0
@@ -56,11 +56,12 @@ def left_behind(run: Run, heir: Site, args: Mapping[str, Plain]) -> Plain:
     return ended
 
 
-def _went(o: Outage, mode: str, now: float) -> Plain | Again:
-    """The next turn, or the end."""
+def _went(o: Outage, mode: str, now: float, seen: int) -> Plain | Again:
+    """The next turn, or the end. `seen`: so many alerts have been told; of any other whoever has it hears at once."""
     if mode == "resolved":
         return _end(o, "resolved")
-    return o.turn.next(o.args, mode, seen=len(o.alerts()), told_at=now, holders=[])
+    told_at = now if seen >= len(o.alerts()) else 0.0
+    return o.turn.next(o.args, mode, seen=seen, told_at=told_at, holders=[])
 
 
 # ---- ring --------------------------------------------------------------------------------------------------------
@@ -72,30 +73,31 @@ def _ring(o: Outage) -> Plain | Again:
     2. Then so much time to acknowledge; at once the next rung when nothing of it can reach anybody.
     3. After the last rung the ladder begins again; after a while only, if nothing of it could reach anybody.
     """
-    rungs, reached = len(o.policy.rungs) if o.policy else 1, False
+    rungs, reached, seen = len(o.policy.rungs) if o.policy else 1, False, o.turn.seen
     for number in range(rungs):
         rung = Rung(o, number)
         planned = o.run.step(o.key(f"rung{number}"), rung.plan)
         if planned["mode"] != "ring":
-            return _went(o, planned["mode"], planned["at"])
+            return _went(o, planned["mode"], planned["at"], seen or planned["seen"])
+        seen = planned["seen"]
         rung.page(planned)
         if o.turn.number == number == 0:
             o.run.step(o.key("ask"), lambda: ask_what_is_known(o.site, o.run.id))
         answer = rung.wait(planned)
         if answer and answer["mode"] not in ("ring", "unreached"):
-            return _went(o, answer["mode"], answer["at"])
+            return _went(o, answer["mode"], answer["at"], seen)
         reached = reached or not answer
-    return _rest(o, 0.0 if reached else UNREACHED_REST_S)
+    return _rest(o, 0.0 if reached else UNREACHED_REST_S, seen)
 
 
-def _rest(o: Outage, least: float) -> Plain | Again:
+def _rest(o: Outage, least: float, seen: int) -> Plain | Again:
     pause = max(o.policy.pause if o.policy else 0.0, least)
     if pause:
         what = "the ladder to begin again"
-        answer = o.run.until(o.key("rest"), lambda at: changed(o, at), pause, why=what, who=messages.WHO_ACKNOWLEDGES)
+        answer = o.run.until(o.key("rest"), lambda at: heard(o, at), pause, why=what, who=messages.WHO_ACKNOWLEDGES)
         if answer:
-            return _went(o, answer["mode"], answer["at"])
-    return o.turn.next(o.args, "ring")
+            return _went(o, answer["mode"], answer["at"], seen)
+    return o.turn.next(o.args, "ring", seen=seen)
 
 
 # ---- held --------------------------------------------------------------------------------------------------------
@@ -105,7 +107,7 @@ def _held(o: Outage) -> Plain | Again:
     """Somebody has it: everything stops ringing. Before their word goes stale they are asked for a sign of life."""
     held = o.run.step(o.key("hold"), lambda: _stop_ringing(o))
     if not held["holders"]:
-        return _went(o, held["mode"], held["at"])
+        return _went(o, held["mode"], held["at"], o.turn.seen)
     if o.args.get("holders") != held["holders"]:
         o.run.say(o.key("held"), lambda: messages.taken(held["holders"], held["ends"], held["snoozed"]))
     life = max(held["ends"] - held["at"], 0.0)
@@ -124,9 +126,9 @@ def _left(o: Outage, held: Plain, answer: Plain) -> Plain | Again:
     if answer["mode"] == "ring":
         o.run.say(o.key("released"), lambda: messages.released(held["holders"]))
     if answer["mode"] in ("held", "news"):
-        told = {"seen": len(o.alerts()), "told_at": answer["at"]} if answer["mode"] == "news" else {}
+        told = {"seen": answer["seen"], "told_at": answer["at"]} if answer["mode"] == "news" else {}
         return o.turn.next(o.args, "held", holders=held["holders"], **told)
-    return _went(o, answer["mode"], answer["at"])
+    return _went(o, answer["mode"], answer["at"], o.turn.seen)
 
 
 def _lapsed(o: Outage, held: Plain) -> Again:
@@ -161,8 +163,9 @@ def _held_still(o: Outage, held: Plain, at: Look) -> Any:
         return Waiting(o.seen()) if gone else {"mode": mode, "at": at.now}  # a lapse is the deadline's, not a release
     if _who(o.holders(at.now)) != held["signs"]:
         return {"mode": "held", "at": at.now}
-    if len(o.alerts()) > o.turn.seen and at.now - o.turn.told_at >= NEWS_S:
-        return {"mode": "news", "at": at.now}
+    seen = len(o.alerts())
+    if seen > o.turn.seen and not 0 <= at.now - o.turn.told_at < NEWS_S:
+        return {"mode": "news", "at": at.now, "seen": seen}
     return Waiting(o.seen())
 
 
@@ -201,8 +204,8 @@ def _quiet(o: Outage) -> Plain | Again:
     if answer is None:
         return _end(o, "recovered")
     if answer["mode"] != "resolved":
-        o.run.say(o.key("relapsed"), lambda: messages.relapsed(answer["at"] - began))
-    return _went(o, answer["mode"], answer["at"])
+        o.run.say(o.key("relapsed"), lambda: messages.relapsed(answer["at"] - began, o.alerts()))
+    return _went(o, answer["mode"], answer["at"], answer["seen"])
 
 
 def _hush(o: Outage) -> float:
@@ -213,7 +216,8 @@ def _hush(o: Outage) -> float:
 
 def _relapsed(o: Outage, at: Look) -> Any:
     mode = o.mode(at.now)
-    return Waiting("all is well again") if mode == "quiet" else {"mode": mode, "at": at.now}
+    quiet = mode == "quiet"
+    return Waiting("all is well again") if quiet else {"mode": mode, "at": at.now, "seen": len(o.alerts())}
 
 
 def _end(o: Outage, how: str) -> Plain:

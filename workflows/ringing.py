@@ -15,7 +15,7 @@ from oncall.pagers import Delivery, Page, Pager, PagerError, State
 from oncall.settings import Person, Policy
 from store.api import AlertRow, PageRow
 from workflows import messages_outage as messages
-from workflows.acknowledging import Holder, holders, resolved, take
+from workflows.acknowledging import PUT_BACK_S, Holder, holders, resolved, take
 from workflows.site import Site, one_by_one
 
 SENT = "sent"
@@ -32,8 +32,6 @@ OPERATORS_WAIT_S = 900.0
 """Without a section `oncall` the operators are mentioned, and again so often."""
 UNASKED_S = 5.0
 """A receipt is polled no more often (Pushover's rule)."""
-PUT_BACK_S = 60.0
-"""A clock that stands so far before the beginning of a wait was put back meanwhile."""
 
 T = TypeVar("T")
 
@@ -107,6 +105,12 @@ def changed(o: Outage, at: Look) -> Any:
     return Waiting(o.seen()) if stands else {"mode": mode, "at": at.now}
 
 
+def heard(o: Outage, at: Look) -> Any:
+    """As `changed`, with a look at the phones that still ring."""
+    poll(o.site, o.run.id, at.now)
+    return changed(o, at)
+
+
 class Rung:
     """One rung under way."""
 
@@ -125,7 +129,8 @@ class Rung:
         mode = self.o.mode(now)
         step = self._step(now) if mode == "ring" else Step((), 0.0)
         rings = [[ring.person, ring.how] for ring in step.rings]
-        return {"mode": mode, "at": now, "rings": rings, "wait": step.wait, "note": step.note}
+        seen = len(self.o.alerts())
+        return {"mode": mode, "at": now, "rings": rings, "wait": step.wait, "note": step.note, "seen": seen}
 
     def _step(self, now: float) -> Step:
         watchers, policy = self.o.site.watchers, self.o.policy
@@ -217,10 +222,10 @@ class Rung:
             self._record(replace(row, state="failed", error=str(error), changed_at=self.o.site.clock()))
             return ["failed" if error.permanent else "later", str(error)]
         self._record(replace(row, state=SENT, receipt=receipt, changed_at=self.o.site.clock()))
+        cancel(self.o.site, self.o.run.id, now, row)
         return ["sent", receipt]
 
     def _hand_over(self, pager: Pager, page: Page, row: PageRow) -> str:
-        cancel(self.o.site, self.o.run.id, row.at, (row.person, row.how))  # the new ring takes the old one's place
         self._record(row)
         return _asked(lambda: pager.send(page))
 
@@ -237,12 +242,7 @@ class Rung:
         """True when nobody needs to be rung any more."""
         key = self._key("again", attempt)
         what = "a paging service to take the page"
-        return bool(self.o.run.until(key, self._asked_for, RETRY_S, why=what, who="nobody has to"))
-
-    def _asked_for(self, at: Look) -> Any:
-        """Whether anybody has it, on the phones that do ring as well."""
-        poll(self.o.site, self.o.run.id, at.now)
-        return changed(self.o, at)
+        return bool(self.o.run.until(key, lambda at: heard(self.o, at), RETRY_S, why=what, who="nobody has to"))
 
     # waiting ----------------------------------------------------------------------------------------------------
 
@@ -257,7 +257,7 @@ class Rung:
         )
 
     def _answer(self, at: Look) -> Any:
-        answer = self._asked_for(at)
+        answer = heard(self.o, at)
         if isinstance(answer, Waiting) and not self._reaches_anybody(at.now - at.since):
             return {"mode": "unreached", "at": at.now}
         return answer
@@ -353,14 +353,18 @@ def _take_in(site: Site, row: PageRow, delivery: Delivery, now: float) -> None:
     site.store.page(replace(row, state=delivery.state.value, error=delivery.why, changed_at=now))
 
 
-def cancel(site: Site, run_id: str, now: float, only: tuple[str, str] | None = None) -> None:
-    """Whatever still rings for this run stops (`only`: for this person in this way). A service that does not answer
-    goes on ringing until it expires by itself, which is said in the page's row."""
-    meant = [(row, pager) for row, pager in _ringing(site, run_id) if only in (None, (row.person, row.how))]
+def cancel(site: Site, run_id: str, now: float, newer: PageRow | None = None) -> None:
+    """Whatever still rings for this run stops; with `newer`, only what this page, which rings already, takes the place
+    of. A service that does not answer goes on ringing until it expires by itself, which is said in the page's row."""
+    meant = [(row, pager) for row, pager in _ringing(site, run_id) if newer is None or _replaces(newer, row)]
     errors = _together(site, [partial(_called_off, pager, row.receipt) for row, pager in meant])
     for (row, _), error in zip(meant, errors, strict=True):
         if _stands(site, row):
             site.store.page(replace(row, state="cancelled", error=error, changed_at=now))
+
+
+def _replaces(newer: PageRow, row: PageRow) -> bool:
+    return (newer.person, newer.how) == (row.person, row.how) and newer.key != row.key
 
 
 def _called_off(pager: Pager, receipt: str) -> str:

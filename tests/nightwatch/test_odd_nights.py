@@ -97,6 +97,66 @@ def test_what_dies_later_is_news_although_it_is_told_together_with_what_somebody
     assert [(row.subject, row.count) for row in watch.store.alerts(oldest.id)] == [(ROUTER, 2)]
 
 
+def test_what_dies_while_an_outage_settles_wakes_people_although_its_holder_snoozes(watch: NightWatch) -> None:
+    """The old one has recovered, so its snooze says nothing about this."""
+    old = watch.dies(ROUTER)
+    first_rung(watch)
+    watch.types("alice", "/outage snooze 12h")
+    watch.fast_forward(hours=2)
+    watch.recovers(ROUTER)
+    watch.fast_forward(minutes=2)
+    assert watch.dies("pve3") != old
+    first_rung(watch)
+
+
+def test_what_dies_while_an_outage_settles_that_somebody_had_for_hours_wakes_people(watch: NightWatch) -> None:
+    old = watch.dies(ROUTER)
+    first_rung(watch)
+    for _ in range(4):
+        watch.types("alice", "/outage ack")
+        watch.fast_forward(minutes=30)
+    watch.recovers(ROUTER)
+    assert watch.dies("pve3") != old
+    first_rung(watch)
+
+
+def test_what_dies_before_the_ladder_has_heard_of_a_snooze_wakes_people(watch: NightWatch) -> None:
+    watch.dies(ROUTER)
+    first_rung(watch)
+    watch.bot_down = True  # a pass under way that waits for a paging service
+    watch.types("alice", "/outage snooze 5h")
+    watch.dies("pve3")
+    watch.bot_down = False
+    watch.settle()
+    first_rung(watch)
+    assert len(watch.outages()) == 2
+
+
+def test_what_dies_between_a_page_and_its_answer_is_told_to_whoever_answered(watch: NightWatch) -> None:
+    watch.dies(ROUTER)
+    first_rung(watch)
+    watch.fast_forward(seconds=10)
+    watch.dies("pve3")
+    watch.fast_forward(seconds=10)
+    watch.reacts("alice")
+    watch.assert_said("🔥 @alice: 1 more went wrong meanwhile.\n• *pve3*: is silent")
+    said = len(watch.said)
+    watch.fast_forward(minutes=20)
+    assert len(watch.said) == said  # once
+
+
+def test_a_relapse_names_what_fires(watch: NightWatch) -> None:
+    watch.dies(ROUTER)
+    first_rung(watch)
+    watch.reacts("alice")
+    watch.recovers(ROUTER)
+    watch.fast_forward(minutes=2)
+    watch.dies("pve3")
+    watch.assert_said("🔥 A relapse after 2 minutes.\n• *pve3*: is silent")
+    watch.fast_forward(minutes=10)
+    assert not any("more went wrong" in said for _, said in watch.said)
+
+
 def _alert(outage: str, mark: str, subject: str, at: float) -> AlertRow:
     return AlertRow(outage, "lab", mark, "person", subject, "is silent", "critical", at, at)
 
@@ -144,6 +204,57 @@ def test_who_answers_after_the_clock_was_put_back_has_it_although_an_older_word_
     turned.types("alice", "/outage ack")
     turned.fast_forward(minutes=10)
     turned.assert_quiet()
+
+
+def test_a_word_that_was_given_before_the_clock_was_put_back_does_not_count_for_hours(turned: NightWatch) -> None:
+    """A host that starts with its clock two hours ahead, until it hears of the right time. Rather rung once more."""
+    turned.dies(ROUTER)
+    first_rung(turned)
+    turned.types("alice", "/outage ack")
+    assert isinstance(turned.clock, Turned)
+    turned.clock.put_back(7200.0)
+    turned.store.poke(turned.outages()[0].id)
+    turned.settle()
+    first_rung(turned)
+    turned.types("bob", "/outage ack")
+    turned.fast_forward(minutes=59)
+    turned.assert_quiet()
+    turned.fast_forward(minutes=2)
+    first_rung(turned)
+    turned.fast_forward(minutes=62)  # alice's word is no word for the hour after the time that it bears
+    turned.woken.clear()
+    turned.fast_forward(minutes=20)
+    assert turned.woken
+    turned.woken.clear()
+
+
+def test_whoever_answers_is_heard_although_a_word_went_stale_at_a_time_that_is_still_to_come(turned: NightWatch) -> None:
+    turned.dies(ROUTER)
+    first_rung(turned)
+    turned.types("alice", "/outage ack")
+    turned.fast_forward(hours=1, minutes=1)
+    first_rung(turned)
+    assert isinstance(turned.clock, Turned)
+    turned.clock.put_back(3 * 3600.0)
+    turned.store.poke(turned.outages()[0].id)
+    turned.settle()
+    turned.woken.clear()
+    turned.types("alice", "/outage ack")
+    turned.fast_forward(minutes=30)
+    turned.assert_quiet()
+
+
+def test_what_dies_after_the_clock_was_put_back_is_no_part_of_what_somebody_has(turned: NightWatch) -> None:
+    old = turned.dies(ROUTER)
+    first_rung(turned)
+    turned.fast_forward(minutes=40)
+    turned.woken.clear()
+    assert isinstance(turned.clock, Turned)
+    turned.clock.put_back(7200.0)
+    turned.types("alice", "/outage ack")
+    turned.settle()
+    assert turned.dies("pve3") != old
+    first_rung(turned)
 
 
 # ---- settings --------------------------------------------------------------------------------------------------------
@@ -353,3 +464,34 @@ def test_a_tap_is_seen_while_another_service_is_tried_again(watch: NightWatch) -
     watch.pagers["pushover"].states["pushover-1"] = Delivery(State.ACKNOWLEDGED)
     watch.fast_forward(seconds=6)
     watch.assert_said("@alice has it")
+
+
+def test_a_push_that_rings_is_not_called_off_for_one_that_the_service_does_not_take(watch: NightWatch) -> None:
+    outage = watch.dies(ROUTER)
+    first_rung(watch)
+    watch.fast_forward(minutes=10)
+    watch.woken.clear()
+
+    def takes_nothing(page: Page) -> str:
+        raise PagerError("no answer", permanent=False)
+
+    watch.pagers["pushover"].send = takes_nothing  # type: ignore[method-assign]
+    watch.fast_forward(minutes=12)
+    assert "pushover-1" not in watch.pagers["pushover"].cancelled
+    assert [row.key for row in watch.store.pages(outage, state="sent") if row.how == "pushover"] == [
+        "t0.rung0.alice.pushover"
+    ]
+    watch.woken.clear()
+
+
+def test_a_tap_is_seen_while_the_ladder_rests_between_two_rounds() -> None:
+    policy = {"name": "default", "pause": "30m", "rungs": [{"who": ["alice"], "how": ["pushover"], "wait": "5m"}]}
+    watch = NightWatch({**ONCALL, "policies": [policy]})
+    watch.dies(ROUTER)
+    watch.assert_paged("alice", "pushover")
+    watch.fast_forward(minutes=10)
+    watch.pagers["pushover"].states["pushover-1"] = Delivery(State.ACKNOWLEDGED)
+    watch.fast_forward(minutes=1)
+    watch.assert_said("@alice has it")
+    watch.fast_forward(minutes=30)
+    watch.assert_quiet()

@@ -70,7 +70,7 @@ def test_an_acknowledgement_that_never_goes_stale_is_found(monkeypatch: pytest.M
 
 
 def test_a_ladder_that_is_climbed_only_once_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def wait_for_ever(o: ringing.Outage, least: float) -> Any:
+    def wait_for_ever(o: ringing.Outage, least: float, seen: int) -> Any:
         return o.run.until(o.key("rest"), lambda at: Waiting(""), 86400.0, why="", who="") or o.turn.next(
             o.args, "ring"
         )

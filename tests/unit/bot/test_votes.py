@@ -261,3 +261,52 @@ def test_an_outage_whose_message_was_deleted_keeps_no_other_reaction_unread(
     assert poll.votes.try_to_read()
     assert poll.marks(CAROL) == [("approve", True, NOON)]
     assert "reactions of 'outage-1' cannot be read" in caplog.text
+
+
+# ---- outages ---------------------------------------------------------------------------------------------------------
+
+
+def ringing(poll: Poll, *pages: float) -> None:
+    """An outage whose pages stand in Slack since these times."""
+    args = {"policy": "", "mode": "ring", "void_before": 0.0}
+    poll.store.start_run(RunRow("outage-1", "outage", "lab", args, "active", NOON, "probe", NOON + 99))
+    for at in pages:
+        key = f"page{at}"
+        poll.store.put_out("outage-1", key, {"kind": "page", "text": "", "detail": {}}, at)
+        row = poll.store.outbox_row("outage-1", key)
+        assert row is not None
+        poll.store.delivered(row.id, at, CHANNEL, f"{at:.1f}")
+
+
+def takes(poll: Poll) -> list[tuple[str, str, float]]:
+    return [(order.by, order.verb, order.at) for order in poll.store.orders("outage-1")]
+
+
+def test_who_had_an_outage_hours_ago_and_reacts_to_its_newest_page_is_heard_again_by_reading(poll: Poll) -> None:
+    """Socket down: no event tells. Their first word has gone stale since."""
+    ringing(poll, NOON)
+    poll.hears(ALICE, "eyes", at=NOON + 60, ts=f"{NOON:.1f}")
+    ringing(poll, NOON + 7200)
+    poll.slack.given[f"{NOON:.1f}"] = (Reaction("eyes", (ALICE,)),)
+    poll.clock.now = NOON + 7300
+    poll.votes.reconcile()
+    assert takes(poll) == [(ALICE, "ack", NOON)]
+    poll.slack.given[f"{NOON + 7200:.1f}"] = (Reaction("eyes", (ALICE,)),)
+    poll.votes.reconcile()
+    assert takes(poll)[1:] == [(ALICE, "ack", NOON + 7300)]
+
+
+def test_a_reaction_that_was_read_once_is_no_sign_of_life_with_each_reading(poll: Poll) -> None:
+    """Although Slack's clock goes an hour before ours."""
+    ringing(poll, NOON + 3600)
+    poll.slack.given[f"{NOON + 3600:.1f}"] = (Reaction("eyes", (ALICE,)),)
+    for _ in range(5):
+        poll.clock.now += 45
+        poll.votes.reconcile()
+    assert len(takes(poll)) == 1
+
+
+def test_a_reaction_by_a_clock_that_goes_before_ours_counts_from_now(poll: Poll) -> None:
+    ringing(poll, NOON)
+    poll.hears(ALICE, "eyes", at=NOON + 900, ts=f"{NOON:.1f}")
+    assert takes(poll) == [(ALICE, "ack", NOON)]
