@@ -87,7 +87,7 @@ class Doctor:
             {
                 "engine": self._engine_trouble(readable=not store),
                 "store": store,
-                "probes": "" if self._probing.alive else "nothing is looked at: their thread has ended",
+                "probes": "" if self._probing.alive else "nothing is looked at: their thread has ended, or hangs",
                 "slack": self._slack_trouble(),
                 "http": "" if self._listens() else "alerts and key presses do not come in: nobody listens",
             },

@@ -29,6 +29,9 @@ SLACK_S = 0.02
 FILES = 8192
 """Sockets that may be open at a time, where the system allows it: silent hosts keep theirs for a whole time limit."""
 END_S = 5.0
+TURN_S, STILL_S = 5.0, 60.0
+"""The loop goes round at least so often; without a turn for the second time, or while a judgement takes longer, nothing
+that dies is found."""
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +57,7 @@ class Probing:
         self._busy: set[tuple[str, str]] = set()
         self._out: set[asyncio.Task[None]] = set()
         self._settling: dict[str, asyncio.Lock] = {}
+        self._turned_at, self._judging = now(), dict[str, float]()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._live, name="probes", daemon=True)
 
@@ -89,8 +93,11 @@ class Probing:
 
     @property
     def alive(self) -> bool:
-        """Whether looks are made, or there are none to make."""
-        return self._thread.is_alive() or not any(watch.probes for watch in self._watches)
+        """Whether looks are made and judged, or there are none to make."""
+        if not any(watch.probes for watch in self._watches):
+            return True
+        since = min([self._turned_at, *list(self._judging.values())])
+        return self._thread.is_alive() and self._now() - since < STILL_S
 
     def looks(self) -> Counter[tuple[str, str, str]]:
         """(cluster, kind, result) -> looks so far."""
@@ -112,7 +119,7 @@ class Probing:
         self._settling = {watch.managed.name: asyncio.Lock() for watch in self._watches}
         while True:
             self._woken.clear()
-            now = self._now()
+            now = self._turned_at = self._now()
             for watch in self._watches:
                 for probe in watch.due(now + SLACK_S):
                     self._go(self._look(watch, probe))
@@ -123,7 +130,7 @@ class Probing:
     async def _rest(self, now: float) -> None:
         ahead = min((watch.next_at(now) for watch in self._watches), default=now) - now
         try:
-            async with asyncio.timeout(max(ahead, SLACK_S)):
+            async with asyncio.timeout(min(max(ahead, SLACK_S), TURN_S)):
                 await self._woken.wait()
         except TimeoutError:
             return
@@ -178,11 +185,13 @@ class Probing:
             return
         async with lock:
             while watch.ripe(self._now()):
+                self._judging[watch.managed.name] = self._now()
                 await self._learn(watch)
                 now = self._now()
                 if findings := watch.judge(now):
                     await self._beside(partial(watch.hand_over, findings, now, self._clock()))
                     self._raised()
+            self._judging.pop(watch.managed.name, None)
         self._woken.set()  # parents may have to answer at once
 
     async def _beside(self, work: Callable[[], Any]) -> Any:

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import pytest
 
+from bot import probing as probing_module
 from bot.probing import Probing
 from cluster.api import Cluster, Unreachable
 from sandbox.sockets import refused_port, silent_port
@@ -81,6 +82,37 @@ def test_a_port_that_dies_becomes_an_outage_and_ends_when_it_is_back(lab: Lab) -
         assert lab.raised.is_set()
     with socket.create_server(("127.0.0.1", port)):
         eventually(lambda: not lab.store.firing())
+
+
+def test_a_judgement_that_hangs_can_be_seen_from_outside(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probing_module, "STILL_S", 0.5)
+    monkeypatch.setattr(probing_module, "TURN_S", 0.1)
+    judged, go_on = threading.Event(), threading.Event()
+
+    def hang(*_: Any) -> None:
+        judged.set()
+        go_on.wait(20.0)
+
+    monkeypatch.setattr(NightWatch, "hand_over", hang)
+    with refused_port() as port:
+        probing = lab.watch({"name": "shop", "kind": "tcp", "target": f"127.0.0.1:{port}"})
+        assert judged.wait(10.0)
+        eventually(lambda: not probing.alive)
+        go_on.set()
+        eventually(lambda: probing.alive)
+
+
+def test_a_loop_that_hangs_can_be_seen_from_outside(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probing_module, "STILL_S", 0.5)
+    monkeypatch.setattr(probing_module, "TURN_S", 0.1)
+    go_on = threading.Event()
+    with silent_port() as port:
+        probing = lab.watch({"name": "shop", "kind": "tcp", "target": f"127.0.0.1:{port}"})
+        time.sleep(0.7)
+        assert probing.alive
+        monkeypatch.setattr(NightWatch, "due", lambda *_: [go_on.wait(20.0)][:0])
+        eventually(lambda: not probing.alive)
+        go_on.set()
 
 
 @pytest.mark.slow
