@@ -19,6 +19,7 @@ from cluster.ssh import Done, spoken
 T = TypeVar("T")
 
 REFUSED = 3  # the helper's exit code for "no, because"
+UNCLEAR = 4  # and for "it gave no answer, and may have been done"
 PLAN_S = 450.0  # apt-get update on a slow mirror, and the simulation
 GUARDED_S = 240.0  # heal query, simulation and the act itself
 ENTRIES_BYTES = 16 * 1024 * 1024
@@ -160,6 +161,8 @@ class Helper:
             raise self._not_run(done) or self._broke(argv, done)
         if done.rc == REFUSED and "refused" in answer:
             raise Refused(f"{self.node}: {answer['refused']}", str(answer.get("hint", "")))
+        if done.rc == UNCLEAR and "unclear" in answer:
+            raise Uncertain(f"{self.node}: {answer['unclear']}")
         if done.rc:
             raise self._broke(argv, done)
         return answer

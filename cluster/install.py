@@ -27,12 +27,13 @@ PUT = 'umask 077; cat >"$1.new" && chown root:root "$1.new" && chmod "$2" "$1.ne
 PUT_SUDOERS = 'umask 077; cat >"$1.new" && { visudo -cqf "$1.new" || { rm -f "$1.new"; exit 1; }; } && ' + (
     'chown root:root "$1.new" && chmod 0440 "$1.new" && mv -f "$1.new" "$1"'
 )
-PUT_KEY = """set -e; umask 077
-home=$(getent passwd "$1" | cut -d: -f6)
-mkdir -p "$home/.ssh"
-{ grep -vF "$2" "$home/.ssh/authorized_keys" 2>/dev/null || true; cat; } >"$home/.ssh/authorized_keys.new"
-mv -f "$home/.ssh/authorized_keys.new" "$home/.ssh/authorized_keys"
-chown -R "$1:" "$home/.ssh"
+# As the login itself: root would follow whatever links lie in a folder that is the login's own.
+PUT_KEY = """home=$(getent passwd "$1" | cut -d: -f6)
+exec runuser -u "$1" -- sh -c '
+set -e; umask 077; mkdir -p "$1/.ssh"; cd "$1/.ssh"
+{ grep -vF "$2" authorized_keys 2>/dev/null || true; cat; } >authorized_keys.new
+mv -f authorized_keys.new authorized_keys
+' install "$home" "$2"
 """
 
 

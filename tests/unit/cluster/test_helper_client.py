@@ -219,6 +219,12 @@ def test_an_act_that_ended_in_no_known_way_may_have_been_done(pve1: FakeSsh, hel
         helper.reboot("1111", 5.0)
 
 
+def test_an_act_of_which_the_node_knows_no_end_may_have_been_done(pve1: FakeSsh, helper: Helper) -> None:
+    pve1.answers["reboot 1111 5.00"] = Done(4, b'{"unclear": "`systemctl reboot` gave no answer within 30 s"}', b"")
+    with pytest.raises(Uncertain, match=r"^pve1: `systemctl reboot` gave no answer within 30 s$"):
+        helper.reboot("1111", 5.0)
+
+
 def test_what_the_line_raises_comes_through(pve1: FakeSsh, helper: Helper) -> None:
     pve1.answers["status"] = Unreachable("pve1 does not answer over SSH")
     with pytest.raises(Unreachable):

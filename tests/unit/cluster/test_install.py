@@ -148,6 +148,7 @@ def stand_ins(tmp_path: Path) -> dict[str, str]:
         "chown": "exit 0",
         "getent": f'echo "$2:x:1:1::{tmp_path}/home:/bin/sh"',
         "visudo": '! grep -q bad "$2"',
+        "runuser": 'test "$1 $2 $3" = "-u roundsman --" && shift 3 && exec "$@"',
     }
     for name, body in scripts.items():
         (folder / name).write_text(f"#!/bin/sh\n{body}\n")
@@ -178,6 +179,17 @@ def test_a_good_sudoers_file_is_put_for_root_alone_to_read(stand_ins: dict[str, 
     target = tmp_path / "roundsman"
     assert ran(stand_ins, install.PUT_SUDOERS, str(target), stdin="fine") == 0
     assert (target.read_text(), oct(target.stat().st_mode)[-3:]) == ("fine", "440")
+
+
+def test_root_itself_writes_nothing_into_the_folder_of_the_login(stand_ins: dict[str, str], tmp_path: Path) -> None:
+    """A link there would let the login have any file of the node overwritten, the next time somebody installs."""
+    (tmp_path / "shadow").write_text("root's own")
+    folder = tmp_path / "home" / ".ssh"
+    folder.mkdir(parents=True)
+    (folder / "authorized_keys.new").symlink_to(tmp_path / "shadow")
+    (tmp_path / "bin" / "runuser").write_text("#!/bin/sh\nexit 9\n")
+    assert ran(stand_ins, install.PUT_KEY, "roundsman", "BOT=", stdin="ssh-ed25519 BOT= roundsman\n") == 9
+    assert (tmp_path / "shadow").read_text() == "root's own"
 
 
 def test_the_key_is_there_once_however_often_it_is_installed(stand_ins: dict[str, str], tmp_path: Path) -> None:

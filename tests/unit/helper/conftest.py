@@ -80,7 +80,7 @@ class Pve2:
         """Exit code and answer (JSON parsed, gluster's XML as text) of one order."""
         given = self.helper.order_given(words.split(), forced)
         try:
-            answer = self.helper.obey(self._machine(), given)
+            answer = self.helper.obey(self.machine(), given)
         except self.helper.Refused as refused:
             return 3, {"refused": str(refused), "hint": refused.hint}
         if isinstance(answer, self.helper.Done):
@@ -90,7 +90,7 @@ class Pve2:
     def did(self, program: str) -> list[str]:
         return [line for line in self.ran if line.startswith(program)]
 
-    def _machine(self) -> Any:
+    def machine(self) -> Any:
         pve2 = self
 
         class Pretended(self.helper.Machine):  # type: ignore[misc, name-defined]

@@ -19,6 +19,11 @@ SHARD = "0d5a1c2e-9a53-4f6e-8a0e-5f7b6c1d2e3f"
 SPLIT = "gluster --mode=script volume heal vmstore info split-brain"
 HEAL = "gluster --mode=script volume heal vmstore split-brain"
 RESOURCES = "pvesh get /cluster/resources"
+CURRENT = "pvesh get /nodes/pve1/qemu/101/status/current"
+
+
+def listed(guest: int, status: str) -> dict[str, Any]:
+    return {"vmid": guest, "status": status, "node": "pve1", "type": "qemu"}
 
 
 def heal_info(*files: str) -> str:
@@ -47,7 +52,8 @@ def split(pve2: Any) -> Any:
         f"{BRICK}/.shard/{GFID}.7": {"trusted.gfid": uuid.UUID(SHARD).bytes},
     }
     pve2.programs[SPLIT] = heal_info(IMAGE, f"<gfid:{SHARD}>", "/images/102/vm-102-disk-0.raw")
-    pve2.programs[RESOURCES] = json.dumps([{"vmid": 101, "status": "stopped"}, {"vmid": 102, "status": "running"}])
+    pve2.programs[RESOURCES] = json.dumps([listed(101, "stopped"), listed(102, "running")])
+    pve2.programs[CURRENT] = json.dumps({"vmid": 101, "status": "stopped"})
     pve2.programs[HEAL] = "Healed the file.\n"
     return pve2
 
@@ -65,6 +71,7 @@ def choose(node: Any, mark: str = "", brick: str = f"pve1:{BRICK}") -> tuple[int
     "order",
     [
         "split vmstore /etc/shadow",
+        "unlock ١٠١ backup",
         "split vmstore /images/101/../../etc/shadow",
         "split vmstore images/101/vm-101-disk-0.raw",
         "split vmstore /../101/vm-101-disk-0.raw",
@@ -109,7 +116,7 @@ def test_an_image_may_lie_in_any_folder_of_its_volume(split: Any, folder: str) -
     assert (len(told["copies"]), told["entries"]) == (1, [image])
     order = f"choose vmstore pve1:{BRICK} {told['mark']} {image}"
     assert split.order(order) == (0, {"healed": [image]})
-    split.programs[RESOURCES] = json.dumps([{"vmid": 101, "status": "running"}])
+    split.programs[RESOURCES] = json.dumps([listed(101, "running")])
     assert split.order(order)[1]["refused"] == "guest 101 is running, not stopped"
 
 
@@ -165,8 +172,9 @@ def test_an_image_that_is_split_no_more_is_left_alone(split: Any) -> None:
 @pytest.mark.parametrize(
     ("listed", "why"),
     [
-        (json.dumps([{"vmid": 101, "status": "running"}]), "guest 101 is running, not stopped"),
-        (json.dumps([{"vmid": 101, "status": "io-error"}]), "guest 101 is io-error, not stopped"),
+        (json.dumps([listed(101, "running")]), "guest 101 is running, not stopped"),
+        (json.dumps([listed(101, "io-error")]), "guest 101 is io-error, not stopped"),
+        (json.dumps([{"vmid": 101, "status": "stopped"}]), "whether guest 101 is stopped is not known"),
         (json.dumps([]), "guest 101 is not listed, not stopped"),
         ((255, "", "ipcc_send_rec failed\n"), "is not known: ipcc_send_rec failed"),
     ],
@@ -174,6 +182,35 @@ def test_an_image_that_is_split_no_more_is_left_alone(split: Any) -> None:
 def test_while_its_guest_is_not_known_to_be_stopped_nothing_is_taken(split: Any, listed: Any, why: str) -> None:
     split.programs[RESOURCES] = listed
     refused_and_nothing_healed(split, choose(split), why)
+
+
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        (json.dumps({"vmid": 101, "status": "running"}), "guest 101 is running, not stopped"),
+        ((2, "", "no such VM\n"), "whether guest 101 is stopped is not known: no such VM"),
+        ("{}", "is not known"),
+    ],
+)
+def test_a_guest_that_was_started_since_it_was_listed_keeps_its_image(split: Any, told: Any, why: str) -> None:
+    """The listing is what each node published last, some seconds ago."""
+    split.programs[CURRENT] = told
+    refused_and_nothing_healed(split, choose(split), why)
+
+
+def test_a_link_on_the_brick_is_no_copy(split: Any) -> None:
+    (split.root / BRICK.lstrip("/") / "images").rename(split.root / "elsewhere")
+    (split.root / BRICK.lstrip("/") / "images").symlink_to(split.root / "elsewhere")
+    split.marks[f"/elsewhere/{IMAGE.partition('/images/')[2]}"] = {}
+    assert split.order(f"split vmstore {IMAGE}")[1]["copies"] == []
+
+
+def test_a_brick_may_itself_be_reached_by_a_link(split: Any) -> None:
+    (split.root / "mnt" / "data").rename(split.root / "disks")
+    (split.root / "mnt" / "data").symlink_to(split.root / "disks")
+    split.marks = {file.replace("/mnt/data", "/disks"): marks for file, marks in split.marks.items()}
+    (copy,) = split.order(f"split vmstore {IMAGE}")[1]["copies"]
+    assert (copy["brick"], copy["size"]) == (f"pve2:{BRICK}", 2 << 30)
 
 
 def test_a_brick_that_the_volume_has_not_is_refused(split: Any) -> None:
