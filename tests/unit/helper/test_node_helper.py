@@ -316,7 +316,7 @@ def test_a_program_that_prints_for_ever_ends_with_its_reader_or_its_time(helper:
         os.kill(pid, 0)
     began = time.monotonic()
     assert list(machine.lines("sh", "-c", "echo one; sleep 30", limit=0.3)) == ["one"]
-    assert time.monotonic() - began < 4.0
+    assert time.monotonic() - began < 10.0
 
 
 def test_a_program_that_is_not_there_is_refused_in_a_sentence(helper: Any) -> None:
