@@ -38,9 +38,8 @@ def show(path: Path, settings: Settings) -> bool:
 
 def check_files(settings: Settings) -> Iterator[CheckLine]:
     """What the settings name on this machine: keys, certificates, the database's folder."""
-    yield CheckLine(
-        True, "file", f"{len(settings.clusters)} clusters: {', '.join(c.name for c in settings.clusters)}", ""
-    )
+    names = [cluster.name for cluster in settings.clusters]
+    yield CheckLine(True, "file", f"{len(names)} cluster{'s' if len(names) > 1 else ''}: {', '.join(names)}", "")
     for managed in settings.clusters:
         yield _readable(f"{managed.name}: ssh.key_file", managed.ssh.key_file, "ssh-keygen -t ed25519 -N '' -f")
         if managed.api.ca_file:

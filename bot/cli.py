@@ -63,7 +63,10 @@ def main(ctx: click.Context, path: Path | None) -> None:
 
 
 def _load(path: Path, *need: str) -> Settings:
+    from bot.logs import hush
     from bot.settings import load
+
+    hush()
 
     return load(path, os.environ, need)
 

@@ -48,6 +48,12 @@ class Scrubbed(logging.Formatter):
         return self._scrub(self._inner.format(record))
 
 
+def hush() -> None:
+    """Libraries tell in a log what is raised and told in a sentence anyway; paramiko with a traceback."""
+    for name, level in QUIET.items():
+        logging.getLogger(name).setLevel(level)
+
+
 def set_up(style: str, secrets: Iterable[str], stream: TextIO = sys.stderr) -> None:
     """`style`: "json" or "console". Replaces whatever handlers the root logger had."""
     stamps: list[structlog.typing.Processor] = [
@@ -67,5 +73,4 @@ def set_up(style: str, secrets: Iterable[str], stream: TextIO = sys.stderr) -> N
     handler = logging.StreamHandler(stream)
     handler.setFormatter(Scrubbed(formatter, secrets))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    for name, level in QUIET.items():
-        logging.getLogger(name).setLevel(level)
+    hush()

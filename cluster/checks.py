@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from cluster import gluster
 from cluster.api import ClusterError
 from cluster.ceph import CephApi
-from cluster.facts import PathTest, WaysIn
+from cluster.facts import Guest, PathTest, WaysIn
 from cluster.helper import INSTALL, Helper
 from cluster.install import helper_checksum
 from cluster.kin import Kin
 from cluster.paths import Paths, PathTests
 from cluster.proxmox import Proxmox, grant
 from cluster.pve import Pve, backed_up
-from cluster.reach import reach, sentences
+from cluster.reach import reach, sentences, strangers
 from cluster.replication import ReplicationApi
 from cluster.serving import Health
-from cluster.settings import ClusterSettings
+from cluster.settings import ClusterSettings, PathSettings
 
 PRIVILEGES: Mapping[str, Mapping[str, str]] = {
     "/": {"Sys.Audit": "who is online, HA"},
@@ -171,7 +171,12 @@ def _members(pve: Pve, entry: str, settings: ClusterSettings) -> CheckLine:
             False, "members", f"not in the settings: {', '.join(extra)}", f"add them to {settings.name}.nodes"
         )
     if gone := sorted(set(settings.nodes) - members):
-        return CheckLine(False, "members", f"no member of the cluster: {', '.join(gone)}", "`pvecm nodes` names them")
+        return CheckLine(
+            False,
+            "members",
+            f"no member of the cluster: {', '.join(gone)}",
+            f"take them out of {settings.name}.nodes; `pvecm nodes` on a node names all members",
+        )
     return CheckLine(True, "members", ", ".join(sorted(members)), "")
 
 
@@ -194,28 +199,59 @@ def _paths(
     with closing(PathTests(settings, paths, api, clock=lambda: 0.0)) as tests:
         tried = tests.run()
     reached = [node for node in settings.nodes if any(test.alive for test in tried if test.node == node)]
+    if not reached:
+        yield CheckLine(
+            False,
+            "paths",
+            "none could be judged: over none of them a node answers both SSH and API",
+            "mend what is said above first",
+        )
+        return
     for path in settings.ways:
-        yield _path(path.name, [test for test in tried if test.path == path.name and test.node in reached])
+        yield _path(settings, path, [test for test in tried if test.path == path.name and test.node in reached])
     try:
         guests = pve.guests("")
     except ClusterError:
         guests = ()
     depends, home = Kin(settings, api.get, workers.map).look(guests)
     ways = WaysIn(tried, depends, {}, home)
+    yield from _shared(settings, ways, guests)
+    yield _enough(settings, ways, reached)
+
+
+def _shared(settings: ClusterSettings, ways: WaysIn, guests: tuple[Guest, ...]) -> Iterator[CheckLine]:
+    """What dies with what. Where no guest is shown, what the settings say of them is neither right nor wrong."""
+    if not guests and any(path.guests for path in settings.ways):
+        yield CheckLine(
+            False, "paths", "what they share is not known: no guest is shown", "see the lines of API and token above"
+        )
+        return
+    wrong = strangers(settings, guests)
     for text in sentences(settings, ways, guests):
-        yield CheckLine(True, "paths", text, "")
-    if reached:
-        yield _enough(settings, ways, reached)
+        remedy = wrong.get(text, "")
+        yield CheckLine(not remedy, "paths", text, remedy)
 
 
-def _path(name: str, tests: list[PathTest]) -> CheckLine:
+def _path(settings: ClusterSettings, path: PathSettings, tests: list[PathTest]) -> CheckLine:
     alive = [test for test in tests if test.alive]
     slowest = f", slowest {max(test.latency for test in alive):.2f} s" if alive else ""
     text = f"answers at {len(alive)} of {len(tests)} nodes{slowest}"
     dead = next((test for test in tests if not test.alive), None)
     if dead is None:
-        return CheckLine(True, f"path {name}", text, "")
-    return CheckLine(False, f"path {name}", f"{text}; {dead.node}: {dead.why}", dead.hint or "`ping` it from here")
+        return CheckLine(True, f"path {path.name}", text, "")
+    return CheckLine(
+        False, f"path {path.name}", f"{text}; {dead.node}: {dead.why}", dead.hint or _try(settings, path, dead)
+    )
+
+
+def _try(settings: ClusterSettings, path: PathSettings, dead: PathTest) -> str:
+    """What to type here to see the same, and where the settings say otherwise."""
+    if path.jumps:
+        jump = path.jumps[0]
+        line = f"ssh -p {jump.port} -i {jump.key_file or settings.ssh.key_file} {jump.user}@{jump.address}"
+        return f"`{line}` from here; is paths.{path.name}.jumps[0] right, is the box on, does its line carry?"
+    node = settings.nodes[dead.node]
+    return f"`ping {node.address}` from here; is nodes.{dead.node}.address right?"
 
 
 def _enough(settings: ClusterSettings, ways: WaysIn, nodes: list[str]) -> CheckLine:
@@ -223,10 +259,12 @@ def _enough(settings: ClusterSettings, ways: WaysIn, nodes: list[str]) -> CheckL
     found = reach(settings, ways, nodes, frozenset())
     least = min(found, key=lambda node: found[node].count)
     count, needed = found[least].count, settings.paths_required
-    text = f"{count} of {needed} that share nothing lead to {least}"
+    few = "1 way leads" if count == 1 else f"{count} ways that share nothing lead"
+    text = f"{few} to {least}; {needed} {'is' if needed == 1 else 'are'} needed"
     if count < needed:
-        remedy = "add a second way in to `paths`, over another line; or set paths_required: 1 if one must do"
-        return CheckLine(False, "paths", text, remedy)
+        dead = ", ".join(found[least].why)
+        mend = f"mend {dead}, see above" if dead else "add another way in to `paths`, over another line"
+        return CheckLine(False, "paths", text, f"{mend}; or set paths_required: {count} if that must do")
     if bound := [node for node in found if not found[node].free]:
         text = f"every one to {bound[0]} goes through this very cluster, and dies with it"
         return CheckLine(False, "paths", text, "add a jump host on another line to `paths`")

@@ -19,7 +19,7 @@ import paramiko
 import socks
 
 from cluster.api import ClusterError, Unreachable
-from cluster.login import BROKEN, LOGIN_S, Connection, Dial, Station, Wire, left, log_in
+from cluster.login import BROKEN, LOGIN_S, Connection, Dial, Station, Wire, in_words, left, log_in
 from cluster.settings import ClusterSettings, JumpHost, PathSettings
 
 FAILED_FOR_S = 2.0
@@ -236,5 +236,4 @@ def _prompt(wire: socket.socket) -> socket.socket:
 
 
 def _why(error: BaseException) -> str:
-    inner = getattr(error, "socket_err", None) or error
-    return str(inner) or type(inner).__name__
+    return in_words(getattr(error, "socket_err", None) or error)

@@ -68,6 +68,11 @@ class Station:
         return Unreachable(f"{self.name} does not answer over SSH ({self.place}): {why}")
 
 
+def in_words(error: BaseException) -> str:
+    """ "Connection refused", without the number that the system has for it."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
 class Line:
     """A socket or a channel under paramiko's transport. `heard`: when something came last, by the monotonic clock."""
 
@@ -165,7 +170,7 @@ def log_in(station: Station, dial: Dial, deadline: float, silence: float, hello:
         line = Line(dial(station.address, station.port, first_word))
         transport = paramiko.Transport(line, disabled_algorithms=WEAK)  # type: ignore[arg-type]  # all it asks of one
     except BROKEN as error:
-        raise station.silent(str(error) or type(error).__name__) from error
+        raise station.silent(in_words(error)) from error
     try:
         _check_host_key(station, transport, deadline, first_word)
         transport.auth_timeout = left(deadline)
@@ -209,7 +214,7 @@ def _check_host_key(station: Station, transport: paramiko.Transport, deadline: f
 
 def _no_login(station: Station, error: Exception) -> ClusterError:
     if not isinstance(error, paramiko.AuthenticationException):
-        return station.silent(str(error) or type(error).__name__)
+        return station.silent(in_words(error))
     return Refused(
         f"{station.name} does not let {station.user} in with the key {station.key_file}",
         station.remedy,

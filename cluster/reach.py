@@ -86,7 +86,22 @@ def sentences(settings: ClusterSettings, ways: WaysIn, guests: Sequence[Guest]) 
     names = {guest.id: guest.name or str(guest.id) for guest in guests}
     on = dependence(settings, ways)
     found = [text for path in on for text in _of_path(path, on, names)]
-    return [*found, *_of_home(ways, names)]
+    return [*found, *_of_hosts(on), *_of_home(ways, names)]
+
+
+def strangers(settings: ClusterSettings, guests: Sequence[Guest]) -> dict[str, str]:
+    """Of those sentences the ones that tell of a guest which is not there, and what mends each."""
+    known = {guest.id for guest in guests}
+    return {
+        _stranger(path.name, guest): f"correct `guests` of the path {path.name}"
+        for path in settings.ways
+        for guest in path.guests
+        if guest not in known
+    }
+
+
+def _stranger(path: str, guest: int) -> str:
+    return f"{path} is said to go through guest {guest}, which this cluster does not have"
 
 
 def _of_path(path: str, on: Mapping[str, Dependence], names: Mapping[int, str]) -> Iterable[str]:
@@ -99,9 +114,16 @@ def _of_path(path: str, on: Mapping[str, Dependence], names: Mapping[int, str]) 
         dies = "they die" if len(there) > 1 else "it dies"
         yield f"{path} goes through {_and([names[g] for g in there])}, {kind} of this cluster; {left} when {dies}"
     for guest in (guest for guest in through if guest not in names):
-        yield f"{path} is said to go through guest {guest}, which this cluster does not have"
+        yield _stranger(path, guest)
     for node in sorted(what for what in own(on[path]) if isinstance(what, str)):
         yield f"{path} goes through {node}, which is a node of this cluster; it is gone while that node is taken"
+
+
+def _of_hosts(on: Mapping[str, Dependence]) -> Iterable[str]:
+    hosts = sorted({what for each in on.values() for what in each - own(each)}, key=str)
+    for host in hosts:
+        if len(paths := [path for path in on if host in on[path]]) > 1:
+            yield f"{_and(paths)} go through the same {host}; they count as one"
 
 
 def _of_home(ways: WaysIn, names: Mapping[int, str]) -> Iterable[str]:

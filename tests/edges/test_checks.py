@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 
 import asyncssh
@@ -11,7 +13,7 @@ import pytest
 from cluster.checks import CheckLine, check_cluster
 from cluster.install import helper_checksum
 from cluster.pve import Pve
-from cluster.settings import BackupSettings, ClusterSettings
+from cluster.settings import BackupSettings, ClusterSettings, PathSettings
 from sandbox.lines import Fault
 from sandbox.spec import ClusterSpec, ReplicaSpec, default_spec
 from tests.edges.facing import Night
@@ -53,7 +55,7 @@ def test_when_all_is_there_every_line_is_good_and_says_what_was_found(night: Nig
         "paths",
     ]
     assert found["path lte"].text.startswith("answers at 3 of 3 nodes, slowest 0.")
-    assert found["paths"].text == "2 of 2 that share nothing lead to pve1"
+    assert found["paths"].text == "2 ways that share nothing lead to pve1; 2 are needed"
     assert found["pve1 API"].text == "Proxmox VE 9.2.11"
     assert found["pve2 quorum"].text == "2 of 3 votes needed"
     assert found["pve3 Gluster"].text == "3 peers, all connected"
@@ -136,7 +138,7 @@ def test_a_wrong_host_key_is_told_with_what_to_do(night: Night) -> None:
 def test_a_certificate_that_nobody_vouches_for_is_told_with_what_to_do(night: Night) -> None:
     no_ca = night.settings.model_copy(update={"api": night.settings.api.model_copy(update={"ca_file": ""})})
     found = missing(no_ca)
-    assert list(found) == ["pve1 API", "pve2 API", "pve3 API"]
+    assert list(found) == ["pve1 API", "pve2 API", "pve3 API", "paths"]
     assert "is not trusted" in found["pve1 API"].text
     assert "api.ca_file" in found["pve1 API"].remedy
 
@@ -187,7 +189,8 @@ def test_a_jump_host_with_another_key_is_told_with_what_to_write(night: Night) -
     found = missing(night.settings.model_copy(update={"paths": paths}))
     assert "the jump host 127.0.0.1 (127.0.0.1) shows the SSH host key" in found["path lte"].text
     assert "set paths.lte.jumps[0].host_key to" in found["path lte"].remedy
-    assert found["paths"].text == "1 of 2 that share nothing lead to pve1"
+    assert found["paths"].text == "1 way leads to pve1; 2 are needed"
+    assert found["paths"].remedy == "mend lte, see above; or set paths_required: 1 if that must do"
 
 
 def test_without_a_second_path_it_says_what_to_add(night: Night) -> None:
@@ -195,8 +198,8 @@ def test_without_a_second_path_it_says_what_to_add(night: Night) -> None:
     assert found["paths"] == CheckLine(
         False,
         "paths",
-        "1 of 2 that share nothing lead to pve1",
-        "add a second way in to `paths`, over another line; or set paths_required: 1 if one must do",
+        "1 way leads to pve1; 2 are needed",
+        "add another way in to `paths`, over another line; or set paths_required: 1 if that must do",
     )
 
 
@@ -205,3 +208,51 @@ def test_two_paths_that_both_die_with_the_cluster_are_not_enough(night: Night) -
     both = (direct, lte.model_copy(update={"guests": (103,)}))
     found = missing(night.settings.model_copy(update={"paths": both}))
     assert found["paths"].text == "every one to pve1 goes through this very cluster, and dies with it"
+
+
+def test_a_jump_host_that_refuses_is_told_with_the_line_that_shows_the_same(night: Night) -> None:
+    direct, lte = night.settings.paths
+    with closing(socket.socket()) as nobody:
+        nobody.bind(("127.0.0.1", 0))  # bound, and nobody listens
+        port = nobody.getsockname()[1]
+        jump = lte.jumps[0].model_copy(update={"port": port})
+        line = missing(with_paths(night, direct, lte.model_copy(update={"jumps": (jump,)})))["path lte"]
+    assert line.text == (
+        "answers at 0 of 3 nodes; pve1: path lte: the jump host 127.0.0.1 does not answer over SSH "
+        f"(127.0.0.1:{port}): Connection refused"
+    )
+    assert line.remedy.startswith(f"`ssh -p {port} -i {night.settings.ssh.key_file} {jump.user}@127.0.0.1` from here; ")
+
+
+def test_where_no_node_is_reached_no_path_is_called_good(night: Night) -> None:
+    key = night.settings.ssh.model_copy(update={"user": "nobody"})
+    found = lines(night.settings.model_copy(update={"ssh": key}))
+    assert [name for name in found if name.startswith("path ")] == []
+    assert found["paths"] == CheckLine(
+        False,
+        "paths",
+        "none could be judged: over none of them a node answers both SSH and API",
+        "mend what is said above first",
+    )
+
+
+def test_a_guest_of_a_path_that_is_not_there_is_a_fault_only_where_the_guests_are_known(night: Night) -> None:
+    direct, lte = night.settings.paths
+    written = with_paths(night, direct, lte.model_copy(update={"guests": (999,)}))
+    said = [line for line in check_cluster(written) if line.subject == "paths" and not line.ok]
+    assert said[0].text == "lte is said to go through guest 999, which this cluster does not have"
+    assert said[0].remedy == "correct `guests` of the path lte"
+    night.faces.acl.take("VM.Audit")
+    said = [line for line in check_cluster(written) if "guest" in line.text and line.subject == "paths"]
+    assert [line.text for line in said if "999" in line.text] == []
+
+
+def test_two_paths_over_one_box_are_said_to_be_one(night: Night) -> None:
+    direct, lte = night.settings.paths
+    written = with_paths(night, direct, lte, lte.model_copy(update={"name": "night"}))
+    said = [line.text for line in check_cluster(written) if line.subject == "paths"]
+    assert "lte and night go through the same host 127.0.0.1; they count as one" in said
+
+
+def with_paths(night: Night, *paths: PathSettings) -> ClusterSettings:
+    return night.settings.model_copy(update={"paths": paths})

@@ -140,6 +140,11 @@ def test_so_many_can_be_chosen_that_share_nothing_and_no_more(dependences: list[
             ],
         ),
         (cluster(PathSettings(name="direct"), LTE), {}, []),
+        (
+            cluster(jump("lte", "box.example"), jump("night", "box.example")),
+            {},
+            ["lte and night go through the same host box.example; they count as one"],
+        ),
     ],
 )
 def test_the_plan_says_what_dies_with_what(written: ClusterSettings, more: dict[str, Any], said: list[str]) -> None:
