@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import Field, SecretStr, ValidationError
 
 from base.settings import Duration, Section
 from bot import credentials
@@ -19,6 +16,7 @@ from bot.oncall_rules import broken_oncall_rules
 from bot.pager_rules import broken_pager_rules
 from bot.settings_file import Document, Place, Problem, parse
 from bot.settings_rules import broken_http_rules, broken_rules, unknown_policies
+from bot.settings_words import problems_of
 from oncall.settings import OnCallSettings
 from workflows.settings import ManagedCluster
 
@@ -217,7 +215,7 @@ def _validate(document: Document) -> Settings | None:
     try:
         return Settings.model_validate(document.data)
     except ValidationError as failed:
-        document.problems += [_problem(error) for error in failed.errors(include_url=False)]
+        document.problems += problems_of(failed.errors(include_url=False), Settings)
         return None
 
 
@@ -253,55 +251,3 @@ def _broken_http(data: dict[str, Any]) -> list[Problem]:
         return []
     names = [str(_mapping(raw).get("name", "")) for _, raw in _raw_clusters(data)]
     return list(broken_http_rules(http, names)) if http else []
-
-
-def _problem(error: ErrorDetails) -> Problem:
-    """Pydantic's error, worded for whoever edits the file; never its input, which may be a secret."""
-    place = tuple(error["loc"])
-    kind = error["type"]
-    if kind == "extra_forbidden":
-        return Problem(place, _unknown_key(place))
-    if kind == "missing":
-        return Problem(place, f"is missing{_meaning(place)}")
-    return Problem(
-        place, _WORDS.get(kind) or error["msg"].removeprefix("Value error, ").replace("Input should", "must")
-    )
-
-
-_WORDS = {
-    "model_type": "must be a section: indented lines of `key: value`",
-    "dict_type": "must be a section: indented lines of `key: value`",
-    "tuple_type": "must be a list; a single entry too: [ONE]",
-    "string_type": "must be one text, not a list or a section",
-    "int_parsing": "must be a whole number",
-    "int_type": "must be a whole number",
-    "bool_parsing": "must be true or false",
-    "bool_type": "must be true or false",
-    "too_short": "must not be empty",
-}
-
-
-def _unknown_key(place: Place) -> str:
-    section = _section_at(place[:-1])
-    known = [*section.model_fields] if section else []
-    near = difflib.get_close_matches(str(place[-1]), known, n=1)
-    return f'unknown key (did you mean "{near[0]}"?)' if near else f"unknown key; known here: {', '.join(known)}"
-
-
-def _meaning(place: Place) -> str:
-    section = _section_at(place[:-1])
-    field = section.model_fields.get(str(place[-1])) if section else None
-    return f": {field.description}" if field and field.description else ""
-
-
-def _section_at(place: Place) -> type[BaseModel] | None:
-    """The model that stands at this place of the file."""
-    kind: Any = Settings
-    for step in place:
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            kind = kind.model_fields[str(step)].annotation
-        else:  # tuple[Entry, ...] or dict[str, Entry]
-            kind = get_args(kind)[1 if get_origin(kind) is dict else 0]
-        if get_origin(kind) is UnionType:  # Entry | None
-            kind = get_args(kind)[0]
-    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None

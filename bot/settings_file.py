@@ -6,6 +6,7 @@ false) never happen.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,7 +83,36 @@ def _mapping(node: yaml.MappingNode, place: Place, document: Document) -> dict[s
 
 
 def _not_yaml(error: yaml.YAMLError) -> str:
-    """PyYAML's words without its excerpt of the file: a secret might stand in it."""
-    mark = getattr(error, "problem_mark", None)
+    """In words, without PyYAML's excerpt of the file: a secret might stand in it. The line is the one to look at."""
+    said = str(getattr(error, "problem", None) or "it cannot be read")
+    mark, opened = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
+    for pattern, at_opening, words in NOT_YAML:
+        if found := re.search(pattern, said):
+            mark, said = (opened or mark) if at_opening else mark, words.format(*found.groups())
+            break
     where = f"line {mark.line + 1}: " if mark else ""
-    return f"{where}this is not YAML: {getattr(error, 'problem', None) or 'it cannot be read'}"
+    return f"{where}this is not YAML: {said}"
+
+
+NOT_YAML: tuple[tuple[str, bool, str], ...] = (
+    (r"found character '\\t'", False, "a tab stands here; indent with blanks"),
+    (r"found character '(.)'", False, "a text that begins with {0} wants quotes"),
+    (r"expected ',' or '([\]}}])'", True, "what is opened here is not closed: a {0} or a quote is missing"),
+    (r"unexpected end of stream", True, "the quote that begins here is not closed"),
+    (r"could not find expected ':'", True, "a key without `: ` behind it"),
+    (
+        r"mapping values are not allowed",
+        False,
+        "a `: ` too much: is the line above complete, is this one indented as those beside it? A text with `: ` in it "
+        "wants quotes",
+    ),
+    (
+        r"expected <block end>, but found '(?:-|<block sequence start>)'",
+        False,
+        "a list entry (`- `) among keys: are the list's entries indented alike, below a key of their own?",
+    ),
+    (r"expected <block end>", False, "this line is indented otherwise than those that it belongs to"),
+    (r"undefined alias", False, "a text that begins with * wants quotes"),
+    (r"another document", False, "a second `---`: everything belongs into one document"),
+)
+"""PyYAML's problem -> whether to point at where it began, and what to say."""

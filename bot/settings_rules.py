@@ -28,7 +28,7 @@ def broken_rules(clusters: Sequence[tuple[int, ManagedCluster]]) -> Iterator[Pro
     yield from _alike(clusters, "name", lambda cluster: pve_variable(cluster.name))
     yield from _alike(clusters, "channel", lambda cluster: cluster.channel)
     for index, cluster in clusters:
-        for rule in (_channel, _people, _limits, _nodes, _gluster, _groups, _backups, _windows, _probes, _paths):
+        for rule in (_channel, _api, _people, _limits, _nodes, _gluster, _groups, _backups, _windows, _probes, _paths):
             yield from (Problem(("clusters", index, *found.place), found.text) for found in rule(cluster))
 
 
@@ -47,9 +47,18 @@ def _channel(cluster: ManagedCluster) -> Iterator[Problem]:
         yield Problem(("channel",), "is not a channel id (C...); Slack shows it at the end of the channel's About page")
 
 
+def _api(cluster: ManagedCluster) -> Iterator[Problem]:
+    if not re.fullmatch(r"[^@!\s]+@[^@!\s]+![^@!=\s]+", cluster.api.token_id):
+        yield Problem(("api", "token_id"), "must be USER@REALM!NAME, such as roundsman@pve!bot, without the secret")
+
+
 def _backups(cluster: ManagedCluster) -> Iterator[Problem]:
-    if cluster.backups.make_missing and not cluster.backups.storage:
+    backups = cluster.backups
+    if backups.make_missing and not backups.storage:
         yield Problem(("backups", "storage"), "is needed for make_missing: which storage takes the backups?")
+    if backups.storage and backups.storage in backups.on_gluster:
+        text = "lies on the volume itself (on_gluster), where a backup does not count; take another storage"
+        yield Problem(("backups", "storage"), text)
 
 
 def _people(cluster: ManagedCluster) -> Iterator[Problem]:
@@ -147,7 +156,10 @@ def _path(path: PathSettings) -> Iterator[Problem]:
         yield Problem(("proxy",), f"is not used by a path of kind {path.kind}; did you mean kind: socks?")
     if path.kind == "socks" and not _is_proxy(path):
         yield Problem(("proxy",), "must look like HOST:PORT, such as 127.0.0.1:1080")
+    hosts = [(jump.address, jump.port) for jump in path.jumps]
     for place, jump in enumerate(path.jumps):
+        if (jump.address, jump.port) in hosts[:place]:
+            yield Problem(("jumps", place, "address"), "stands twice: a jump host is not reached through itself")
         if trouble := _host_key_trouble(jump):
             yield Problem(("jumps", place, "host_key"), trouble)
     if path.silence < LEAST_SILENCE_S:

@@ -12,7 +12,8 @@ from cluster.probe_settings import ProbeSettings, ProbingSettings
 class NodeSettings(Section):
     address: str = Field(description="host name or IP by which the bot reaches the node")
     host_key: str = Field(
-        description='its SSH host key, as in known_hosts: "ssh-ed25519 AAAA..."; pinned, never guessed'
+        description='its SSH host key, as in known_hosts: "ssh-ed25519 AAAA..."; pinned, never guessed; '
+        "`ssh-keyscan -t ed25519 ADDRESS` prints it"
     )
     ssh_port: int = Field(22, ge=1, le=65535, description="where its sshd listens")
     api_port: int = Field(8006, ge=1, le=65535, description="where its API listens")
@@ -42,7 +43,9 @@ class JumpHost(Section):
     """A machine on another line that lets the bot through to the nodes."""
 
     address: str = Field(description="host name or IP by which the bot, or the jump host before it, reaches it")
-    host_key: str = Field(description="its SSH host key, pinned as those of the nodes are")
+    host_key: str = Field(
+        description="its SSH host key, pinned as those of the nodes are; `ssh-keyscan -t ed25519 ADDRESS` prints it"
+    )
     port: int = Field(22, ge=1, le=65535, description="where its sshd listens")
     user: str = Field("roundsman", description="login on it; it needs no shell, only forwarding to the nodes")
     key_file: str = Field("", description="private key for it; empty = ssh.key_file")

@@ -5,6 +5,7 @@ that it was not really pinged."""
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 
 from icmplib import ICMPLibError, NameLookupError, SocketPermissionError, async_ping
@@ -60,6 +61,8 @@ async def _knock(probe: Probe, family: int, where: tuple[object, ...]) -> Result
 
 
 def trouble(probe: Probe, settings: ClusterSettings) -> str:
+    if re.fullmatch(r"[^:]+:\d+", probe.target):
+        return "must be an address without a port: a ping has none; that a port answers is the kind tcp"
     return "" if probe.target and not set(probe.target) & set(" /\t") else "must be a host name or an address"
 
 

@@ -148,7 +148,7 @@ def test_a_key_that_stands_twice_is_refused(edit: Edit) -> None:
 
 def test_what_is_no_yaml_is_told_with_its_line_and_without_its_text(write: Write) -> None:
     [fault] = faults(write("slack:\n  note: [xoxb-secret\n"))
-    assert fault.startswith("line 3: this is not YAML: ")
+    assert fault.startswith("line 2: this is not YAML: ")
     assert "xoxb-secret" not in fault
 
 

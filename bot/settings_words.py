@@ -1,0 +1,142 @@
+"""What the models find wrong with a settings file, worded for whoever edits it. Never the input itself: it may be a
+secret."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from types import UnionType
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from bot.settings_file import Place, Problem
+
+WORDS = {
+    "model_type": "must be a section: indented lines of `key: value`",
+    "dict_type": "must be a section: indented lines of `key: value`",
+    "string_type": "must be one text, not a list or a section",
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "too_short": "must not be empty",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+}
+NAME = "must be a name of at most 32 letters, digits, - and _, and begin with a letter or a digit"
+ADDRESS = "must be an address with a / at its end, such as https://host.example/"
+PATTERNS = {
+    r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$": NAME,
+    r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}$": "must be a name of letters, digits, blanks and . _ -, at most 63 of them",
+    r"^https?://\S+/$": ADDRESS,
+    r"^(https?://[^\s/?#]+)?/?$": "must be an address without a path, such as https://host.example",
+    r"^AC[0-9a-f]{32}$": "must be AC and 32 hex digits, as Twilio's console shows it",
+    r"^\+[1-9]\d{6,14}$": "must be a number in full, such as +4930123456",
+}
+"""Pattern of a setting -> what it asks for. One of choices, ^(a|b)$, says so by itself."""
+CHOICE = re.compile("'([^']*)'")
+ALIKE = 0.8
+"""From so much likeness on, a key of this section was meant, rather than one of another section."""
+PLACES_MOST = 3
+
+
+def problems_of(errors: Sequence[ErrorDetails], root: type[BaseModel]) -> list[Problem]:
+    """One for each; but a list is not called empty because what is in it is wrong."""
+    places = [tuple(error["loc"]) for error in errors]
+
+    def follows(error: ErrorDetails, place: Place) -> bool:
+        return error["type"] == "too_short" and any(p != place and p[: len(place)] == place for p in places)
+
+    told = zip(errors, places, strict=True)
+    return [Problem(place, _worded(error, place, root)) for error, place in told if not follows(error, place)]
+
+
+def _worded(error: ErrorDetails, place: Place, root: type[BaseModel]) -> str:
+    kind, context = error["type"], error.get("ctx", {})
+    match kind:
+        case "extra_forbidden":
+            return unknown_key(place, root)
+        case "missing":
+            return f"is missing{_meaning(place, root)}"
+        case "tuple_type" if section_at((*place, 0), root):
+            return "must be a list of sections, each of which begins with `- `"
+        case "tuple_type":
+            several = isinstance(error["input"], str) and set(error["input"].strip()) & {" ", ","}
+            return "must be a list: [ONE, TWO]" if several else "must be a list; a single entry too: [ONE]"
+        case "string_pattern_mismatch":
+            return _pattern(str(context["pattern"]), error["input"])
+        case "literal_error":
+            choices = str(context["expected"])
+            return f"must be {choices}{_near(error['input'], CHOICE.findall(choices))}"
+    if kind in WORDS:
+        return WORDS[kind].format(**context)
+    return error["msg"].removeprefix("Value error, ").replace("Input should", "must")
+
+
+def _pattern(pattern: str, given: Any) -> str:
+    if choices := re.fullmatch(r"\^\(([\w|-]+)\)\$", pattern):
+        names = choices[1].split("|")
+        return f"must be {', '.join(names[:-1])} or {names[-1]}{_near(given, names)}"
+    return PATTERNS.get(pattern, "has letters in it that cannot be there")
+
+
+def _near(given: Any, names: Sequence[str]) -> str:
+    near = difflib.get_close_matches(str(given), names, n=1)
+    return f' (did you mean "{near[0]}"?)' if near else ""
+
+
+# ---- keys ------------------------------------------------------------------------------------------------------------
+
+
+def unknown_key(place: Place, root: type[BaseModel]) -> str:
+    """What was meant: a key of this section that is spelled nearly so, or one that belongs into another section."""
+    section, key = section_at(place[:-1], root), str(place[-1])
+    known = [*section.model_fields] if section else []
+    if near := difflib.get_close_matches(key, known, n=1, cutoff=ALIKE):
+        return f'unknown key (did you mean "{near[0]}"?)'
+    there = [where for where, other in _sections(root) if key in other.model_fields and other is not section]
+    if 0 < len(there) <= PLACES_MOST:
+        return f"unknown key here; {key} belongs into {' or '.join(there)}"
+    if near := difflib.get_close_matches(key, known, n=1):
+        return f'unknown key (did you mean "{near[0]}"?)'
+    return f"unknown key; known here: {', '.join(known)}"
+
+
+def _meaning(place: Place, root: type[BaseModel]) -> str:
+    section = section_at(place[:-1], root)
+    field = section.model_fields.get(str(place[-1])) if section else None
+    return f": {field.description}" if field and field.description else ""
+
+
+def section_at(place: Place, root: type[BaseModel]) -> type[BaseModel] | None:
+    """The model that stands at this place of the file."""
+    kind: Any = root
+    for step in place:
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            field = kind.model_fields.get(str(step))
+            kind = field.annotation if field else None
+        else:  # tuple[Entry, ...] or dict[str, Entry]
+            entries = get_args(kind)
+            kind = entries[1 if get_origin(kind) is dict else 0] if entries else None
+        if get_origin(kind) is UnionType:  # Entry | None
+            kind = get_args(kind)[0]
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def _sections(section: type[BaseModel], where: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
+    """Every section below this one, as a path of the file: clusters[].nodes.NAME."""
+    for name, field in section.model_fields.items():
+        kind: Any = field.annotation
+        path = f"{where}.{name}".removeprefix(".")
+        if get_origin(kind) is UnionType:
+            kind = get_args(kind)[0]
+        if get_origin(kind) is tuple:
+            kind, path = get_args(kind)[0], f"{path}[]"
+        elif get_origin(kind) is dict:
+            kind, path = get_args(kind)[1], f"{path}.NAME"
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield path, kind
+            yield from _sections(kind, path)
