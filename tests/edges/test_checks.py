@@ -165,7 +165,8 @@ def test_two_addresses_swapped_are_noticed(night: Night) -> None:
     nodes = night.settings.nodes
     swapped = {"pve1": nodes["pve2"], "pve2": nodes["pve1"], "pve3": nodes["pve3"]}
     found = missing(night.settings.model_copy(update={"nodes": swapped}))
-    assert found["pve1 helper"].text == "127.0.0.1 is pve2, not pve1"
+    assert found["pve1 helper"].text == "pve1: who answers at its address calls itself pve2"
+    assert found["pve1 helper"].remedy == "nodes.pve1.address in the settings leads to another machine"
 
 
 def test_a_member_that_is_not_in_the_settings_is_named(night: Night) -> None:
