@@ -22,6 +22,7 @@ from pathlib import Path
 import click
 
 from sandbox.cast import NAMES, readable
+from sandbox.faults import Fault
 from sandbox.house import BotProcess, House, house
 from sandbox.model import What
 from sandbox.outage import USERS, Told, compared, replay
@@ -30,7 +31,7 @@ from sandbox.phones.company import Paged
 from sandbox.scenario import Cue, Scenario, load
 from sandbox.slack import BOT, ClusterCard
 from sandbox.slack.state import CAST, SLACKBOT, Change
-from sandbox.speed import at_speed, limits
+from sandbox.speed import at_speed, limits, sooner
 from store.api import RunRow, Store
 from store.opening import read_store
 
@@ -39,6 +40,8 @@ DEFAULT = "slow-heal"
 OUTAGE = "outage-2017"
 OUTAGE_WATCH = "30m"
 """The demo watches for less long afterwards than the scenario does: by then the routers of 2017 were lost already."""
+PATIENCE_S = 60.0
+"""Whoever plays by hand waits no longer than this for what the night is about."""
 START_S = 20.0
 """So long the bot may take until its first answer."""
 LOOK_S = 0.2
@@ -100,6 +103,7 @@ class Demo:
     def _scenario(self) -> Scenario:
         name = "night-2017-roundsman" if self._name == OUTAGE else self._name
         scenario = at_speed(_load(name), self._speed, time.time())
+        scenario = scenario if self._play else sooner(scenario, PATIENCE_S)
         settings = {**scenario.spec.settings}
         given = settings.get("limits", {}) | ({"watch": OUTAGE_WATCH} if self._name == OUTAGE else {})
         scaled = limits({**settings, "limits": given}, self._speed)
@@ -183,11 +187,13 @@ class Demo:
     def _explain(self, around: House, bot: BotProcess) -> None:
         typed = [cue for cue in self._scenario().cues if cue.types.startswith(("/upgrade", "/restore"))]
         watch = "watch the storage of pve2 heal slowly, and pve1 wait for it"
+        later = any(fault.delay >= PATIENCE_S for fault in around.scenario.faults if isinstance(fault, Fault))
+        read = "when the last node is done, wait a minute" if later else "read on in the thread"
         click.echo(
             "\nOpen the page. On its left you choose who you are:\n"
             f"  1. as Alice (on call), type   {typed[0].types if typed else '/upgrade cluster'}\n"
             "  2. as Carol (may approve), open the thread and click ✅ under each request\n"
-            f"  3. {watch if self._name == DEFAULT else 'read on in the thread'}\n"
+            f"  3. {watch if self._name == DEFAULT else read}\n"
             f"Kill the bot in the middle:     kill -9 {bot.pid}\n"
             f"It is started again after {bot.rest:.0f} s and goes on. Ctrl-C ends it all.\n"
         )

@@ -181,7 +181,7 @@ def test_blocks_are_drawn_and_text_from_hosts_stays_text(page: Page, bot: WebCli
 def test_the_cluster_is_shown_in_the_head(page: Page) -> None:
     page.locator(".node").nth(2).wait_for()
     cards = page.locator(".node").all_inner_texts()
-    assert ["healed" in cards[0], "118 to heal" in cards[1], "no answer" in cards[2]] == [True] * 3
+    assert ["0 pending" in cards[0], "118 pending" in cards[1], "no answer" in cards[2]] == [True] * 3
 
 
 def test_the_page_says_when_slack_is_away_and_catches_up(page: Page, slack: SlackInThread, bot: WebClient) -> None:
@@ -208,3 +208,57 @@ def test_a_permalink_opens_its_thread(page: Page, slack: SlackInThread, bot: Web
     reply = str(bot.chat_postMessage(channel=CHANNEL, text="the step", thread_ts=board)["ts"])
     page.goto(str(bot.chat_getPermalink(channel=CHANNEL, message_ts=reply)["permalink"]))
     page.locator("#thread").get_by_text("the step").wait_for()
+
+
+def test_an_empty_channel_says_what_to_type(page: Page, bot: WebClient) -> None:
+    said = "getComputedStyle(document.querySelector('#messages'), '::before').content"
+    assert "/upgrade cluster" in page.evaluate(said)
+    bot.chat_postMessage(channel=CHANNEL, text="hello")
+    page.get_by_text("hello").wait_for()
+    assert page.evaluate(said) == "none"
+
+
+@pytest.mark.usefixtures("listening")
+def test_everything_can_be_done_from_the_keyboard(page: Page, slack: SlackInThread, bot: WebClient) -> None:
+    field = page.locator("#composer textarea")
+    field.focus()
+    page.keyboard.type("/up")
+    page.keyboard.press("Tab")
+    assert field.input_value() == "/upgrade "
+    page.keyboard.type("cluster lab")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="1 reply").focus()
+    page.keyboard.press("ArrowUp")  # in an empty field only
+    page.keyboard.press("Enter")
+    bot.reactions_add(channel=CHANNEL, timestamp=asked(slack), name="white_check_mark")
+    chip = page.locator("#thread .chip[data-emoji=white_check_mark]")
+    chip.focus()
+    page.keyboard.press("Enter")
+    page.locator("#thread .chip.mine").wait_for()
+    assert page.evaluate("document.activeElement.dataset.emoji") == "white_check_mark"
+    page.keyboard.press("Escape")
+    assert page.locator("#side").is_hidden()
+    page.keyboard.press("ArrowUp")
+    assert field.input_value() == "/upgrade cluster lab"
+
+
+def test_the_arrow_keys_choose_who_one_is(page: Page) -> None:
+    page.get_by_role("radio", name="Alice").focus()
+    page.keyboard.press("ArrowDown")
+    assert page.locator("#people .here b").inner_text() == "Bob"
+    assert page.evaluate("document.activeElement.classList.contains('here')")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowUp")
+    assert page.locator("#people .here b").inner_text() == "Mallory"
+
+
+def test_on_a_narrow_screen_nothing_is_wider_than_it(page: Page, bot: WebClient) -> None:
+    board = bot.chat_postMessage(channel=CHANNEL, text="board", blocks=BOARD)["ts"]
+    bot.chat_postMessage(channel=CHANNEL, thread_ts=board, text="a step")
+    page.set_viewport_size({"width": 390, "height": 800})
+    wide = "document.documentElement.scrollWidth"
+    assert page.evaluate(wide) <= 390
+    page.get_by_role("button", name="1 reply").click()
+    page.locator("#thread").get_by_text("a step").wait_for()
+    assert page.evaluate(wide) <= 390
+    assert page.locator("#main #messages").is_hidden()

@@ -73,14 +73,18 @@ function draw() {
 function drawRail() {
   $("channels").replaceChildren(...[...state.channels.values()].filter(mayEnter).map((channel) =>
     button(channel.id === state.channel ? "channel here" : "channel", roomName(channel), () => go({ channel: channel.id, thread: "" }))));
+  const choosing = $("people").contains(document.activeElement);
   $("people").replaceChildren(...people().map((user) => {
     const here = user.id === state.me;
     const node = button(here ? "person here" : "person", "", () => become(user.id));
     node.append(avatar(user.id, true), make("span", "", make("b", "", user.real_name), make("small", "", user.title)));
+    node.title = `${user.real_name}, ${user.title}`;
     node.setAttribute("role", "radio");
     node.setAttribute("aria-checked", String(here));
+    node.tabIndex = here ? 0 : -1;
     return node;
   }));
+  if (choosing) $("people").querySelector(".here")?.focus();
   for (const form of [composer, answer]) form.address();
 }
 
@@ -224,12 +228,15 @@ function place(list, message) {
   const atEnd = isAtEnd(list);
   const old = list.querySelector(`[data-ts="${message.ts}"]`);
   const fresh = item(message, list);
+  const held = old ? presses(old).indexOf(document.activeElement) : -1;
   if (old) old.replaceWith(fresh);
   else list.append(fresh);
+  presses(fresh)[held]?.focus({ preventScroll: true }); // whoever is on a button stays there while its message changes
   fresh.classList.toggle("fresh", !old);
   if (atEnd) list.scrollTop = list.scrollHeight;
 }
 
+const presses = (node) => [...node.querySelectorAll("button, a[href]")];
 const isAtEnd = (list) => list.scrollHeight - list.scrollTop - list.clientHeight < 80;
 
 // The head above a list grows and shrinks: who read the end goes on reading the end.
@@ -251,6 +258,20 @@ function become(user) {
   sessionStorage.setItem("me", user);
   draw();
 }
+
+// A radio group takes the arrow keys; Escape closes the thread.
+$("people").addEventListener("keydown", (event) => {
+  const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
+  if (!step) return;
+  event.preventDefault();
+  const all = people().map((user) => user.id);
+  become(all[(all.indexOf(state.me) + step + all.length) % all.length]);
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || !state.thread) return;
+  go({ thread: "" });
+  $("composer").querySelector("textarea").focus();
+});
 
 function go(where) {
   Object.assign(state, where);
@@ -286,6 +307,7 @@ function toast(text) {
 function compose(form, thread) {
   const field = make("textarea");
   field.rows = 1;
+  let last = ""; // what was typed before: the arrow up brings it back
   const hint = make("ul", "hints");
   hint.hidden = true;
   const go = make("button", "send", "Send");
@@ -294,6 +316,7 @@ function compose(form, thread) {
   const submit = () => {
     const text = field.value.trim();
     if (text) send({ act: "type", user: state.me, channel: state.channel, text, thread: thread() });
+    last = text || last;
     field.value = "";
     suggest();
   };
@@ -311,6 +334,12 @@ function compose(form, thread) {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
       event.preventDefault();
       submit();
+    } else if (event.key === "Tab" && !event.shiftKey && !hint.hidden) {
+      event.preventDefault();
+      hint.querySelector("button").click();
+    } else if (event.key === "ArrowUp" && !field.value && last) {
+      event.preventDefault();
+      field.value = last;
     }
   });
   form.addEventListener("submit", (event) => { event.preventDefault(); submit(); });
@@ -358,7 +387,8 @@ function nodeCard(node) {
   const share = pending === null || pending === undefined ? 0 : peak ? 1 - pending / peak : 1;
   const bar = make("span", "gauge", make("i"));
   bar.firstChild.style.width = `${Math.round(share * 100)}%`;
-  const healing = pending === null || pending === undefined ? "no answer" : pending ? `${pending.toLocaleString()} to heal` : "healed";
+  const healing = pending === null || pending === undefined ? "no answer" : `${pending.toLocaleString()} pending`;
+  card.classList.toggle("pending", Boolean(pending));
   card.append(
     make("div", "title", make("span", "lamp"), make("b", "", node.name), make("span", "state", node.state ?? "")),
     make("div", "small", node.kernel ?? ""),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from sandbox.faults import faults_from
 from sandbox.scenario import START, Cue, Scenario
 from sandbox.spec import default_spec
-from sandbox.speed import LEAST_FOR_MACHINES_S, at_speed, least_look, limits
+from sandbox.speed import LEAST_FOR_MACHINES_S, at_speed, least_look, limits, sooner
 
 NOON = 1_800_014_400.0  # 2027-01-15 12:00 UTC
 
@@ -17,6 +17,15 @@ def night() -> Scenario:
     faults = ({"kind": "heal-slow", "after": "reboot pve2", "delay": 20, "lasts": "10m", "amount": 0.1},)
     cues = (Cue("alice", at=0.0, types="/upgrade cluster"), Cue("carol", when="asked", after=120.0, reacts="x"))
     return Scenario("a night", "", spec, faults, cues, start=START)
+
+
+def test_who_plays_by_hand_waits_a_minute_for_what_comes_hours_later() -> None:
+    dies = {"kind": "guest-stops", "guest": 101, "after": "maintenance-off pve1", "delay": 540}
+    back = {"kind": "guest-starts", "guest": 101, "after": "maintenance-off pve1", "delay": 630}
+    soon = {"kind": "heal-slow", "after": "reboot pve2", "delay": 20}
+    late = sooner(replace(night(), faults=(dies, back, soon)), 60.0)
+    assert [fault.delay for fault in faults_from(late.faults)] == [60.0, 150.0, 20.0]
+    assert faults_from(sooner(night(), 60.0).faults) == faults_from(night().faults)
 
 
 def test_what_machines_faults_and_people_take_is_shorter_and_ratios_stay() -> None:
