@@ -26,6 +26,8 @@ PIECE_BYTES = 65536
 
 def fetch(url: str) -> bytes:
     """Raises CalendarError."""
+    if not url:  # `roundsman rota` in a shell that has no secrets
+        raise CalendarError("its address is not set")
     until = time.monotonic() + WHOLE_S
     try:
         with requests.get(url, stream=True, timeout=(CONNECT_S, READ_S), headers={"Accept": "text/calendar"}) as answer:

@@ -21,6 +21,7 @@ from oncall.settings import OnCallSettings
 from workflows.settings import ManagedCluster
 
 EXAMPLE = "deploy/roundsman.example.yaml"
+START = "deploy/roundsman.start.yaml"
 
 
 class SlackSettings(Section):
@@ -98,7 +99,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise SettingsError(path, [f"there is no such file; {EXAMPLE} is one to start from"]) from None
+        raise SettingsError(path, [f"there is no such file; {START} is one to start from"]) from None
     except UnicodeDecodeError:
         raise SettingsError(path, ["it is not text in UTF-8"]) from None
     except OSError as error:

@@ -133,7 +133,7 @@ def test_faults_in_the_settings_are_told_without_a_traceback(tmp_path: Path) -> 
     assert result.exit_code == 2
     assert result.output == (
         f"Error: {tmp_path / 'none.yaml'} has one fault:\n"
-        "  there is no such file; deploy/roundsman.example.yaml is one to start from\n"
+        "  there is no such file; deploy/roundsman.start.yaml is one to start from\n"
     )
 
 

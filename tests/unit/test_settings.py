@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.settings import EXAMPLE, Settings, SettingsError, load
+from bot.settings import EXAMPLE, START, Settings, SettingsError, load
 from bot.settings_doc import duration, table
 from tests.unit.example import HTTP_SECRETS, PAGER_SECRETS
 
@@ -63,6 +63,13 @@ def test_the_example_loads_and_has_two_clusters() -> None:
     assert settings.clusters[1].limits.heal == 12 * 3600
 
 
+def test_the_file_to_start_from_needs_three_secrets_and_nothing_else() -> None:
+    least = {name: SECRETS[name] for name in list(SECRETS)[:3]}
+    settings = load(ROOT / START, least, ("slack", "pve", "oncall"))
+    assert [cluster.name for cluster in settings.clusters] == ["berlin"]
+    assert settings.oncall is None
+
+
 def test_the_limits_in_the_example_are_the_defaults_it_says_they_are() -> None:
     berlin, office = load(ROOT / EXAMPLE, SECRETS).clusters
     assert berlin.limits == office.limits
@@ -100,8 +107,8 @@ def test_a_command_that_never_asks_slack_needs_no_slack_token() -> None:
 # ---- faults in the file ------------------------------------------------------------------------------------------
 
 
-def test_a_missing_file_names_the_example(tmp_path: Path) -> None:
-    assert faults(tmp_path / "none.yaml") == [f"there is no such file; {EXAMPLE} is one to start from"]
+def test_a_missing_file_names_the_one_to_start_from(tmp_path: Path) -> None:
+    assert faults(tmp_path / "none.yaml") == [f"there is no such file; {START} is one to start from"]
 
 
 def test_a_mistyped_key_is_refused_with_what_was_meant(edit: Edit) -> None:
