@@ -221,6 +221,8 @@ def _answered(value: Any) -> str:
 def _ended(value: Any) -> str:
     """The journaled end of a wait that is followed; "" when it begins anew: after a pause, or a retry of the hold."""
     match value:
+        case ["saw", {"value": found}]:  # of a wait that looks after guest groups meanwhile (workflows.meanwhile)
+            return _ended(["saw", found])
         case ["saw", {"said": said}]:
             return str(said)
         case ["saw", {"took": took}]:

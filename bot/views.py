@@ -13,13 +13,12 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from bot.heal import Heal
 from engine.port import Saying
 from workflows import messages_outage
-from workflows.messages import host, span
+from workflows.messages import at, day, host, span
 from workflows.picture import NodePicture, RunPicture, Wait
 from workflows.picture_outage import OutagePicture
 from workflows.roles import mention
@@ -77,11 +76,6 @@ def sentence(text: str) -> str:
     return MENTION.sub(r"<\1>", host(ESCAPED.sub(lambda found: PLAIN[found[0]], text)))
 
 
-def clock(at: float) -> str:
-    """A day and time in each reader's own zone."""
-    return f"<!date^{int(at)}^{{date_short_pretty}} {{time}}|{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC>"
-
-
 # ---- the board ---------------------------------------------------------------------------------------------------
 
 
@@ -104,17 +98,19 @@ def _told(run: RunPicture, title: str) -> str:
 
 def _node(node: NodePicture) -> str:
     note = f" · {sentence(node.note)}" if node.note and node.note != node.state else ""
-    since = f" · since {clock(node.since)}" if node.since is not None else ""
+    since = f" · since {at(node.since)}" if node.since is not None else ""
     return f"{NODES.get(node.state, UNDER_WAY)} *{host(node.node)}* {node.state}{note}{since}"
 
 
 def wait_blocks(wait: Wait | None) -> list[Block]:
     if wait is None:
         return []
+    heal = Heal.of(wait.detail)
+    told = heal is not None and heal.total > 0  # the lines of the heal say the same as what was seen
     lines = [
         f"⏳ *Waits for* {sentence(wait.why)}",
-        f"Sees: {sentence(wait.seen)}" if wait.seen else "",
-        f"Since {clock(wait.since)}, until {clock(wait.deadline)}; ended by: {sentence(wait.who)}",
+        f"Sees: {sentence(wait.seen)}" if wait.seen and not told else "",
+        f"Since {day(wait.since)}, until {day(wait.deadline)}; ended by: {sentence(wait.who)}",
     ]
     return sections([*filter(None, lines), *heal_lines(wait.detail)])
 
@@ -124,7 +120,8 @@ def _rest(run: RunPicture) -> list[Block]:
     if run.overrides:
         parts.append("⚠️ *Overridden gates*\n" + "\n".join(f"• {sentence(text)}" for text in run.overrides))
     if run.left:
-        parts.append("📌 *Changed and not put back*\n" + "\n".join(f"• {sentence(text)}" for text in run.left))
+        title = "Changed, and not put back" if run.finished_at else "Changed for now"
+        parts.append(f"📌 *{title}*\n" + "\n".join(f"• {sentence(text)}" for text in run.left))
     if _says_more(run):
         parts.append(sentence(run.outcome))
     return [block for part in parts for block in sections(part.split("\n"))]
@@ -135,8 +132,8 @@ def _says_more(run: RunPicture) -> bool:
 
 
 def _origin(run: RunPicture) -> str:
-    end = f", ended {clock(run.finished_at)}" if run.finished_at is not None else ""
-    return f"Run `{host(run.run_id)}` · started by <@{run.started_by}> {clock(run.started_at)}{end} · `/upgrade why`"
+    end = f", ended {day(run.finished_at)}" if run.finished_at is not None else ""
+    return f"Run `{host(run.run_id)}` · started by <@{run.started_by}> {day(run.started_at)}{end} · `/upgrade why`"
 
 
 # ---- an outage -----------------------------------------------------------------------------------------------------
@@ -210,7 +207,7 @@ def _written(wait: Wait) -> list[str]:
     percent = wait.detail.get("percent")
     if percent is None:
         return []
-    return [f"`{bar(percent / 100)}` {percent} %, since {clock(wait.since)}"]
+    return [f"`{bar(percent / 100)}` {percent} %, since {day(wait.since)}"]
 
 
 def _counted(wait: Wait | None) -> str:
@@ -232,11 +229,14 @@ def page(saying: Saying, link: str) -> View:
 
 
 def approval(saying: Saying, closed: str = "") -> View:
-    """The request; `closed`: why nobody needs to answer any more, which is also what a screen reader hears first."""
-    blocks = sections(saying.text.split("\n"))
+    """The request; `closed`: why nobody needs to answer any more, which is also what a screen reader hears first. Its
+    last line, who may answer, is over then."""
+    lines = saying.text.split("\n")
     if not closed:
-        return view(saying.text, blocks)
-    return view(f"{closed} {saying.text}", [*sections([f"*{closed}*"]), *blocks])
+        return view(saying.text, sections(lines))
+    asked = lines[:-1] or lines
+    text = "\n".join(asked)
+    return view(f"{closed} {text}", [*sections([f"*{closed}*"]), *sections(asked)])
 
 
 # ---- blocks --------------------------------------------------------------------------------------------------------

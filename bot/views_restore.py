@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bot.views import STATES, View, clock, context, sections, sentence, view, wait_blocks
-from workflows.messages import host
+from bot.views import STATES, View, context, sections, sentence, view, wait_blocks
+from workflows.messages import day, host
 from workflows.picture_restore import RescuePicture
 
 ENDS = {
@@ -25,5 +25,5 @@ def board(run: RescuePicture) -> View:
 
 
 def _origin(run: RescuePicture) -> str:
-    end = f", ended {clock(run.finished_at)}" if run.finished_at is not None else ""
-    return f"Run `{host(run.run_id)}` · asked for by <@{run.started_by}> {clock(run.started_at)}{end} · `/restore why`"
+    end = f", ended {day(run.finished_at)}" if run.finished_at is not None else ""
+    return f"Run `{host(run.run_id)}` · asked for by <@{run.started_by}> {day(run.started_at)}{end} · `/restore why`"

@@ -4,7 +4,8 @@
   goes up and down again and again must stay up for longer each time, so that it remains one alert.
 - A probe that is reached through others (its parents) is raised only when one of them answers a look that was made for
   this very question; so it does not matter who failed first. When all of them are down it is hidden, and told with
-  them. A parent whose child is down already needs no more than one failed look.
+  them. A parent whose child is down already needs no more than one failed look. What was heard of itself (a guest that
+  the cluster says is stopped, over whichever way in still lives) is raised whatever its parents do.
 - What a run of ours takes down itself is not counted. Neither are looks at what is hidden: whatever is still down when
   its parent is back, or when the run has put it back, is counted anew and raised then.
 
@@ -18,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from cluster.probes._common import Ok, Probe, Result, Unknown
+from cluster.probes._common import Failed, Ok, Probe, Result, Unknown
 
 FLAPS_S = 3600.0
 """Alerts of the same probe within this time are one that flaps."""
@@ -84,6 +85,7 @@ class _Watched:
     began: float = 0.0
     looked: float = -1.0
     failed: bool = False
+    heard: bool = False
     why: str = ""
     unknown: bool = False
     down: bool = False
@@ -134,6 +136,7 @@ class Detector:
         """A look that began at `began` has answered. True if it is time to judge."""
         watched = self._all[name]
         watched.looked, watched.failed = began, not isinstance(result, Ok)
+        watched.heard = isinstance(result, Failed) and result.heard
         if isinstance(result, Ok):
             self._good(watched, began, now)
         else:
@@ -141,7 +144,8 @@ class Detector:
             watched.good, watched.why, watched.unknown = 0, result.why, isinstance(result, Unknown)
             if doing.excuses(watched.probe) and watched.told_at is None:
                 self._forget(watched)
-            elif not watched.hidden:
+            elif not watched.hidden or watched.heard:
+                watched.hidden = False
                 self._bad(watched, began)
         self._ripe |= dict.fromkeys(self._asked.pop(name, ()))
         return bool(self._ripe or self._cleared)
@@ -221,6 +225,8 @@ class Detector:
         if doing.excuses(watched.probe):
             self._forget(watched)
             return []
+        if watched.heard:
+            return [self._first_raise(watched, now)]
         if watched.asked_at is None:
             watched.asked_at = now
         parents = [self._all[name] for name in watched.probe.parents]
@@ -279,7 +285,7 @@ class Detector:
         while ways:
             for child in self._children[ways.pop().probe.name]:
                 name = child.probe.name
-                if name not in found and child.told_at is None and self._cut_off(child, found):
+                if name not in found and not child.heard and child.told_at is None and self._cut_off(child, found):
                     found[name] = None
                     ways.append(child)
         return tuple(found)

@@ -77,6 +77,20 @@ class Membership:
     config_version: int
 
 
+STATUS_WORDS = {
+    "io-error": "halted by an I/O error",
+    "internal-error": "halted by an internal error of QEMU",
+    "guest-panicked": "halted by a panic of its kernel",
+    "unknown": "in an unknown state",
+}
+"""QEMU's and Proxmox VE's own words, for people who read them at night."""
+
+
+def condition(status: str) -> str:
+    """What follows after "it is"."""
+    return STATUS_WORDS.get(status, status)
+
+
 @record
 class Guest:
     """A VM ("qemu") or container ("lxc"). `memory` in bytes, as configured. `ha`: HA state, "" if not under HA."""

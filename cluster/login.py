@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import socket
 import threading
 import time
@@ -65,7 +66,8 @@ class Station:
         return f"{self.address}:{self.port}"
 
     def silent(self, why: str) -> Unreachable:
-        return Unreachable(f"{self.name} does not answer over SSH ({self.place}): {why}")
+        said = re.sub(r"^\[Errno -?\d+\] ", "", why)
+        return Unreachable(f"{self.name} does not answer over SSH ({self.place}): {said}")
 
 
 def in_words(error: BaseException) -> str:

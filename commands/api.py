@@ -51,7 +51,8 @@ class Command:
     """One file in commands/ defines one (or a few that belong together) as COMMANDS.
 
     `words`: what follows the slash command ("pause"; "" = none). `usage`: one line; `doc`: one sentence for the help.
-    `takes_words`: of one without words of its own: it takes whatever no other command does ("/restore 101").
+    `takes_words`: of one without words of its own: it takes whatever no other command does ("/restore 101"); if not
+    also `alone`, at least one. `meant`: other words that people type for it; they are told the right one.
     """
 
     slash: str
@@ -60,3 +61,5 @@ class Command:
     doc: str
     handle: Callable[[Desk, Typed, list[str]], Reply]
     takes_words: bool = False
+    alone: bool = True
+    meant: tuple[str, ...] = ()

@@ -32,8 +32,10 @@ def nothing_else(words: list[str], usage: str, known: list[str]) -> None:
 
 def did_you_mean(word: str, known: list[str]) -> str:
     """What was meant, if that is clear; else everything that is known (pve9 is as near to pve1 as to pve2)."""
-    close = get_close_matches(word, known, n=2, cutoff=0.55)
-    return f' (did you mean "{close[0]}"?)' if len(close) == 1 else f" (known: {', '.join(known)})"
+    written = {one.lower(): one for one in known}  # telephones like to begin with a capital
+    low = word.lower()
+    close = [low] if low in written else get_close_matches(low, written, n=2, cutoff=0.55)
+    return f' (did you mean "{written[close[0]]}"?)' if len(close) == 1 else f" (known: {', '.join(known)})"
 
 
 def must_operate(desk: Desk, typed: Typed, managed: ManagedCluster, deed: str) -> None:

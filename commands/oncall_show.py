@@ -25,15 +25,8 @@ def week(desk: Desk, typed: Typed, words: list[str]) -> Reply:
     return Reply(messages.week(duty, desk.now, desk.now + 7 * DAY, copies(desk.store)))
 
 
-def help_(desk: Desk, typed: Typed, words: list[str]) -> Reply:
-    from commands import help_text  # generated from all commands, of which this is one
-
-    return Reply(help_text(typed.slash))
-
-
 COMMANDS = (
     Command("/oncall", "", "/oncall", "who is on call in each rota, until when, and who next.", now),
     Command("/oncall", "week", "/oncall week", "the next seven days as a table, with gaps.", week),
-    Command("/oncall", "help", "/oncall help", "shows this.", help_),
 )
 """`/oncall` alone is the question that everybody has; what else there is, `/oncall help` shows."""

@@ -36,6 +36,8 @@ def _meant(
         if row is None or row.workflow != OUTAGE:
             raise Wrong(f'there is no outage "{named[0]}"{did_you_mean(named[0], [row.id for row in rows])}.')
         return managed, row, [word for word in rest if word != named[0]]
+    if not rows and ended:
+        raise Wrong(f"*{managed.name}* has had no outage yet.")
     if not rows:
         raise Wrong(f"*{managed.name}* has no open outage. `/outage declare TEXT` opens one by hand.")
     return managed, rows[0], rest
@@ -173,14 +175,26 @@ def _must_be_allowed(desk: Desk, typed: Typed, row: RunRow) -> None:
 
 COMMANDS = (
     Command("/outage", "", "/outage [NAME]", "shows what is down, who has it, and who is woken next.", show),
-    Command("/outage", "declare", "/outage declare [NAME] TEXT…", "anybody: open an outage by hand.", declare),
-    Command("/outage", "ack", "/outage ack [NAME]", "I have it: everything stops ringing; also a sign of life.", ack),
     Command(
-        "/outage", "release", "/outage release [NAME]", "I do not have it any more: the ladder begins again.", release
+        "/outage",
+        "ack",
+        "/outage ack [NAME]",
+        "I have it: everything stops ringing; also a sign of life.",
+        ack,
+        meant=("take", "acknowledge", "mine", "have"),
     ),
     Command("/outage", "snooze", "/outage snooze [NAME] 30m", "I have it; leave me alone for so long.", snooze),
     Command(
-        "/outage", "resolve", "/outage resolve [NAME]", "it is over (refused while a probe still sees it).", resolve
+        "/outage", "release", "/outage release [NAME]", "I do not have it any more: the ladder begins again.", release
+    ),
+    Command("/outage", "declare", "/outage declare [NAME] TEXT…", "anybody: open an outage by hand.", declare),
+    Command(
+        "/outage",
+        "resolve",
+        "/outage resolve [NAME]",
+        "it is over (refused while a probe still sees it).",
+        resolve,
+        meant=("close", "end", "over", "done"),
     ),
     Command("/outage", "timeline", "/outage timeline [NAME] [OUTAGE]", "what happened, minute by minute.", timeline),
     Command(

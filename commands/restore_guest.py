@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 
 from commands.api import Command, Desk, Reply, Typed, Wrong
 from commands.finding import cluster_in, did_you_mean, must_operate
@@ -31,16 +32,21 @@ def parse(managed: ManagedCluster, words: list[str]) -> Mapping[str, str]:
     return found
 
 
-def handle(desk: Desk, typed: Typed, words: list[str]) -> Reply:
-    if not words:
-        from commands import help_text  # generated from all commands, of which this is one
+def _no_slip(word: str) -> None:
+    """ "statsu" is no guest: a restore would be begun for it."""
+    from commands import words_after  # of all commands, of which this is one
 
-        return Reply(help_text(typed.slash))
+    if close := get_close_matches(word.lower(), words_after("/restore"), n=1, cutoff=0.8):
+        raise Wrong(f'did you mean "{close[0]}"? A guest that is called "{word}" is restored by its id.')
+
+
+def handle(desk: Desk, typed: Typed, words: list[str]) -> Reply:
     managed, rest = cluster_in(desk, typed, words)
     must_operate(desk, typed, managed, "restore a guest")
     if not rest:
         raise Wrong(f"name the guest: `{USAGE}`.")
     args = parse(managed, rest)
+    _no_slip(args["guest"])
     return start(desk, typed, managed, RESTORE, args, f"The restore of {args['guest']} on *{managed.name}*")
 
 
@@ -52,5 +58,6 @@ COMMANDS = (
         "operators: bring a guest back from its backup, step by step, each with an approval; its old disks stay.",
         handle,
         takes_words=True,
+        alone=False,
     ),
 )

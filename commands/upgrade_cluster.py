@@ -32,12 +32,16 @@ def parse(managed: ManagedCluster, clusters: list[str], words: list[str]) -> Sta
         match word.split("=", 1):
             case ["dry-run"]:
                 dry_run = True
-            case ["nodes", names] if names:
+            case ["nodes", names]:
                 nodes = tuple(_node(managed, name) for name in names.split(",") if name)
+                if not nodes:
+                    raise Wrong("nodes= names no node; write them with commas: `nodes=pve1,pve2`.")
             case ["reboot", "if-needed" | "always" as how]:
                 reboot = how
             case ["reboot", how]:
                 raise Wrong(f'reboot="{how}" is not known: use reboot=if-needed or reboot=always.')
+            case [node] if node in managed.nodes:
+                raise Wrong(f"{node} is a node: write `nodes={','.join([*nodes, node])}`.")
             case _:
                 known = ARGUMENTS if "=" in word else [*ARGUMENTS, *clusters]
                 raise Wrong(f'unknown argument "{word}"{did_you_mean(word, known)}. Type `{USAGE}`.')
@@ -90,5 +94,6 @@ COMMANDS = (
         USAGE,
         "starts a rolling upgrade, node by node, each with your approval; `dry-run` only shows the plan.",
         handle,
+        meant=("start", "run", "upgrade", "begin", "nodes", "plan", "dry-run", "reboot"),
     ),
 )

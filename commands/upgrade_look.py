@@ -9,6 +9,12 @@ from workflows.phases import UPGRADE
 from workflows.picture import NodePicture, RunPicture
 
 MOST_RUNS = 10
+AT_THE_LATEST = {
+    "holding": "it is said again, to all operators",
+    "paused": "it is said again",
+    "watching": "the run is over",
+}
+"""State of a run -> what comes when its wait has lasted as long as it may."""
 
 
 def status(desk: Desk, typed: Typed, words: list[str]) -> Reply:
@@ -20,7 +26,8 @@ def status(desk: Desk, typed: Typed, words: list[str]) -> Reply:
     lines += [_node_line(node, desk.now) for node in now.nodes]
     if now.wait:
         lines.append(f"Waits for {messages.host(now.wait.why)}: {now.wait.seen}.")
-    lines += [f"Left: {text}" for text in now.left]
+    left = "Left as it is" if now.finished_at else "Changed for now"
+    lines += [f"{left}: {text}" for text in now.left]
     lines += [f"Override: {text}" for text in now.overrides]
     return Reply("\n".join(lines))
 
@@ -44,7 +51,7 @@ def _why(now: RunPicture, at: float) -> str:
     if now.wait is None:
         return f"`{now.run_id}` waits for nothing: it is at work right now."
     wait = now.wait
-    then = "it is said again, to all operators" if ".hold" in wait.key else "it holds; it never goes on by itself"
+    then = AT_THE_LATEST.get(now.state, "it holds; it never goes on by itself")
     return (
         f"`{now.run_id}` waits since {messages.at(wait.since)} ({messages.span(at - wait.since)}) for: "
         f"{messages.host(wait.why)}.\n"
@@ -65,18 +72,28 @@ def history(desk: Desk, typed: Typed, words: list[str]) -> Reply:
         now = seen(desk, run)
         took = f", took {messages.span(now.finished_at - now.started_at)}" if now.finished_at else ""
         nodes = ", ".join(f"{node.node} {node.state}" for node in now.nodes)
-        lines.append(f"• {messages.at(now.started_at)} `{run.id}` by <@{now.started_by}>: {now.state}{took} ({nodes})")
+        of = f" ({nodes})" if nodes else ""
+        began = messages.day(now.started_at)
+        lines.append(f"• {began} `{run.id}` by <@{now.started_by}>: {now.state}{took}{of}")
     return Reply("\n".join(lines))
 
 
 COMMANDS = (
-    Command("/upgrade", "status", "/upgrade status [NAME]", "shows where each node is and what is changed.", status),
+    Command(
+        "/upgrade",
+        "status",
+        "/upgrade status [NAME]",
+        "shows where each node is and what is changed.",
+        status,
+        meant=("state", "show", "progress"),
+    ),
     Command(
         "/upgrade",
         "why",
         "/upgrade why [NAME]",
         "says what the run waits for, since when, what would end the wait, and who can.",
         why,
+        meant=("waiting", "reason"),
     ),
     Command("/upgrade", "history", "/upgrade history [NAME]", "lists the last runs and how they ended.", history),
 )

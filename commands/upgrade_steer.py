@@ -19,6 +19,8 @@ def _run_for(desk: Desk, typed: Typed, words: list[str], usage: str) -> tuple[Ma
 def pause(desk: Desk, typed: Typed, words: list[str]) -> Reply:
     managed, run = _run_for(desk, typed, words, "/upgrade pause")
     _must_be_near(desk, typed, managed)
+    if paused([order for order in desk.store.orders(run.id) if order.source != typed.source]):
+        return Reply(f"⏸️ `{run.id}` is paused already; `/upgrade resume` lets it go on.")
     give(desk, typed, run, Order.PAUSE)
     return Reply(f"⏸️ <@{typed.by}> pauses `{run.id}`: what was begun ends, then it waits for `/upgrade resume`.", True)
 
@@ -81,11 +83,31 @@ COMMANDS = (
         "/upgrade pause [NAME]",
         "anybody in its channel, operators anywhere: stop before the next act.",
         pause,
+        meant=("wait", "hold"),
     ),
-    Command("/upgrade", "resume", "/upgrade resume [NAME]", "operators: go on after a pause.", resume),
     Command(
-        "/upgrade", "abort", "/upgrade abort [NAME]", "operators: end the run and put back what it changed.", abort
+        "/upgrade",
+        "resume",
+        "/upgrade resume [NAME]",
+        "operators: go on after a pause.",
+        resume,
+        meant=("continue", "unpause", "go"),
+    ),
+    Command(
+        "/upgrade",
+        "abort",
+        "/upgrade abort [NAME]",
+        "operators: end the run and put back what it changed.",
+        abort,
+        meant=("stop", "cancel", "end", "kill"),
     ),
     Command("/upgrade", "skip", "/upgrade skip NODE [NAME]", "operators: leave a node out, put it back, go on.", skip),
-    Command("/upgrade", "retry", "/upgrade retry [NAME]", "operators: try again what the run holds at.", retry),
+    Command(
+        "/upgrade",
+        "retry",
+        "/upgrade retry [NAME]",
+        "operators: try again what the run holds at.",
+        retry,
+        meant=("again",),
+    ),
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from cluster.facts import Machines, Read, Reading, Unread
@@ -35,7 +35,7 @@ def normalised(emoji: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Need:
     """What a node needs and what it would cost: the contents of an approval. `packages` is the plan's checksum, "" if
-    there is nothing to install; `stops`: guests that would be shut down."""
+    there is nothing to install; `stops`: guests that would be shut down; `called`: id -> name of both kinds."""
 
     boot_id: str
     kernel: str
@@ -47,6 +47,7 @@ class Need:
     stops: tuple[int, ...]
     moves: tuple[int, ...]
     reboot: bool
+    called: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def nothing(self) -> bool:

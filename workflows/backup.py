@@ -12,7 +12,7 @@ from cluster.world import World
 from engine.port import Plain, Run, Waiting
 from workflows import messages_restore as words
 from workflows.guestwork import follow, fresh, node_is_dead, start_once
-from workflows.messages import host
+from workflows.messages import host, named
 from workflows.phases import Stage
 from workflows.restore import SLASH
 from workflows.restore_look import find_guest, is_sick, sickness
@@ -50,7 +50,7 @@ def _saving(site: Site) -> bool:
 
 def _make(w: Steward, found: Mapping[str, Any]) -> Plain:
     guests, storage = found["guests"], found["storage"]
-    names = [words.named(guest["name"], guest["id"]) for guest in guests]
+    names = [named(guest["name"], guest["id"]) for guest in guests]
     step = Step(
         Stage.BACKUP,
         f"backing up {host(', '.join(guest['name'] for guest in guests))}",
@@ -123,10 +123,10 @@ def _offer(w: Steward, guests: Sequence[Mapping[str, Any]], storage: str) -> Off
     for row in guests:
         guest = fresh(w, row["id"])
         if guest.lock:
-            why = f"{words.named(guest.name, guest.id)} is locked ({host(guest.lock)})"
+            why = f"{named(guest.name, guest.id)} is locked ({host(guest.lock)})"
             return Offer(no=why, hint=f"wait, or `/restore unlock {guest.id}` if nothing holds it")
         terms[f"guest {guest.id}"] = f"{guest.name} on {guest.node}"
-        full += [words.named(guest.name, guest.id)] if _is_full(w, guest, storage) else []
+        full += [named(guest.name, guest.id)] if _is_full(w, guest, storage) else []
     return Offer(terms, {"full": full})
 
 
@@ -160,7 +160,7 @@ def save(w: Wheel, guest_id: int, name: str, storage: str) -> str:
             )
             return str(made["volid"])
         why = ended["error"] or "its task says OK, and no new backup is listed"
-        failed = f"the backup of {words.named(name, guest_id)} failed: {host(why)}"
+        failed = f"the backup of {named(name, guest_id)} failed: {host(why)}"
         w.hold(w.key(Stage.BACKUP, str(guest_id)), failed, words.room_for_protected(storage, why))
 
 

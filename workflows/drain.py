@@ -43,8 +43,7 @@ def drain(w: Wheel, journey: Journey) -> None:
 
 
 def _drained(w: Wheel, journey: Journey) -> Any:
-    moved = {str(guest): target for guest, target in journey.moved.items()}
-    return messages.drained(w.node, moved, journey.by_ha, sorted(journey.stopped))
+    return messages.drained(w.node, journey.moved, journey.by_ha, sorted(journey.stopped), journey.called)
 
 
 def next_guest(w: Wheel, journey: Journey) -> Any:
@@ -223,7 +222,7 @@ def bring_back(w: Wheel, journey: Journey) -> None:
         who="the guests, by running",
         detail="running",
     )
-    w.say(Phase.RETURN, "", lambda: messages.returned(w.node, found["back"], found["away"]))
+    w.say(Phase.RETURN, "", lambda: messages.returned(w.node, found["back"], found["away"], journey.called))
 
 
 def _bring(w: Wheel, guest_id: int) -> None:

@@ -17,7 +17,7 @@ from store.api import Store
 from workflows import messages_restore as words
 from workflows.guestwork import find_task, follow, fresh, let_end, serves, start_once, start_task, task_kind
 from workflows.judging import Judgement
-from workflows.messages import host
+from workflows.messages import host, named
 from workflows.phases import Stage
 from workflows.restore import SLASH, is_stopped
 from workflows.restore_look import choose_backup, choose_node, choose_storage, examine, find_guest
@@ -160,7 +160,7 @@ def _copy(w: Steward, copy: Copy) -> Guest:
     guest = fresh(w, copy.id)
     if guest.kind != copy.kind or guest.name not in (copy.name, "", f"VM {copy.id}", f"CT{copy.id}"):
         raise Refused(
-            f"guest {copy.id} is not the copy of {words.named(copy.name, copy.guest)}: it is called {guest.name}",
+            f"guest {copy.id} is not the copy of {named(copy.name, copy.guest)}: it is called {guest.name}",
             "it is left as it is; `/restore abort` ends the drill",
         )
     return guest

@@ -13,7 +13,7 @@ from cluster.rescue import progress
 from cluster.ways import why_not_serving
 from engine.port import Look, Waiting
 from workflows import messages_restore as words
-from workflows.messages import host, span
+from workflows.messages import host, named, span
 from workflows.phases import Stage
 from workflows.site import Site
 from workflows.wheel import GaveUp, Wheel
@@ -142,7 +142,7 @@ def start_and_serve(w: Wheel, guest_id: int, name: str) -> float:
         if not served["error"]:
             w.say(Stage.SERVE, "", lambda s=served: words.serving(name, guest_id, s["how"], s["took"]))  # type: ignore[misc]
             return float(served["took"])
-        why = f"{words.named(name, guest_id)} did not start: {host(served['error'])}"
+        why = f"{named(name, guest_id)} did not start: {host(served['error'])}"
         w.hold(w.key(Stage.START), why, served.get("hint", ""), over=lambda: _runs(w, guest_id))
 
 

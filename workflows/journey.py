@@ -21,14 +21,16 @@ class Stopped:
 
 @dataclass(slots=True)
 class Journey:
-    """Which guests this run moved (guest -> target) or stopped for the node, and which HA moved away and will bring
-    back."""
+    """Which guests this run moved (guest -> target) or stopped for the node, which HA moved away and will bring back,
+    and how they are called."""
 
     moved: dict[int, str] = field(default_factory=dict)
     by_ha: list[int] = field(default_factory=list)
     stopped: dict[int, Stopped] = field(default_factory=dict)
+    called: dict[str, str] = field(default_factory=dict)
 
     def note(self, item: Mapping[str, Any]) -> None:
+        self.called[str(item["guest"])] = item["name"]
         if item["how"] != "ha":
             self.moved[item["guest"]] = item["target"]
         elif item["guest"] not in self.by_ha:

@@ -6,7 +6,8 @@ goes through `host` where it enters, for a "<" in it could become a mention.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
@@ -15,9 +16,9 @@ import humanize
 from cluster.facts import HealProgress
 from cluster.world import GatePhase
 from engine.port import Saying
-from workflows.approvals import APPROVE, REJECT, Need, listed
+from workflows.approvals import APPROVE, REJECT, Need
 from workflows.roles import mention
-from workflows.settings import ManagedCluster
+from workflows.settings import ManagedCluster, PeopleSettings
 
 MOMENTS = {
     GatePhase.PREFLIGHT: "the run",
@@ -30,6 +31,7 @@ MOMENTS = {
     GatePhase.CHECKUP: "the end of the watch",
 }
 WHO_ENDS_A_HOLD = "an operator, with `/upgrade retry`, `/upgrade skip NODE` or `/upgrade abort`"
+DAY_S = 86_400
 MOST_NAMES = 8
 """So many package names or reasons in one message; the rest is counted."""
 
@@ -40,8 +42,15 @@ def host(text: str) -> str:
 
 
 def span(seconds: float) -> str:
-    """ "12 minutes", "1 hour and 5 minutes"."""
-    return _spelled(round(seconds), "seconds" if seconds < 120 else "minutes")
+    """ "50 seconds", "12 minutes", "1 hour and 5 minutes", "2 days and 3 hours": to the nearest of its last unit."""
+    for least, size, below in (("seconds", 1, 120), ("minutes", 60, DAY_S)):
+        if round(seconds) < below:
+            return _spelled(_nearest(seconds, size), least)
+    return _spelled(_nearest(seconds, 3600), "hours")
+
+
+def _nearest(seconds: float, size: int) -> int:
+    return int(seconds / size + 0.5) * size
 
 
 @lru_cache(maxsize=1024)
@@ -50,9 +59,25 @@ def _spelled(seconds: int, least: str) -> str:
     return str(humanize.precisedelta(timedelta(seconds=seconds), minimum_unit=least, format="%d"))
 
 
+def named(name: str, guest: int | str) -> str:
+    """ "router-a (101)"; a guest whose configuration is gone has no name any more."""
+    return f"{host(name)} ({guest})" if name else f"guest {guest}"
+
+
+def guests(ids: Iterable[int], called: Mapping[str, str]) -> str:
+    """ "db (103), web (104)"."""
+    return ", ".join(named(called.get(str(guest), ""), guest) for guest in ids)
+
+
 def at(when: float) -> str:
     """A time that Slack shows in each reader's own zone, with UTC as the fallback."""
     return f"<!date^{int(when)}^{{time}}|{datetime.fromtimestamp(when, UTC):%H:%M} UTC>"
+
+
+def day(when: float) -> str:
+    """A day and time that Slack shows in each reader's own zone: it may be older than today."""
+    plain = f"{datetime.fromtimestamp(when, UTC):%Y-%m-%d %H:%M} UTC"
+    return f"<!date^{int(when)}^{{date_short_pretty}} {{time}}|{plain}>"
 
 
 def some(names: Sequence[str], most: int = MOST_NAMES) -> str:
@@ -85,9 +110,16 @@ def order_of_nodes(nodes: Sequence[str], reasons: Sequence[str], ways: Sequence[
 
 
 def preflight_passed(summaries: Mapping[str, str], drills: Sequence[str] = ()) -> Saying:
-    """`drills`: when the last restore drills were, and how long they took."""
-    lines = [*(f"{node}: {text}" for node, text in summaries.items()), *drills]
-    return _note("✅ Preflight passed.\n" + bullets(lines, 50))
+    """`drills`: when the last restore drills were, and how long they took. Nodes of which the same is said share a
+    line."""
+    alike: dict[str, list[str]] = {}
+    for node, text in summaries.items():
+        alike.setdefault(re.sub(rf"\b{re.escape(node)}\b", "it", text), []).append(node)
+    lines = [
+        f"{', '.join(nodes)}, each: {text}" if len(nodes) > 1 else f"{nodes[0]}: {summaries[nodes[0]]}"
+        for text, nodes in alike.items()
+    ]
+    return _note("✅ Preflight passed.\n" + bullets([*lines, *drills], 50))
 
 
 def refused(reason: str, hint: str) -> Saying:
@@ -184,17 +216,30 @@ def with_hint(text: str, hint: str) -> str:
 
 def approval(managed: ManagedCluster, node: str, need: Need, evidence: str, until: float, why_again: str) -> Saying:
     people = managed.people
-    votes = f"{people.approvals_needed} of them" if people.approvals_needed > 1 else "one of them"
     again = f" Asked again: {why_again}." if why_again else ""
     text = (
         f"🙋 *May I take {node}?*{again}\n"
         f"{what_is_approved(node, need)}\n"
         f"Evidence: {evidence}.\n"
-        f"{mention(people.approvers)}: {votes} may answer until {at(until)} with :{APPROVE}: (go) or :{REJECT}: (no). "
-        "Taking the mark back before the reboot withdraws the approval."
+        f"{who_may_answer(people, until, 'the reboot' if need.reboot else 'it begins')}"
     )
     detail = {"node": node, "until": until, "evidence": evidence, "need": need.plain()}
     return Saying("approval", text, mention=people.approvers, detail=detail)
+
+
+def who_may_answer(people: PeopleSettings, until: float, too_late: str) -> str:
+    """The last line of every request. `too_late`: until when the mark may be taken back."""
+    return (
+        f"{approvers(people)} may answer until {at(until)}: :{APPROVE}: go, :{REJECT}: no. "
+        f"Taking the mark back before {too_late} withdraws the approval."
+    )
+
+
+def approvers(people: PeopleSettings) -> str:
+    """ "@carol", "one of @admins", "2 of @carol @dan @erin"."""
+    alone = len(people.approvers) == 1 and people.approvers[0].startswith("U")
+    count = people.approvals_needed if people.approvals_needed > 1 else "one"
+    return mention(people.approvers) if alone else f"{count} of {mention(people.approvers)}"
 
 
 def what_is_approved(node: str, need: Need) -> str:
@@ -207,9 +252,9 @@ def what_is_approved(node: str, need: Need) -> str:
     else:
         lines.append("• no reboot is needed")
     if need.moves:
-        lines.append(f"• guests that move away and back: {listed(need.moves)}")
+        lines.append(f"• guests that move away and back: {guests(need.moves, need.called)}")
     if need.stops:
-        lines.append(f"• guests that do not move and stay *down* meanwhile: {listed(need.stops)}")
+        lines.append(f"• guests that do not move and stay *down* meanwhile: {guests(need.stops, need.called)}")
     return "\n".join(lines)
 
 
@@ -234,15 +279,18 @@ def maintenance_on(node: str, gates: str) -> Saying:
 
 def moving(node: str, guest: int, name: str, target: str, how: str, beside: Sequence[str] = ()) -> Saying:
     """`beside`: members of its guest groups that run on the target already."""
-    by = ", moved by HA" if how == "ha" else ""
+    who = f"HA moves {named(name, guest)}" if how == "ha" else f"{named(name, guest)} moves"
     near = f", beside {host(some(beside))}: no other node takes it" if beside else ""
-    return _note(f"🚚 {node}: guest {guest} ({host(name)}) moves to {target}{by}{near}.")
+    return _note(f"🚚 {node}: {who} to {target}{near}.")
 
 
-def drained(node: str, moved: Mapping[str, str], by_ha: Sequence[int], stopped: Sequence[int]) -> Saying:
-    ways = [f"{guest} to {target}" for guest, target in moved.items()] + [f"{guest} by HA" for guest in by_ha]
+def drained(
+    node: str, moved: Mapping[int, str], by_ha: Sequence[int], stopped: Sequence[int], called: Mapping[str, str]
+) -> Saying:
+    ways = [f"{guests([guest], called)} to {target}" for guest, target in moved.items()]
+    ways += [f"{guests([guest], called)} by HA" for guest in by_ha]
     where = ", ".join(ways) or "nothing had to move"
-    down = f"; shut down: {listed(stopped)}" if stopped else ""
+    down = f"; shut down: {guests(stopped, called)}" if stopped else ""
     return _note(f"📦 {node}: drained, listed again, no guest runs here ({where}{down}).")
 
 
@@ -303,10 +351,10 @@ def released(node: str, gates: str) -> Saying:
     return _note(f"✅ {node}: maintenance mode is off ({gates}).")
 
 
-def returned(node: str, guests: Sequence[int], away: Mapping[str, str]) -> Saying:
+def returned(node: str, home: Sequence[int], away: Mapping[str, str], called: Mapping[str, str]) -> Saying:
     """`away`: guest -> the node on which it runs instead."""
-    back = [f"guests back and running: {listed(guests)}"] if guests else []
-    stay = [f"{guest} runs on {there}" for guest, there in away.items()]
+    back = [f"guests back and running: {guests(home, called)}"] if home else []
+    stay = [f"{named(called.get(guest, ''), guest)} runs on {there}" for guest, there in away.items()]
     return _note(f"🏠 {node}: {'; '.join(back + stay) or 'no guest had to come back'}.")
 
 

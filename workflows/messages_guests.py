@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.port import Saying
-from workflows.messages import host, some, span
+from workflows.messages import host, named, some, span
 
 
 def _note(text: str) -> Saying:
@@ -15,8 +15,7 @@ def _note(text: str) -> Saying:
 def stopping(node: str, guest: int, name: str, onboot: bool, ha: str) -> Saying:
     kept = kept_down(onboot, ha)
     until = f" ({kept} until then)" if kept else ""
-    who = f"guest {guest} ({host(name)})"
-    return _note(f"⏹️ {node}: {who} does not move; it is shut down until the storage has healed{until}.")
+    return _note(f"⏹️ {node}: {named(name, guest)} does not move; it is shut down until the storage has healed{until}.")
 
 
 def kept_down(onboot: bool, ha: str) -> str:
@@ -26,11 +25,11 @@ def kept_down(onboot: bool, ha: str) -> str:
     return " and ".join(parts)
 
 
-def started_again(node: str, guest: int, onboot: bool, ha: str) -> Saying:
+def started_again(node: str, guest: int, name: str, onboot: bool, ha: str) -> Saying:
     parts = ["onboot is on"] if onboot else []
     parts += [f"HA is asked to keep it {host(ha)}"] if ha else []
     back = f"; {' and '.join(parts)} again" if parts else ""
-    return _note(f"▶️ {node}: guest {guest} runs again{back}.")
+    return _note(f"▶️ {node}: {named(name, guest)} runs again{back}.")
 
 
 def noout_on(node: str) -> Saying:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.port import Saying
-from workflows.messages import bullets, host, paged, some
+from workflows.messages import bullets, named, paged, some
 from workflows.settings import ManagedCluster
 
 
@@ -24,7 +24,7 @@ def packages_not_read(node: str, why: str) -> Saying:
 
 def starts_with_node(node: str, guests: Sequence[Sequence[Any]]) -> Saying:
     """`guests`: id and name of each."""
-    who = some([f"{host(name)} ({guest})" for guest, name in guests])
+    who = some([named(name, guest) for guest, name in guests])
     start, them = ("is off and starts", "it") if len(guests) == 1 else ("are off and start", "them")
     return Saying(
         "note", f"🔌 {node}: {who} {start} with the node (onboot). I did not stop {them}, and leave {them} be."

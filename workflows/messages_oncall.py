@@ -59,7 +59,7 @@ def who_is_on_call(duty: Duty, rota: str, now: float) -> str:
     beside = [f"{user(people, shift.person)} until {day_at(shift.end)}" for shift in here[1:]]
     added = f", beside them {', '.join(beside)}" if beside else ""
     end = duty.until(rota, now)
-    until = f"until {day_at(end)}" if end else "with nobody to take over"
+    until = f"until {day_at(end)}" if end else "for as long as the plan goes"
     return f"📟 *{rota}*: {user(people, here[0].person)} {until} ({why(here[0].by)}){added}{then}."
 
 

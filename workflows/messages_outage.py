@@ -11,7 +11,7 @@ from oncall.pagers import Page
 from oncall.settings import Person
 from store.api import AlertRow
 from workflows.acknowledging import ACK_EMOJI
-from workflows.messages import at, bullets, host, span
+from workflows.messages import at, bullets, host, some, span
 from workflows.picture_outage import OutagePicture
 from workflows.roles import mention
 from workflows.site import Site
@@ -19,6 +19,7 @@ from workflows.site import Site
 WHO_ACKNOWLEDGES = f"whoever takes it: :{ACK_EMOJI}: in Slack, `/outage ack`, or the key 1 on the phone"
 HINT_ACK = f"*Hint:* :{ACK_EMOJI}: here or `/outage ack` takes it and stops the ringing."
 DRILL = "This is a drill of the on-call pager"
+MOST_BEHIND = 4
 MOST_SPOKEN = 2
 """So many alerts are read out on a phone; the rest is counted."""
 
@@ -28,9 +29,47 @@ def _note(text: str) -> Saying:
 
 
 def what(alerts: Sequence[AlertRow]) -> list[str]:
-    """A line for each alert that fires, oldest first; when none does, of those that did."""
-    firing = [alert for alert in alerts if alert.firing] or list(alerts)
-    return [f"*{host(alert.subject)}*: {host(alert.summary)} (since {at(alert.began_at)})" for alert in firing]
+    """A line for each alert that fires; when none does, of those that did. Guests first, for people live on them, and a
+    node that does not answer may only be one that cannot be reached; then the oldest first. Of which the same is to be
+    said share a line."""
+    return [
+        f"*{host(subject)}*: {host(text)}{_hidden(same)} (since {at(min(alert.began_at for alert in same))})"
+        for subject, text, same in _alike(alerts)
+    ]
+
+
+def _alike(alerts: Sequence[AlertRow]) -> list[tuple[str, str, list[AlertRow]]]:
+    """(what they are about, what is to be said of it, the alerts)."""
+    found: dict[str, list[AlertRow]] = {}
+    for alert in _now(alerts):
+        found.setdefault(_without_place(alert), []).append(alert)
+    return [
+        (", ".join(alert.subject for alert in same), same[0].summary if len(same) == 1 else f"each {text}", same)
+        for text, same in found.items()
+    ]
+
+
+def _without_place(alert: AlertRow) -> str:
+    """ "192.0.2.11:22 does not answer within 3 s" is the same for every node, but for the address."""
+    place = f"{alert.detail.get('target', '')} "
+    return alert.summary.removeprefix(place) if place.strip() else f"{alert.summary} {alert.fingerprint}"
+
+
+def _hidden(alerts: Sequence[AlertRow]) -> str:
+    """What is reached through these alone, and not looked at by itself meanwhile."""
+    names = list(dict.fromkeys(str(name) for alert in alerts for name in alert.detail.get("hides", ())))
+    count = f"; {len(names)} more" if len(names) > 1 else "; one more"
+    return f"{count} behind it: {host(some(names, MOST_BEHIND))}" if names else ""
+
+
+def _now(alerts: Sequence[AlertRow]) -> list[AlertRow]:
+    firing = [alert for alert in alerts if alert.firing] or alerts
+    return sorted(firing, key=lambda alert: alert.detail.get("kind") != "guest")
+
+
+def _head(cluster: str, alerts: Sequence[AlertRow]) -> str:
+    count = len(_now(alerts))
+    return f"🔥 *{cluster}*: outage" + (f", {count} alerts." if count > 1 else ".")
 
 
 def names(users: Sequence[str]) -> str:
@@ -38,20 +77,21 @@ def names(users: Sequence[str]) -> str:
 
 
 def board(cluster: str, alerts: Sequence[AlertRow]) -> Saying:
-    return Saying("board", f"🔥 *{cluster}*: outage.\n{bullets(what(alerts))}")
+    return Saying("board", f"{_head(cluster, alerts)}\n{bullets(what(alerts))}")
 
 
 def page(cluster: str, alerts: Sequence[AlertRow], users: tuple[str, ...], note: str, turn: int, rung: int) -> Saying:
     if not alerts:
-        return Saying("page", f"🔔 {DRILL}: nothing is wrong.\n{HINT_ACK}", mention=users)
+        hint = f"*Hint:* {note}." if note else HINT_ACK
+        return Saying("page", f"🔔 {DRILL}: nothing is wrong.\n{hint}", mention=users)
     again = "" if turn == rung == 0 else " Nobody has acknowledged yet."
     why = f"\n⚠️ {host(note)}." if note else ""
-    text = f"🔥 *{cluster}* is down in part.{again}\n{bullets(what(alerts))}{why}\n{HINT_ACK}"
+    text = f"{_head(cluster, alerts)}{again}\n{bullets(what(alerts))}{why}\n{HINT_ACK}"
     return Saying("page", text, mention=users)
 
 
 def direct(cluster: str, alerts: Sequence[AlertRow], user: str) -> Saying:
-    return Saying("direct", f"🔥 *{cluster}* is down in part.\n{bullets(what(alerts))}\n{HINT_ACK}", to=user)
+    return Saying("direct", f"{_head(cluster, alerts)}\n{bullets(what(alerts))}\n{HINT_ACK}", to=user)
 
 
 def to_ring(
@@ -60,9 +100,9 @@ def to_ring(
     """For whatever rings: no Slack markup, for it may be spoken."""
     if not alerts:
         return Page(run_id, key, name, person, DRILL, "Nothing is wrong. Please acknowledge", "", now)
-    firing = [alert for alert in alerts if alert.firing] or list(alerts)
-    more = len(firing) - MOST_SPOKEN
-    told = [f"{alert.subject}: {alert.summary}" for alert in firing[:MOST_SPOKEN]]
+    found = _alike(alerts)
+    more = sum(len(same) for _, _, same in found[MOST_SPOKEN:])
+    told = [f"{subject}: {text}" for subject, text, _ in found[:MOST_SPOKEN]]
     told += [f"and {more} more"] if more > 0 else []
     link = site.store.kept(f"link/{run_id}")  # asked when the thread began: a ring never waits for Slack
     title = f"Outage of cluster {site.managed.name}"
@@ -99,9 +139,8 @@ def news(users: Sequence[str], alerts: Sequence[AlertRow]) -> Saying:
 
 
 def recovered(alerts: Sequence[AlertRow], settle: float) -> Saying:
-    return _note(
-        f"💚 All {len(alerts)} alerts recovered; nothing rings any more. It is over in {span(settle)} if it stays so."
-    )
+    which = f"All {len(alerts)} alerts" if len(alerts) > 1 else "The alert"
+    return _note(f"💚 {which} recovered; nothing rings any more. It is over in {span(settle)} if it stays so.")
 
 
 def relapsed(after: float, alerts: Sequence[AlertRow]) -> Saying:
@@ -133,7 +172,7 @@ def left_summary(summary: str, cluster: str) -> str:
 
 
 def last_run(state: str, ago: float) -> str:
-    return f"is still active, since {span(ago)}" if state == "active" else f"ended {span(ago)} ago"
+    return f"began {span(ago)} ago and is still active" if state == "active" else f"ended {span(ago)} ago"
 
 
 def drill(name: str, user: str) -> Saying:
@@ -144,8 +183,20 @@ def drill_passed(name: str, user: str, how: str, took: float) -> Saying:
     return _note(f"✅ {name} (<@{user}>) answered by {how} after {span(took)}: this pager is proven.")
 
 
-def drill_failed(name: str, user: str, waited: float) -> Saying:
-    text = f"❌ <@{user}>: nobody answered within {span(waited)}. An outage would not have woken {name}."
+ANSWERS = {"voice": "press 1 on the phone", "pushover": "tap on the push"}
+
+
+def proves(heard: Sequence[str]) -> str:
+    """What proves a pager, half a sentence; "" where nothing that rings can be answered, and Slack has to do."""
+    ways = " or ".join(dict.fromkeys(ANSWERS.get(how, f"answer by {how}") for how in heard))
+    return f"{ways}; a click in Slack does not prove that it rings" if ways else ""
+
+
+def drill_failed(name: str, user: str, waited: float, clicked: bool) -> Saying:
+    """`clicked`: they answered in Slack, which proves nothing that rings."""
+    slack = f"within {span(waited)} the answer came in Slack only, on nothing that rings"
+    what = slack if clicked else f"nobody answered within {span(waited)}"
+    text = f"❌ <@{user}>: {what}. An outage would not have woken {name}."
     return _note(f"{text}\n*Hint:* see docs/oncall.md for what silences a phone, then `/oncall test` again.")
 
 
@@ -162,9 +213,12 @@ def lines_of(outage: OutagePicture) -> list[str]:
     lines += [f"🙋 <@{h.user}> has it by {h.how}, until {at(h.ends)}." for h in outage.holders]
     if outage.pages:
         last = outage.pages[-1]
-        lines.append(f"📟 {len(outage.pages)} pages; the last to {last.person} by {last.how} at {at(last.at)}.")
+        count = f"{len(outage.pages)} pages; the last" if len(outage.pages) > 1 else "One page,"
+        lines.append(f"📟 {count} to {last.person} by {last.how} at {at(last.at)}.")
     if outage.wait:
-        lines.append(f"⏳ Waits for {host(outage.wait.why)} until {at(outage.wait.deadline)}.")
+        lines.append(
+            f"⏳ Waits for {outage.wait.why} until {at(outage.wait.deadline)}."
+        )  # our own words, with mentions
     return lines
 
 

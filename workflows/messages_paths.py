@@ -78,7 +78,8 @@ def reasons(tests: Sequence[PathTest]) -> str:
     found: dict[tuple[str, str], list[str]] = {}
     for test in tests:
         if not test.alive:
-            found.setdefault((test.path, test.why), []).append(test.node)
+            why = test.why.removeprefix(f"{test.node} over {test.path} ")
+            found.setdefault((test.path, why), []).append(test.node)
     return bullets([f"{path} to {', '.join(nodes)}: {host(why)}" for (path, why), nodes in found.items()], MOST_WHY)
 
 

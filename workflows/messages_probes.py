@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from cluster.detector import Raised
-from workflows.messages import some
 
 
 def seen(raised: Raised) -> str:
-    """The alert's sentence: what was seen, what it hides, whether it flaps."""
+    """The alert's sentence: what was seen, whether it flaps. It may be spoken."""
     what = f"nobody can tell how it is: {raised.why}" if raised.unknown else raised.why
-    return "".join([what, _hidden(raised.hides), _flapping(raised.flaps)])
-
-
-def _hidden(names: Sequence[str]) -> str:
-    if not names:
-        return ""
-    count = "1 probe is" if len(names) == 1 else f"{len(names)} probes are"
-    return f"; {count} reached only through it, and not judged meanwhile ({some(names, 4)})"
+    return what + _flapping(raised.flaps)
 
 
 def _flapping(flaps: int) -> str:

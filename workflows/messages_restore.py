@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 
-from cluster.facts import Backup, Guest
+from cluster.facts import Backup, Guest, condition
 from cluster.rescue import Disk, Side
 from engine.port import Saying
-from workflows.approvals import APPROVE, REJECT
-from workflows.messages import at, bullets, host, paged, span, with_hint
+from workflows.messages import at, bullets, day, host, named, paged, span, who_may_answer, with_hint
 from workflows.restore_look import MOST_SHOWN, Case, is_sick, listed_images, nameless, volume_of, why_not
 from workflows.roles import mention
 from workflows.settings import ManagedCluster
@@ -17,19 +15,8 @@ from workflows.settings import ManagedCluster
 GIB = 1 << 30
 
 
-def day(when: float) -> str:
-    """A day and time that Slack shows in each reader's own zone: a backup may be older than today."""
-    plain = f"{datetime.fromtimestamp(when, UTC):%Y-%m-%d %H:%M} UTC"
-    return f"<!date^{int(when)}^{{date_short_pretty}} {{time}}|{plain}>"
-
-
 def gib(amount: float) -> str:
     return f"{amount / GIB:.1f} GiB"
-
-
-def named(name: str, guest: int) -> str:
-    """ "router-a (101)"; a guest whose configuration is gone has no name any more."""
-    return f"{host(name)} ({guest})" if name else f"guest {guest}"
 
 
 def on_a_dead_node(guest: Guest, alive: str, power: bool, by_ha: bool) -> tuple[str, str]:
@@ -77,14 +64,9 @@ def request(
     terms: Mapping[str, str],
 ) -> Saying:
     people = managed.people
-    votes = f"{people.approvals_needed} of them" if people.approvals_needed > 1 else "one of them"
     first, _, rest = question.partition("\n")
     again = f" Asked again: {why_again}." if why_again else ""
-    text = (
-        f"🙋 *{first}*{again}\n{rest}\n"
-        f"{mention(people.approvers)}: {votes} may answer until {at(until)} with :{APPROVE}: (go) or :{REJECT}: (no). "
-        "Taking the mark back before it begins withdraws the approval."
-    )
+    text = f"🙋 *{first}*{again}\n{rest}\n{who_may_answer(people, until, 'it begins')}"
     detail = {"subject": subject, "act": act, "too_late": too_late, "until": until, "terms": dict(terms)}
     return Saying("approval", text, mention=people.approvers, detail=detail)
 
@@ -129,7 +111,7 @@ def examined(managed: ManagedCluster, case: Case, plan: Sequence[str]) -> str:
     lock = f", locked by {host(guest.lock)}" if guest.lock else ""
     under = f", under HA ({host(guest.ha)})" if guest.ha else ""
     lines = [
-        f"🔎 *{named(guest.name, guest.id)}* is {host(guest.status)} on {guest.node}{under}{lock}.",
+        f"🔎 *{named(guest.name, guest.id)}* is {host(condition(guest.status))} on {guest.node}{under}{lock}.",
         *(_disk(managed, case, disk) for disk in case.config.disks),
         *(f"• unused disk {host(disk.volid)}" for disk in case.config.unused),
         *_gluster(case, guest.id),
@@ -194,11 +176,12 @@ def plan_lines(backup: Backup, age: float, node: str, storage: str, new: str, si
 
 
 def ask_stop(name: str, guest: int, status: str) -> str:
-    return f"May I stop {named(name, guest)}?\n• it is {host(status)}: its process is ended at once, its disks stay"
+    what = f"it is {host(condition(status))}: its process is ended at once, its disks stay"
+    return f"May I stop {named(name, guest)}?\n• {what}"
 
 
 def ask_aside(name: str, guest: int, status: str, disks: Sequence[Disk]) -> str:
-    stop = f"• it is {host(status)}: its process is stopped at once\n" if status != "stopped" else ""
+    stop = f"• it is {host(condition(status))}: its process is stopped at once\n" if status != "stopped" else ""
     listed = "\n".join(f"• {disk.slot} {host(disk.volid)} is detached; it stays as an unused disk" for disk in disks)
     return (
         f"May I set the disks of {named(name, guest)} aside?\n{stop}{listed}\n"
@@ -301,16 +284,13 @@ def serving(name: str, guest: int, how: str, took: float) -> Saying:
 
 
 def finished(name: str, guest: int, total: float, people: float, copying: float, old: Sequence[str]) -> Saying:
-    kept = (
-        f" Its old disks stay until somebody says otherwise: {', '.join(map(host, old))}; "
-        f"`/restore forget {guest}` deletes them for good."
-        if old
-        else ""
-    )
-    return _note(
+    kept = f"\nIts old disks stay: {', '.join(map(host, old))}." if old else ""
+    hint = f"once it is proven whole, `/restore forget {guest}` deletes them for good" if old else ""
+    text = (
         f"🏁 {named(name, guest)} is back {span(total)} after it was asked for: {span(people)} waiting for people, "
         f"{span(copying)} writing disks, {span(max(total - people - copying, 0))} for the rest.{kept}"
     )
+    return _note(with_hint(text, hint))
 
 
 # ---- what an abort leaves ------------------------------------------------------------------------------------------
@@ -318,7 +298,7 @@ def finished(name: str, guest: int, total: float, people: float, copying: float,
 
 def left_as(name: str, guest: int, status: str, node: str, ha: str = "") -> str:
     under = f", HA has it as {host(ha)}" if ha else ""
-    return f"{named(name, guest)} is {host(status)} on {node}{under}"
+    return f"{named(name, guest)} is {host(condition(status))} on {node}{under}"
 
 
 def left_unread(name: str, why: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from cluster.detector import IDLE, Detector, Doing, Findings, Raised
 from cluster.probes._common import Ok, Probe, Result, Unknown
@@ -123,13 +123,19 @@ class NightWatch:
         """Into outages; one for each policy."""
         by_policy: dict[str, list[Alert]] = {}
         for raised in findings.raised:
-            by_policy.setdefault(raised.probe.pace.policy, []).append(_alert(raised, now, wall))
+            alert = _alert(raised, self._behind(raised), now, wall)
+            by_policy.setdefault(raised.probe.pace.policy, []).append(alert)
         for alerts in by_policy.values():
             outage = raise_alerts(self._store, self.managed, alerts, wall)
             log.info("probes: outage '%s': %s", outage, "; ".join(f"{a.subject}: {a.summary}" for a in alerts))
         if findings.cleared:
             clear_alerts(self._store, self.managed.name, [fingerprint(name) for name in findings.cleared], wall)
             log.info("probes: well again in %s: %s", self.managed.name, ", ".join(findings.cleared))
+
+    def _behind(self, raised: Raised) -> list[str]:
+        """What it hides. That a node's own API goes with the node need not be said."""
+        own = {probe.name for probe in self.probes if probe.node and probe.node == raised.probe.node}
+        return [name for name in raised.hides if name not in own]
 
     def states(self) -> dict[str, str]:
         """Probe's name -> "up", "down", "hidden" or "unseen"."""
@@ -160,7 +166,7 @@ def _word(result: Result) -> str:
     return "ok" if isinstance(result, Ok) else "unknown" if isinstance(result, Unknown) else "failed"
 
 
-def _alert(raised: Raised, now: float, wall: float) -> Alert:
+def _alert(raised: Raised, hides: Sequence[str], now: float, wall: float) -> Alert:
     probe = raised.probe
     return Alert(
         fingerprint=fingerprint(probe.name),
@@ -169,6 +175,11 @@ def _alert(raised: Raised, now: float, wall: float) -> Alert:
         summary=messages.seen(raised),
         severity=probe.pace.severity,
         began_at=wall - (now - raised.began),
-        detail={"probe": probe.name, "kind": probe.kind, "hides": list(raised.hides[:MOST_HIDDEN])},
+        detail={
+            "probe": probe.name,
+            "kind": probe.kind,
+            "target": probe.target,
+            "hides": list(hides[:MOST_HIDDEN]),
+        },
         policy=probe.pace.policy,
     )

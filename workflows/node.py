@@ -132,7 +132,7 @@ def need_of(machines: Machines, node: str, policy: CannotMove, *, force: bool, i
         return Waiting(guests.why)
     if not status.value.boot_kernel:
         return Waiting(f"{node} does not tell which kernel would boot next")
-    running = {g.id for g in guests.value if g.node == node and g.running and not g.template}
+    running = {g.id: g.name for g in guests.value if g.node == node and g.running and not g.template}
     stops = stops_on(machines, node, policy)
     upgrades = () if installed else plan.value.upgrades
     target = (plan.value.new_kernel if upgrades else "") or status.value.boot_kernel
@@ -145,8 +145,9 @@ def need_of(machines: Machines, node: str, policy: CannotMove, *, force: bool, i
         names=tuple(package.name for package in upgrades),
         restarts_gluster=bool(upgrades) and plan.value.restarts_gluster,
         stops=stops,
-        moves=tuple(sorted(running - set(stops))),
+        moves=tuple(sorted(running.keys() - set(stops))),
         reboot=force or target != status.value.kernel,
+        called={str(guest): name for guest, name in running.items()},
     )
 
 
@@ -185,7 +186,11 @@ def ask(walk: Walk, why_again: str = "") -> None:
 def _narrowed(walk: Walk, need: Need) -> Need:
     """Guests that this run moved or stopped already are no longer there to be read; they stay what they were."""
     stopped = walk.wheel.own.stopped
-    plain = need.plain() | {"stops": sorted({*need.stops, *stopped}), "moves": sorted({*need.moves, *walk.need.moves})}
+    plain = need.plain() | {
+        "stops": sorted({*need.stops, *stopped}),
+        "moves": sorted({*need.moves, *walk.need.moves}),
+        "called": {**walk.need.called, **need.called},
+    }
     if walk.wheel.own.packages_installed:
         plain |= {"count": walk.need.count}
     return Need.of(plain)
@@ -207,7 +212,7 @@ def _answer(walk: Walk, why_again: str) -> Mapping[str, Any]:
         lambda at: _judge_votes(w, key, at),
         limits.approval_wait,
         why=f"approval for {w.node}",
-        who=f"{w.site.managed.people.approvals_needed} of the approvers, with an emoji",
+        who=f"{messages.approvers(w.site.managed.people)}, with an emoji under the request",
     )
     return {"key": key, **answer}
 

@@ -3,7 +3,7 @@ untested pager is the night of 2017 again."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.port import Look, Plain, Run, Waiting
@@ -20,7 +20,7 @@ PAGER_TEST = "pager_test"
 
 def pager_test(run: Run, site: Site, args: Mapping[str, Plain]) -> Plain:
     """Returns {"state": "answered" | "unanswered", "person": name, "how": way, "took": seconds}. Only the person who is
-    tested can answer."""
+    tested can answer; and on what rings, if it can be answered there: a click in Slack proves no telephone."""
     watchers, name = site.watchers, args["person"]
     if watchers is None:
         raise LookupError("the settings have no section oncall any more; put it back")
@@ -30,17 +30,20 @@ def pager_test(run: Run, site: Site, args: Mapping[str, Plain]) -> Plain:
     rings = run.step("ways", lambda: [[ring.person, ring.how] for ring in ways(watchers, name)])
     drill = Drill(run, site, {**args, "turn": 0, "mode": "ring", "policy": "", "void_before": 0.0})
     rung = Rung(drill, 0)
-    rung.page({"rings": rings, "note": ""})
+    heard = _answerable(watchers, rings)
+    rung.page({"rings": rings, "note": messages.proves(heard)})
     answer = run.until(
         "answer",
-        lambda at: _answer(site, run.id, user, at),
+        lambda at: _answer(site, run.id, user, heard, at),
         watchers.settings.test_wait,
         why=f"{name} to answer the drill",
-        who=f"{name}: press 1, tap on the push, or react",
+        who=f"{name}: {messages.proves(heard) or 'by reacting in Slack'}",
     )
     run.step("hush", lambda: cancel(site, run.id, site.clock()))
     if answer is None:
-        run.say("failed", lambda: messages.drill_failed(name, user, watchers.settings.test_wait))
+        run.say(
+            "failed", lambda: messages.drill_failed(name, user, watchers.settings.test_wait, _clicked(site, run, user))
+        )
         return {"state": "unanswered", "person": name, "how": "", "took": watchers.settings.test_wait}
     run.step("proven", lambda: site.store.keep(proof_of(name), {"how": answer["how"], "run": run.id}, answer["at"]))
     run.say("passed", lambda: messages.drill_passed(name, user, answer["how"], answer["took"]))
@@ -64,9 +67,19 @@ def ways(watchers: Watchers, name: str) -> list[Ring]:
     return [Ring(name, "mention"), *(Ring(name, how) for how in usable)]
 
 
-def _answer(site: Site, run_id: str, user: str, at: Look) -> Any:
+def _clicked(site: Site, run: Run, user: str) -> bool:
+    return any(order.verb == Deed.ACK and order.by == user for order in site.store.orders(run.id))
+
+
+def _answerable(watchers: Watchers, rings: Sequence[Sequence[str]]) -> list[str]:
+    """Ways of these in which an answer can come back."""
+    return [how for _, how in rings if how in watchers.pagers and watchers.pagers[how].acknowledges]
+
+
+def _answer(site: Site, run_id: str, user: str, heard: Sequence[str], at: Look) -> Any:
     poll(site, run_id, at.now)
     for order in site.store.orders(run_id):
-        if order.verb == Deed.ACK and order.by == user and order.at <= at.deadline:
+        proof = order.reason in heard or not heard
+        if order.verb == Deed.ACK and order.by == user and order.at <= at.deadline and proof:
             return {"how": order.reason, "at": order.at, "took": order.at - at.since}
     return Waiting("not answered yet")

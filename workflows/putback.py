@@ -14,7 +14,6 @@ from cluster.facts import Read, Topic
 from cluster.world import GatePhase
 from engine.port import Look, Waiting
 from workflows import meanwhile, messages
-from workflows.approvals import listed
 from workflows.ceph import noout_off
 from workflows.journey import Journey
 from workflows.phases import Phase
@@ -53,7 +52,7 @@ def _put_back(w: Wheel, journey: Journey, halt: Halt) -> None:
     w.approval = None
     if not w.own.maintenance and not w.own.stopped:
         if journey.moved:  # it came while they were brought back
-            away = f"guests {listed(sorted(journey.moved))} may not all be back on {w.node}"
+            away = f"not all may be back on {w.node}: {messages.guests(sorted(journey.moved), journey.called)}"
             w.say(Phase.PUT_BACK, "over", lambda: messages.put_back(w.node, [], [away]))
         return
     w.say(Phase.PUT_BACK, "", lambda: messages.putting_back(w.node, "aborted" if abort else "skipped"))
@@ -63,9 +62,9 @@ def _put_back(w: Wheel, journey: Journey, halt: Halt) -> None:
     whole = ended and _tried(left, lambda: healed(w, "putback"))
     if journey.stopped:
         if whole and _tried(left, lambda: start_again(w, journey)):
-            done.append(f"guests {listed(sorted(journey.stopped))} run again")
+            done.append(f"running again: {messages.guests(sorted(journey.stopped), journey.called)}")
         elif w.own.stopped:
-            left.append(f"guests {listed(sorted(w.own.stopped))} are shut down, onboot is off")
+            left.append(f"shut down, with onboot off: {messages.guests(sorted(w.own.stopped), journey.called)}")
     if w.own.flags:
         if ended and _tried(left, lambda: noout_off(w)):
             done.append("noout is off")
@@ -75,7 +74,7 @@ def _put_back(w: Wheel, journey: Journey, halt: Halt) -> None:
     _maintenance_off(w, why_not, done, left)
     meanwhile.settle(w, Phase.PUT_BACK)
     if journey.moved:
-        left.append(f"guests {listed(sorted(journey.moved))} stay where they moved to")
+        left.append(f"not moved back: {messages.guests(sorted(journey.moved), journey.called)}")
     w.say(Phase.PUT_BACK, "over", lambda: messages.put_back(w.node, done, left))
 
 

@@ -23,6 +23,8 @@ DEEDS = {
     Deed.RELEASE: "released it",
     Deed.RESOLVE: "resolved it",
 }
+STATES = {"posted": "posted in Slack", "cancelled": "stopped"}
+"""What came of a page, where the word of its row says too little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +104,13 @@ def _events(r: Recorded, name: Names) -> Iterator[tuple[float, str]]:
         yield alert.began_at, f"{plain(alert.subject)}: first sign of trouble"
         if alert.cleared_at is not None:
             yield alert.cleared_at, f"{plain(alert.subject)}: recovered"
+    opened_by = [alert for alert in r.alerts if alert.began_at <= r.run.created_at]  # others joined it later
     yield (
         r.run.created_at,
-        "outage opened: " + "; ".join(f"{plain(a.subject)}: {plain(a.summary)}" for a in r.alerts[:3]),
+        "outage opened: " + "; ".join(f"{plain(a.subject)}: {plain(a.summary)}" for a in opened_by[:3]),
     )
     for page in r.pages:
-        yield page.at, f"{page.person} paged by {page.how}{_came_of(page)}"
+        yield page.at, f"{page.person} paged by {page.how}{_came_of(r, page, name)}"
     for order in r.orders:
         yield order.at, f"{name(order.by)} {DEEDS.get(Deed(order.verb), order.verb)} ({order.reason})"
     for audit in r.audits:
@@ -117,9 +120,23 @@ def _events(r: Recorded, name: Names) -> Iterator[tuple[float, str]]:
         yield r.run.finished_at, f"outage over: {(r.run.result or {}).get('state', '')}"
 
 
-def _came_of(page: PageRow) -> str:
-    error = f" ({page.error})" if page.error else ""
-    return "" if page.state == "sent" else f": {page.state}{error}"
+def _came_of(r: Recorded, page: PageRow, name: Names) -> str:
+    return "" if page.state == "sent" else f": {_state(r, page, name)}"
+
+
+def _state(r: Recorded, page: PageRow, name: Names) -> str:
+    """What came of a page. Whoever presses a key on the phone ends the call, which is then one that was stopped."""
+    same = [other.at for other in r.pages if (other.person, other.how) == (page.person, page.how)]
+    answered = any(
+        order.verb == Deed.ACK
+        and order.reason == page.how
+        and name(order.by) == page.person
+        # and it was the last one before the answer: an older call was replaced by it
+        and page.at == max((at for at in same if at <= order.at), default=None)
+        for order in r.orders
+    )
+    state = "acknowledged" if answered and page.state == "cancelled" else STATES.get(page.state, page.state)
+    return state + (f" ({page.error})" if page.error else "")
 
 
 def _clock(at: float) -> str:
@@ -138,7 +155,7 @@ def markdown(r: Recorded, name: Names) -> str:
         *_section(
             "Before it", [_run_before(r, row) for row in r.runs] or ["- no run of this cluster in the day before"]
         ),
-        *_section("Who was paged, when and how", [_paged(page) for page in r.pages] or ["- nobody"]),
+        *_section("Who was paged, when and how", [_paged(r, page, name) for page in r.pages] or ["- nobody"]),
         *_section(
             "What was tried",
             [_tried(audit, name) for audit in r.audits if not _judges(audit)] or ["- nothing that I saw"],
@@ -175,8 +192,8 @@ def _run_before(r: Recorded, row: RunRow) -> str:
     return f"- run {row.id} ended {span(r.began_at - row.finished_at)} before"
 
 
-def _paged(page: PageRow) -> str:
-    return f"- {_clock(page.at)} {page.person} by {page.how}: {page.state}" + (f" ({page.error})" if page.error else "")
+def _paged(r: Recorded, page: PageRow, name: Names) -> str:
+    return f"- {_clock(page.at)} {page.person} by {page.how}: {_state(r, page, name)}"
 
 
 def _tried(audit: AuditRow, name: Names) -> str:

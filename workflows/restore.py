@@ -29,7 +29,7 @@ from workflows.guestwork import (
     start_once,
     task_kind,
 )
-from workflows.messages import host
+from workflows.messages import host, named
 from workflows.phases import RESTORE, UPGRADE, Stage
 from workflows.restore_look import (
     Case,
@@ -143,13 +143,13 @@ def _not_now(site: Site, run_id: str, guest: Guest) -> tuple[str, str]:
     if guest.running:
         stop = f"{'pct' if guest.kind == 'lxc' else 'qm'} shutdown {guest.id}"
         return (
-            f"{words.named(guest.name, guest.id)} runs on {guest.node}, and a running guest is never restored over",
+            f"{named(guest.name, guest.id)} runs on {guest.node}, and a running guest is never restored over",
             f"if it is to be replaced, stop it first: `{stop}`",
         )
     if guest.template:
-        return f"{words.named(guest.name, guest.id)} is a template", ""
+        return f"{named(guest.name, guest.id)} is a template", ""
     if other := _other_run(site, run_id, guest.id):
-        return f"{words.named(guest.name, guest.id)} is being restored already, by `{other}`", ""
+        return f"{named(guest.name, guest.id)} is being restored already, by `{other}`", ""
     return "", ""
 
 
@@ -241,7 +241,7 @@ def set_aside(w: Steward, patient: Patient) -> None:
         return
     step = Step(
         Stage.ASIDE,
-        f"setting the disks of {words.named(patient.name, patient.guest)} aside",
+        f"setting the disks of {named(patient.name, patient.guest)} aside",
         lambda: _aside_offer(w, patient),
         lambda offer: words.ask_aside(patient.name, patient.guest, offer.data["status"], _disks(offer)),
         "its disks were set aside before you took it back; `/restore abort` stops before the next step",
@@ -276,7 +276,7 @@ def _aside_offer(w: Steward, patient: Patient) -> Offer | Waiting:
         return Offer(no="its protection is switched on", hint=f"`qm set {guest.id} --protection 0` if that is meant")
     disks = [{"slot": d.slot, "volid": d.volid, "size": d.size, "line": d.line} for d in config.disks]
     terms = {
-        "guest": words.named(patient.name, guest.id),
+        "guest": named(patient.name, guest.id),
         "node": guest.node,
         "disks": ", ".join(f"{disk.slot} {disk.volid}" for disk in config.disks) or "none",
         "configuration": config.digest,
@@ -348,7 +348,7 @@ def move_stopped(w: Steward, guest_id: int, name: str, target: str) -> None:
     """A stopped guest moves to another node, with an approval; believed is the listing alone."""
     step = Step(
         Stage.MOVE,
-        f"moving {words.named(name, guest_id)} to {target}",
+        f"moving {named(name, guest_id)} to {target}",
         lambda: _move_offer(w, guest_id, name, target),
         lambda offer: words.ask_move(name, guest_id, offer.data["node"], target),
         "it was moved before you took it back",
@@ -377,7 +377,7 @@ def _move_offer(w: Steward, guest_id: int, name: str, target: str) -> Offer:
         return Offer(no=f"it is {host(guest.status)} on {guest.node}", hint="only a stopped guest is moved like this")
     if guest.lock:
         return Offer(no=f"it is locked ({host(guest.lock)})", hint=f"`/restore unlock {guest.id}` if nothing holds it")
-    terms = {"guest": words.named(name, guest_id), "from": guest.node, "to": target}
+    terms = {"guest": named(name, guest_id), "from": guest.node, "to": target}
     return Offer(terms, {"node": guest.node})
 
 
@@ -388,7 +388,7 @@ def restore_over(w: Steward, wanted: Wanted, patient: Patient) -> None:
     """Until one restore went well. A failed one holds, says where the old disks are, and asks anew after a retry."""
     step = Step(
         Stage.RESTORE,
-        f"restoring {words.named(patient.name, patient.guest)}",
+        f"restoring {named(patient.name, patient.guest)}",
         lambda: _restore_offer(w, wanted, patient),
         lambda offer: words.ask_restore(
             patient.name,
@@ -468,7 +468,7 @@ def _restore_offer(w: Steward, wanted: Wanted, patient: Patient) -> Offer | Wait
 
 def _terms(patient: Patient, plan: Plan) -> dict[str, str]:
     return {
-        "guest": words.named(patient.name, patient.guest),
+        "guest": named(patient.name, patient.guest),
         "backup": plan.backup.volid,
         "node": plan.node,
         "storage": plan.space.storage,
@@ -498,7 +498,7 @@ def _container(w: Steward, wanted: Wanted, patient: Patient) -> Plain:
     """Beside the old one, under a new id; the old one stays, stopped, and does not start with its node any more."""
     step = Step(
         Stage.RESTORE,
-        f"restoring {words.named(patient.name, patient.guest)}",
+        f"restoring {named(patient.name, patient.guest)}",
         lambda: _container_offer(w, wanted, patient),
         lambda offer: words.ask_container(
             patient.name,
@@ -582,7 +582,7 @@ def _left(w: Steward, patient: Patient) -> list[str]:
     try:
         return list(_left_of(w, patient))
     except ClusterError as silent:
-        return [words.left_unread(words.named(patient.name, patient.guest), str(silent))]
+        return [words.left_unread(named(patient.name, patient.guest), str(silent))]
 
 
 def _left_of(w: Steward, patient: Patient) -> Any:

@@ -27,7 +27,7 @@ def why_not_approve(user: str, starter: str, people: PeopleSettings, chat: Chat)
     if user == chat.bot_user:
         return "a bot approves nothing"
     if not _named(user, people.approvers, chat):
-        return "you are not among the approvers of this cluster"
+        return f"only {mention(people.approvers)} may approve here"
     if user == starter and not people.starter_may_approve:
         return "you started this run, and here somebody else has to approve"
     return ""

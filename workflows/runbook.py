@@ -14,7 +14,7 @@ from cluster.rescue import Disk, Split
 from engine.port import Look, Plain, Run, Waiting
 from workflows import messages_restore as words
 from workflows.guestwork import fresh, must_be_stopped, node_is_dead, start_and_serve
-from workflows.messages import host
+from workflows.messages import host, named
 from workflows.node import NOT_AFTER_S
 from workflows.phases import Stage
 from workflows.restore import SLASH, is_stopped, move_stopped, stop_if_dead, untouchable
@@ -80,7 +80,7 @@ def start_on(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> Pl
         move_stopped(w, guest, name, target)
     step = Step(
         Stage.ACT,
-        f"starting {words.named(name, guest)} on {target}",
+        f"starting {named(name, guest)} on {target}",
         lambda: _start_offer(w, guest, name, target),
         lambda _: words.ask_start_on(name, guest, target, target),
         TOO_LATE,
@@ -96,7 +96,7 @@ def _start_offer(w: Steward, guest_id: int, name: str, target: str) -> Offer:
     guest = fresh(w, guest_id)
     if guest.status != "stopped":
         return Offer(no=f"it is {host(guest.status)} on {guest.node}", hint="only a stopped guest is started")
-    return _locked(guest) or Offer({"guest": words.named(name, guest_id), "node": target})
+    return _locked(guest) or Offer({"guest": named(name, guest_id), "node": target})
 
 
 def _locked(guest: Guest) -> Offer | None:
@@ -111,7 +111,7 @@ def _locked(guest: Guest) -> Offer | None:
 def unlock(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> Plain:
     step = Step(
         Stage.ACT,
-        f"unlocking {words.named(name, guest)}",
+        f"unlocking {named(name, guest)}",
         lambda: _lock_offer(fresh(w, guest), name),
         lambda offer: words.ask_unlock(name, guest, offer.data["lock"]),
         TOO_LATE,
@@ -127,7 +127,7 @@ def unlock(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> Plai
 def _lock_offer(guest: Guest, name: str) -> Offer:
     if not guest.lock:
         return Offer(no="it is not locked", hint="nothing has to be done")
-    return Offer({"guest": words.named(name, guest.id), "lock": guest.lock, "node": guest.node}, {"lock": guest.lock})
+    return Offer({"guest": named(name, guest.id), "lock": guest.lock, "node": guest.node}, {"lock": guest.lock})
 
 
 def _unlock(w: Steward, guest_id: int, lock: str) -> str:
@@ -144,7 +144,7 @@ def unfreeze(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> Pl
     """Out of the error state leads only "disabled"; then HA may start it again."""
     step = Step(
         Stage.ACT,
-        f"unfreezing {words.named(name, guest)}",
+        f"unfreezing {named(name, guest)}",
         lambda: _ha_offer(fresh(w, guest), name),
         lambda offer: words.ask_unfreeze(name, guest, offer.data["state"]),
         TOO_LATE,
@@ -185,7 +185,7 @@ def _ha_offer(guest: Guest, name: str) -> Offer:
         return Offer(no="it is not under HA", hint=f"`qm start {guest.id}` starts it")
     if guest.running:
         return Offer(no=f"it runs on {guest.node}, HA has it as {host(guest.ha)}", hint="nothing has to be done")
-    return Offer({"guest": words.named(name, guest.id), "HA": guest.ha, "node": guest.node}, {"state": guest.ha})
+    return Offer({"guest": named(name, guest.id), "HA": guest.ha, "node": guest.node}, {"state": guest.ha})
 
 
 def _until_ha(w: Steward, guest: int, states: tuple[str, ...], why: str, detail: str) -> None:
@@ -203,7 +203,7 @@ def forget(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> Plai
     """Delete the unused disks of a guest that runs again: until then they are the way back."""
     step = Step(
         Stage.ACT,
-        f"deleting the unused disks of {words.named(name, guest)}",
+        f"deleting the unused disks of {named(name, guest)}",
         lambda: _unused_offer(w, guest, name),
         lambda offer: words.ask_forget(name, guest, offer.data["volumes"]),
         "they were deleted before you took it back",
@@ -224,7 +224,7 @@ def _unused_offer(w: Steward, guest_id: int, name: str) -> Offer:
     if not guest.running or not config.disks:
         return Offer(no=f"it is {host(guest.status)}: its old disks may be the way back", hint="once it runs again")
     volumes = [disk.volid for disk in config.unused]
-    terms = {"guest": words.named(name, guest_id), "disks": ", ".join(volumes), "configuration": config.digest}
+    terms = {"guest": named(name, guest_id), "disks": ", ".join(volumes), "configuration": config.digest}
     slots = [disk.slot for disk in config.unused]
     return Offer(terms, {"volumes": volumes, "slots": slots, "digest": config.digest})
 
@@ -307,7 +307,7 @@ def heal(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> Plain:
     stop_dead(w, guest, name)
     step = Step(
         Stage.ACT,
-        f"healing the image of {words.named(name, guest)} from {host(brick)}",
+        f"healing the image of {named(name, guest)} from {host(brick)}",
         lambda: _side_offer(w, guest, name, brick),
         lambda offer: offer.data["question"],
         "the side was taken before you took your mark back",
@@ -332,7 +332,7 @@ def stop_dead(w: Steward, guest: int, name: str) -> None:
         return
     step = Step(
         Stage.ASIDE,
-        f"stopping {words.named(name, guest)}",
+        f"stopping {named(name, guest)}",
         lambda: _stop_offer(w, guest, name),
         lambda offer: words.ask_stop(name, guest, offer.data["status"]),
         "it was stopped before you took it back",
@@ -350,9 +350,7 @@ def stop_dead(w: Steward, guest: int, name: str) -> None:
 
 def _stop_offer(w: Steward, guest_id: int, name: str) -> Offer | Waiting:
     guest = fresh(w, guest_id)
-    return untouchable(guest) or Offer(
-        {"guest": words.named(name, guest_id), "node": guest.node}, {"status": guest.status}
-    )
+    return untouchable(guest) or Offer({"guest": named(name, guest_id), "node": guest.node}, {"status": guest.status})
 
 
 def _split_of(w: Steward, guest_id: int) -> Split | None:
@@ -409,7 +407,7 @@ def _side_offer(w: Steward, guest_id: int, name: str, brick: str) -> Offer:
         return Offer(no=f"there is no such side: {host(brick)}", hint=f"sides are on {known}")
     others = [side for side in split.sides if side is not kept[0]]
     terms = {
-        "guest": words.named(name, guest_id),
+        "guest": named(name, guest_id),
         "image": split.image,
         "kept": kept[0].brick,
         "entries": split.mark,

@@ -199,7 +199,7 @@ class Steward(Wheel):
             lambda at: self.answer_to(key, at),
             limits.approval_wait,
             why=f"approval for {step.what}",
-            who=f"{people.approvals_needed} of the approvers, with an emoji",
+            who=f"{messages.approvers(people)}, with an emoji under the request",
         )
         return {"key": key, **answer}
 

@@ -63,6 +63,7 @@ def stop(w: Wheel, journey: Journey, item: Mapping[str, Any]) -> None:
     onboot = w.act(Phase.STOP, lambda *_: _onboot(w, guest_id), f"{detail}.onboot")
     ha = w.act(Phase.STOP, lambda *_: cluster.ha_request(find(w, guest_id)), f"{detail}.ha")
     journey.stopped.setdefault(guest_id, Stopped(onboot, ha))
+    journey.called[detail] = item["name"]
     w.owns(stopped=w.own.stopped | {guest_id})
     if onboot:
         w.act(Phase.STOP, lambda *_: cluster.set_onboot(find(w, guest_id), False), f"{detail}.off")
@@ -160,11 +161,9 @@ def start_again(w: Wheel, journey: Journey) -> None:
         patience = w.site.managed.limits.guests_back
         _until(w, Phase.RETURN, guest_id, "running", send, patience, to="run again", detail=f"{guest_id}.running")
         w.owns(stopped=w.own.stopped - {guest_id})
-        w.say(
-            Phase.RETURN,
-            f"{guest_id}.running",
-            partial(messages_guests.started_again, w.node, guest_id, *_back(before)),
-        )
+        name = journey.called.get(str(guest_id), "")
+        started = partial(messages_guests.started_again, w.node, guest_id, name, *_back(before))
+        w.say(Phase.RETURN, f"{guest_id}.running", started)
 
 
 def _back(before: Stopped) -> tuple[bool, str]:

@@ -44,7 +44,7 @@ def watch(wheel: Wheel, nodes: Sequence[str]) -> None:
             f"watch.look#{n}",
             partial(_look, wheel, nodes[0], known),
             max(over - now, 0.0),
-            why="watching after the last node",
+            why="the end of the watch after the last node",
             who="time, or a new run of this cluster",
         )
         if seen is None:

@@ -24,6 +24,7 @@ from workflows.approvals import Bound, counted, tally
 from workflows.judging import Judgement, judge_now
 from workflows.orders import Order
 from workflows.phases import AnyPhase, key_of
+from workflows.roles import mention
 from workflows.site import ChatDown, Site
 
 REST_S = 30.0
@@ -458,13 +459,17 @@ class Wheel:
         except ClusterError:
             return True
 
+    def _who_paused(self) -> str:
+        by = [order.by for order in self.site.store.orders(self.run.id) if order.verb == Order.PAUSE]
+        return f"paused by {mention(by[-1:])}"
+
     def _hold_pause(self, base: str) -> None:
         """A pause lasts until an operator resumes; it pages nobody, but says so again each time its limit passes."""
         name = self.numbered(f"{base}.paused")
 
         def probe(_: Look) -> Any:
             order = self.ordered()
-            return Waiting("paused by a person", {"paused": name}) if order == Order.PAUSE else str(order or "go")
+            return Waiting(self._who_paused(), {"paused": name}) if order == Order.PAUSE else str(order or "go")
 
         for n in count(1):
             self.run.say(f"{name}.said#{n}", lambda: messages.paused(self.node))
@@ -472,7 +477,7 @@ class Wheel:
                 f"{name}.answer#{n}",
                 probe,
                 self.site.managed.limits.hold,
-                why="paused",
+                why="an operator to resume it",
                 who="an operator, with `/upgrade resume`",
             )
             if answer == "go":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cluster.facts import Guest, Topic
+from cluster.facts import Guest, Topic, condition
 from cluster.gates._common import FRESH_S, listed, serving, value, why_not_serving
 from cluster.guest_settings import GuestGroup
 from cluster.world import WATCHING, Blocked, Gate, GatePhase, Passed, Verdict, World
@@ -50,7 +50,7 @@ def _state(world: World, group: GuestGroup, member: int) -> str:
     ha = f", HA says {guest.ha}" if guest.ha else ""
     ill = why_not_serving(world, group, member) if guest.running else ""
     sick = f", but does not serve: {ill}" if ill else ""
-    return f"{guest.name} ({member}) is {guest.status} on {guest.node}{ha}{sick}"
+    return f"{guest.name} ({member}) is {condition(guest.status)} on {guest.node}{ha}{sick}"
 
 
 GATE = Gate(

@@ -59,8 +59,11 @@ def _reason(world: World, group: GuestGroup, node: str, staying: list[Guest]) ->
 def _hint(world: World, group: GuestGroup) -> str:
     if dumb := [guest for guest in members_up(world, group) if why_not_serving(world, group, guest.id)]:
         return f"look into {named(dumb[0])}: its console is in the web interface; or make the other one movable"
-    ids = " or ".join(map(str, group.guests))
-    return f"start another member of {group.name} on another node (`qm start {ids}`), or make this one movable"
+    for guest in value(world.machines.guests):
+        if guest.id in group.guests and not guest.running:
+            start = f"`{'pct' if guest.kind == 'lxc' else 'qm'} start {guest.id}`"
+            return f"start another member of {group.name} on another node ({start}), or make this one movable"
+    return f"make this one movable, or move another member of {group.name} to another node"
 
 
 GATE = Gate(

@@ -20,9 +20,11 @@ class Ok:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """It was asked, and it is not well; half a sentence says what was seen."""
+    """It was asked, and it is not well; half a sentence says what was seen. `heard`: by the word of somebody who knows,
+    whichever way that came: no parent that is out of reach explains it."""
 
     why: str
+    heard: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ def judged(cluster: Cluster, topics: frozenset[Topic], names: Collection[str]) -
     shut = [f"{name}: {verdict.reason}" for name, verdict in verdicts if isinstance(verdict, Blocked)]
     untold = [f"{name}: {verdict.reason}" for name, verdict in verdicts if isinstance(verdict, UnknownVerdict)]
     if shut:
-        return c.Failed("; ".join(shut))
+        return c.Failed("; ".join(shut), heard=True)
     return c.Unknown("; ".join(untold)) if untold else c.Ok()
 
 

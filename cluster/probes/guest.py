@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cluster.api import Cluster
+from cluster.facts import condition
 from cluster.probes._common import Failed, Kind, Ok, Probe, Result
 from cluster.settings import ClusterSettings
 
@@ -10,10 +11,10 @@ from cluster.settings import ClusterSettings
 def read(probe: Probe, cluster: Cluster) -> Result:
     found = next((guest for guest in cluster.guests() if guest.id == int(probe.target)), None)
     if found is None:
-        return Failed(f"there is no guest {probe.target}")
+        return Failed(f"there is no guest {probe.target}", heard=True)
     if found.running:
         return Ok()
-    return Failed(f"guest {found.id} ({found.name}) on {found.node} is {found.status}")
+    return Failed(f"{found.name} is {condition(found.status)} on {found.node}", heard=True)
 
 
 def trouble(probe: Probe, settings: ClusterSettings) -> str:

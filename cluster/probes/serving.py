@@ -15,7 +15,7 @@ def read(probe: Probe, cluster: Cluster) -> Result:
     rows = [row for row in found.value if row.guest == int(probe.target)]
     ill = next((row for row in rows if row.serves is False), None)
     if ill is not None:
-        return Failed(f"guest {probe.target} runs, but does not serve: {ill.said}")
+        return Failed(f"it runs, but does not serve: {ill.said}")
     untold = next((row.said for row in rows if row.serves is None), "" if rows else "it was not asked")
     return Unknown(f"nobody can tell whether guest {probe.target} serves: {untold}") if untold else Ok()
 

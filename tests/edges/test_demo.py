@@ -67,7 +67,10 @@ def test_one_node_goes_from_the_slash_command_to_the_last_healed_brick(around: H
     slack.wait_for(lambda message: "*lab* is done after" in message.text, 50.0)
 
     thread = [shape(message) for message in slack.messages() if message.user == BOT and message.thread_ts]
-    assert "\n".join(thread) == THREAD
+    told = [
+        line for line in thread if not line.startswith("🩹")
+    ]  # a heal that is over at once is not announced any more
+    assert "\n".join(told) == THREAD
     happened = around.faces.run(lambda: [(event.what, event.node) for event in around.model.events])
     ours = (What.MAINTENANCE_ON, What.UPGRADE, What.REBOOT, What.BOOTED, What.MAINTENANCE_OFF)
     assert [what for what in happened if what[0] in ours] == [(what, "pve3") for what in ours]
@@ -81,20 +84,19 @@ THREAD = """\
 👍 Approved by <@U0CAROL>. 🙋 *May I take pve3?*
 👍 pve3: approved by <@U0CAROL>; counts until TIME, for this boot and these packages.
 🚧 pve3: maintenance mode is on (N gates passed). Next: drain.
-🚚 pve3: guest 104 (web) moves to another node, moved by HA.
-🚚 pve3: guest 103 (db) moves to pve2.
-📦 pve3: drained, listed again, no guest runs here (103 to pve2, 104 by HA).
+🚚 pve3: HA moves web (104) to another node.
+🚚 pve3: db (103) moves to pve2.
+📦 pve3: drained, listed again, no guest runs here (db (103) to pve2, web (104) by HA).
 ⬆️ pve3: dist-upgrade of 2 packages has begun (N gates passed).
 ✅ pve3: 2 packages upgraded in A WHILE. Next: bricks back and healed.
 💚 pve3: the storage is fully healed: 3 bricks connected, 0 pending on each.
 🔁 pve3: reboot sent (N gates passed).
 ✅ pve3: rebooted, proven by another boot id; runs 6.8.12-9-pve; took A WHILE.
-🩹 pve3: now the storage heals; no other node is touched before it is done.
 💚 pve3: fully healed after A WHILE: 3 bricks connected, 0 pending on each.
 ✅ pve3: maintenance mode is off (N gates passed).
-🚚 pve3: guest 104 (web) moves to pve3, moved by HA.
-🚚 pve3: guest 103 (db) moves to pve3.
-🏠 pve3: guests back and running: 103, 104.
+🚚 pve3: HA moves web (104) to pve3.
+🚚 pve3: db (103) moves to pve3.
+🏠 pve3: guests back and running: db (103), web (104).
 ☑️ pve3 is done after A WHILE.
 🏁 *lab* is done after A WHILE; the storage is fully healed. I keep watching gates and guest groups for 4 hours."""
 
@@ -103,8 +105,7 @@ def shape(message: Message) -> str:
     """Its first line, without what differs from night to night: times, durations, counts."""
     text = re.sub(r"<!date\^[^>]*>", "TIME", message.text.split("\n")[0])
     text = re.sub(r"\d+ (seconds?|minutes?)( and \d+ seconds?)?", "A WHILE", text)
-    text = re.sub(r"\d+ gates passed", "N gates passed", text)
-    return re.sub(r"(before it is done\.).*", r"\1", text)
+    return re.sub(r"\d+ gates passed", "N gates passed", text)
 
 
 # ---- the demo ----------------------------------------------------------------------------------------------------

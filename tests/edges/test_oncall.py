@@ -71,7 +71,7 @@ def test_who_is_on_call_is_asked_changed_and_told(desk: Desk, feeds: Feeds) -> N
     desk.running()
     eventually(lambda: members(desk) == (ALICE,))
     eventually(lambda: feeds.asked > 0 and "*backup*: <@U0BOB> until" in asked(desk))
-    assert "📟 *primary*: <@U0ALICE> with nobody to take over (layer all)." in asked(desk)
+    assert "📟 *primary*: <@U0ALICE> for as long as the plan goes (layer all)." in asked(desk)
 
     desk.slack.type(BOB, CHANNEL, "/oncall override @bob for 4h primary")
     desk.says("📟 *primary*: <@U0BOB> is on call from")

@@ -320,9 +320,7 @@ def test_somebody_else_is_told_privately_why_it_does_not_count(office: Office, s
     ts = asked(office, slack)
     slack.react(MALLORY, ts, "white_check_mark")
     told = slack.wait_for(lambda message: message.only_for == MALLORY)
-    assert told.text == (
-        "ℹ️ Your :white_check_mark: for pve1 does not count: you are not among the approvers of this cluster."
-    )
+    assert told.text == ("ℹ️ Your :white_check_mark: for pve1 does not count: only <@U0CAROL> may approve here.")
     assert office.marks_of(MALLORY) == []
 
 

@@ -56,6 +56,16 @@ def test_a_drill_that_nobody_answers_says_so_and_proves_nothing(watch: NightWatc
     assert watch.store.kept("proof/alice") is None
 
 
+def test_a_click_in_slack_proves_no_telephone(watch: NightWatch) -> None:
+    watch.types("alice", "/oncall test")
+    watch.assert_paged("alice", "mention", "pushover", "voice")
+    watch.assert_said("press 1 on the phone; a click in Slack does not prove that it rings")
+    watch.reacts("alice", on=watch.store.runs(workflow="pager_test")[0])
+    watch.fast_forward(minutes=10)
+    watch.assert_said("❌ @alice: within 10 minutes the answer came in Slack only, on nothing that rings.")
+    assert watch.store.kept("proof/alice") is None
+
+
 def test_somebody_else_answering_the_drill_proves_nothing(watch: NightWatch) -> None:
     watch.types("bob", "/oncall test alice")
     watch.assert_paged("alice", "mention", "pushover", "voice")

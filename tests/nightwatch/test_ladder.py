@@ -26,7 +26,7 @@ def third_rung(watch: NightWatch) -> None:
 def test_at_night_the_first_rung_is_the_mention_together_with_what_rings(watch: NightWatch) -> None:
     watch.dies(ROUTER)
     first_rung(watch)
-    watch.assert_said("🔥 *lab* is down in part.")
+    watch.assert_said("🔥 *lab*: outage.")
 
 
 def test_by_day_the_first_rung_only_mentions() -> None:
@@ -223,7 +223,7 @@ def test_recovery_stops_the_ringing_and_it_is_over_when_it_lasts(watch: NightWat
     first_rung(watch)
     watch.fast_forward(minutes=2)
     watch.recovers(ROUTER)
-    watch.assert_said("💚 All 1 alerts recovered")
+    watch.assert_said("💚 The alert recovered")
     assert watch.pagers["voice"].cancelled == ["voice-1"]
     watch.fast_forward(minutes=6)
     row = watch.store.run(outage)

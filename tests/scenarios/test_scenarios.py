@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.story import Story, kind
 from sandbox.invariants import violations
 from sandbox.night import Night
 from sandbox.scenario import load
@@ -32,6 +33,16 @@ def test_the_thread_reads_as_expected_and_nothing_happens_that_never_must(
     assert not (lines := list(diff)), "\n".join(lines)
     assert night.unexpected_pages() == []
     assert bool(found := violations(night)) == ("fixed-delay" in folder.name), found
+
+
+def test_what_is_kept_up_to_date_in_a_thread_says_at_last_how_it_ended() -> None:
+    night = Night(load(Path(__file__).parent / "slow-heal"), transcript=False).live()
+    (run,) = night.store.runs()
+    told = Story.read(night.store, run.id)
+    assert told is not None
+    progress = [row for row in told.rows if kind(row) == "progress"]
+    assert len(progress) == 3
+    assert [row.key for row in progress if not told.over(row).startswith("💚")] == []
 
 
 def test_there_are_enough_stories_and_each_says_why() -> None:

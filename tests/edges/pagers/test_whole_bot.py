@@ -80,7 +80,7 @@ def test_the_second_person_presses_one_and_everything_else_stops(house: Called, 
     phones.will("bob", Habit(answers=5, presses="1", after=20))
     outage = house.dies()
     house.slack.wait_for(lambda message: message.channel == CHANNEL and f"<@{ALICE}>" in message.text)
-    house.slack.wait_for(lambda message: message.channel.startswith("D") and "is down in part" in message.text)
+    house.slack.wait_for(lambda message: message.channel.startswith("D") and "*lab*: outage" in message.text)
     eventually(lambda: phones.pushes_to("alice") != [])
 
     house.says(f"<@{BOB}> has it; nothing rings any more", within=30)

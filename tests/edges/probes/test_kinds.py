@@ -270,8 +270,8 @@ def test_the_api_of_each_node_is_asked_itself(night: Night, cluster: LiveCluster
 def test_a_guest_is_known_by_whichever_node_answers(night: Night, cluster: LiveCluster) -> None:
     assert read(at("guest", "101"), cluster) == Ok()
     night.faces.run(lambda: night.model.guests.stops(night.model.guests.get(101), "somebody"))
-    assert read(at("guest", "101"), cluster) == Failed("guest 101 (router-a) on pve1 is stopped")
-    assert read(at("guest", "999"), cluster) == Failed("there is no guest 999")
+    assert read(at("guest", "101"), cluster) == Failed("router-a is stopped on pve1", heard=True)
+    assert read(at("guest", "999"), cluster) == Failed("there is no guest 999", heard=True)
 
 
 def test_gluster_is_judged_by_its_gates(night: Night, cluster: LiveCluster) -> None:
@@ -305,7 +305,7 @@ def test_a_guest_that_runs_and_does_not_serve_has_failed(night: Night) -> None:
     night.faces.run(lambda: night.model.trouble.begin(Fault(Kind.NOT_SERVING, guest=101)))
     found = read(at("serving", "101"), live)
     assert isinstance(found, Failed)
-    assert found.why.startswith("guest 101 runs, but does not serve: its guest agent does not answer")
+    assert found.why.startswith("it runs, but does not serve: its guest agent does not answer")
     assert isinstance(read(at("serving", "102"), live), Unknown)
     for node in ("pve1", "pve2", "pve3"):
         night.power_cut(node)

@@ -146,7 +146,8 @@ def test_a_hold_in_between_leaves_the_bars_as_they_were(store: MemoryStore) -> N
 @pytest.mark.parametrize(
     ("end", "says"),
     [
-        (["saw", {"took": 360.0, "bricks": 3}], "💚 Fully healed after 6 minutes."),
+        (["saw", {"value": {"took": 360.0, "bricks": 3}}], "💚 Fully healed after 6 minutes."),
+        (["saw", {"groups": ["routers: 0 of 2 run"], "since": 0.0}], ""),
         (["ordered", "abort"], "🔒 No longer followed: `/upgrade abort`."),
         (["ordered", "pause"], ""),
         (None, ""),

@@ -32,8 +32,9 @@ def run(**changes: Any) -> RunPicture:
         NodePicture("pve2", "waiting", None),
         NodePicture("pve3", "done", NOON - 600, "12 packages upgraded, runs 6.8.12-9-pve"),
     )
-    fields: dict[str, Any] = {"state": "running", "nodes": nodes, "wait": waiting(HEALING)} | changes
-    return RunPicture(run_id=RUN, cluster="lab", started_at=NOON - 3600, started_by=ALICE, finished_at=None, **fields)
+    fields: dict[str, Any] = {"state": "running", "nodes": nodes, "wait": waiting(HEALING)}
+    fields |= {"finished_at": None} | changes
+    return RunPicture(run_id=RUN, cluster="lab", started_at=NOON - 3600, started_by=ALICE, **fields)
 
 
 def shown(view: views.View) -> str:
@@ -54,11 +55,10 @@ def test_a_board_tells_states_heal_bars_and_what_ends_the_wait() -> None:
         shown(views.board(run()))
         == """\
 🔧 *The rolling upgrade of lab* runs.
-🩹 *pve1* healing · since 2026-11-24 12:00 UTC
+🩹 *pve1* healing · since 12:00 UTC
 ▫️ *pve2* waiting
-☑️ *pve3* done · 12 packages upgraded, runs 6.8.12-9-pve · since 2026-11-24 11:50 UTC
+☑️ *pve3* done · 12 packages upgraded, runs 6.8.12-9-pve · since 11:50 UTC
 ⏳ *Waits for* the storage to be fully healed
-Sees: 1,500 pending
 Since 2026-11-24 12:00 UTC, until 2026-11-25 00:00 UTC; ended by: the self-heal daemons, by healing
 `██░░░░░░░░` ↘ *1,500 pending*, most seen 2,000 · about 6 minutes at this pace
 • pve1:/brick: healed
@@ -73,9 +73,11 @@ def test_what_a_screen_reader_hears_is_a_whole_sentence() -> None:
 
 
 def test_a_run_that_ended_tells_what_it_left_behind() -> None:
-    view = views.board(run(state="aborted", wait=None, left=("pve1 is in maintenance mode",), outcome="put back"))
+    left = ("pve1 is in maintenance mode",)
+    assert "📌 *Changed for now*\n• pve1 is in maintenance mode" in shown(views.board(run(left=left)))
+    view = views.board(run(state="aborted", wait=None, left=left, outcome="put back", finished_at=NOON))
     assert "🛑 *The rolling upgrade of lab* was aborted." in shown(view)
-    assert "📌 *Changed and not put back*\n• pve1 is in maintenance mode" in shown(view)
+    assert "📌 *Changed, and not put back*\n• pve1 is in maintenance mode" in shown(view)
 
 
 def test_overrides_stay_in_sight_with_who_and_why() -> None:

@@ -91,7 +91,7 @@ def test_somebody_else_is_told_once_and_privately_why_it_does_not_count(poll: Po
     poll.hears(MALLORY, YES, at=NOON + 5)
     assert poll.marks(MALLORY) == []
     assert poll.told(MALLORY) == [
-        "ℹ️ Your :white_check_mark: for pve1 does not count: you are not among the approvers of this cluster."
+        "ℹ️ Your :white_check_mark: for pve1 does not count: only <@U0CAROL> may approve here."
     ]
 
 

@@ -86,8 +86,9 @@ def test_a_second_restore_of_the_same_guest_is_told_where_the_first_stands(chann
     ("text", "said"),
     [
         ("/restore 101;reboot", '"101;reboot" is no id or name of a guest.'),
-        ("/restore --help", '"--help" is no id or name of a guest.'),
+        ("/restore --helf", '"--helf" is no id or name of a guest.'),
         ("/restore 101 from=$(x)", '"$(x)" is no backup or storage.'),
+        ("/restore statsu", 'did you mean "status"? A guest that is called "statsu" is restored by its id.'),
         ("/restore 101 node=pve9", '*lab* has no node "pve9" (known: pve1, pve2, pve3).'),
         (
             "/restore 101 strage=x",

@@ -78,6 +78,16 @@ def test_nodes_reboot_and_dry_run_are_taken_in_any_order(channel: Channel) -> No
             "`/upgrade cluster [NAME] [nodes=pve1,pve2] [reboot=if-needed|always] [dry-run]`.",
         ),
         ("cluster nodes=pve1,pve9", '⚠️ *lab* has no node "pve9" (known: pve1, pve2, pve3).'),
+        ("cluster nodes=", "⚠️ nodes= names no node; write them with commas: `nodes=pve1,pve2`."),
+        ("cluster nodes=PVE1", '⚠️ *lab* has no node "PVE1" (did you mean "pve1"?).'),
+        ("cluster nodes=pve1 pve2", "⚠️ pve2 is a node: write `nodes=pve1,pve2`."),
+        ("start", '⚠️ unknown word "start" after /upgrade (did you mean "cluster"?). `/upgrade help` shows everything.'),
+        ("STOP", '⚠️ unknown word "STOP" after /upgrade (did you mean "abort"?). `/upgrade help` shows everything.'),
+        (
+            "zzz",
+            '⚠️ unknown word "zzz" after /upgrade: use one of cluster, status, why, history, override, pause, resume, '
+            "abort, skip, retry. `/upgrade help` shows everything.",
+        ),
         ("cluster nodes=pve1,pve1", "⚠️ a node is named twice in nodes=; name each once."),
         ("cluster reboot=never", '⚠️ reboot="never" is not known: use reboot=if-needed or reboot=always.'),
         (
@@ -122,6 +132,15 @@ def test_anybody_may_pause_but_only_operators_resume(channel: Channel) -> None:
     assert channel.types(MALLORY, "resume").startswith("⚠️ only operators of *lab* may resume a run")
     assert channel.types(ALICE, "resume") == f"▶️ <@{ALICE}> resumes `{run}`."
     assert [order.verb for order in channel.store.orders(run)] == ["pause", "resume"]
+
+
+def test_a_pause_on_a_pause_says_that_it_is_one_already(channel: Channel) -> None:
+    channel.types(ALICE, "cluster")
+    run = channel.run().id
+    first = channel.types(ALICE, "pause", source="one")
+    assert channel.types(ALICE, "pause", source="one") == first  # delivered twice
+    assert channel.types(MALLORY, "pause") == f"⏸️ `{run}` is paused already; `/upgrade resume` lets it go on."
+    assert [order.verb for order in channel.store.orders(run)] == ["pause"]
 
 
 def test_every_command_is_audited_once_however_often_slack_delivers_it(channel: Channel) -> None:
@@ -205,6 +224,25 @@ def test_help_is_generated_from_the_commands() -> None:
     assert {"/oncall", "/outage", "/restore", "/upgrade"} <= set(slashes())
     for verb in ("cluster", "status", "pause", "resume", "abort", "skip", "retry", "override", "why", "history"):
         assert f"`/upgrade {verb}" in help_text("/upgrade")
+
+
+def answered(channel: Channel, slash: str, text: str) -> str:
+    row = CommandRow("help", text, slash, MALLORY, channel.managed.channel, "", NOW)
+    return answer(Desk({"lab": channel.managed}, channel.store, channel.chat, NOW, lambda *_: ""), row).text
+
+
+@pytest.mark.parametrize("slash", slashes())
+@pytest.mark.parametrize("word", ["help", "HELP", "--help", "?"])
+def test_help_answers_after_every_slash_command_and_names_the_others(channel: Channel, slash: str, word: str) -> None:
+    said = answered(channel, slash, word)
+    assert said == help_text(slash)
+    assert all(other in said for other in slashes())
+    assert channel.store.runs() == []
+
+
+@pytest.mark.parametrize("slash", ["/backup", "/drill", "/restore", "/upgrade"])
+def test_a_command_that_says_nothing_alone_shows_its_help(channel: Channel, slash: str) -> None:
+    assert answered(channel, slash, "") == help_text(slash)
 
 
 def test_status_shows_each_node_and_what_is_left(channel: Channel) -> None:

@@ -18,11 +18,13 @@ def probe(name: str, *parents: str, pace: Pace = PACE, node: str = "", guest: in
 
 
 class Sky:
-    """`dead`: what is down by itself. `fired`: what is raised now. `raised`: all that ever was, in order."""
+    """`dead`: what is down by itself. `heard`: what somebody else says of it, over another way. `fired`: what is raised
+    now. `raised`: all that ever was, in order."""
 
     def __init__(self, *probes: Probe, standing: Mapping[str, float] | None = None, start: float = 0.0) -> None:
         self.probes = {probe.name: probe for probe in probes}
         self.dead: set[str] = set()
+        self.heard: dict[str, str] = {}
         self.doing: Doing = IDLE
         self.now = start
         self.fired: dict[str, Raised] = {}
@@ -36,6 +38,8 @@ class Sky:
         return name not in self.dead and (not parents or any(map(self.reachable, parents)))
 
     def look(self, name: str) -> Result:
+        if name in self.heard:
+            return Failed(self.heard[name], heard=True)
         return Ok() if self.reachable(name) else Failed(f"{name} does not answer")
 
     def passes(self, seconds: float) -> Sky:

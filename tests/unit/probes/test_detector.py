@@ -123,6 +123,24 @@ def test_one_living_parent_of_two_is_enough_to_blame_the_child() -> None:
     assert sky.names() == {"one", "a"}
 
 
+def test_what_was_heard_of_itself_is_raised_although_the_usual_way_to_it_is_dead() -> None:
+    """2017: the routers die, and with them the way on which the nodes are looked at; the other way tells of them."""
+    sky = Sky(probe("node"), probe("router", "node")).passes(50.0).kill("node").passes(60.0)
+    assert sky.names() == {"node"}
+    assert sky.detector.states()["router"] == "hidden"
+    sky.heard["router"] = "router-a is stopped"
+    assert sky.passes(40.0).names() == {"node", "router"}
+    assert sky.fired["router"].why == "router-a is stopped"
+    del sky.heard["router"]
+    assert sky.mend("node").passes(60.0).names() == set()
+
+
+def test_what_is_heard_while_its_parents_die_is_raised_with_them() -> None:
+    sky = Sky(probe("node"), probe("router", "node")).passes(50.0).kill("node")
+    sky.heard["router"] = "router-a is stopped"
+    assert sky.passes(30.0).names() == {"node", "router"}
+
+
 def test_a_whole_chain_that_hangs_on_the_first_link_is_one_alert() -> None:
     sky = Sky(probe("c", "b"), probe("b", "a"), probe("a")).passes(50.0).kill("a").passes(200.0)
     assert [raised.probe.name for raised in sky.raised] == ["a"]

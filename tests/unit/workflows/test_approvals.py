@@ -75,7 +75,7 @@ def test_who_may_approve_is_told_why_not() -> None:
     chat = SimChat({"S0APPROVERS": frozenset({BOB})})
     assert why_not_approve(CAROL, ALICE, people(), chat) == ""
     assert why_not_approve(BOB, ALICE, people(), chat) == ""
-    assert why_not_approve(MALLORY, ALICE, people(), chat) == "you are not among the approvers of this cluster"
+    assert why_not_approve(MALLORY, ALICE, people(), chat) == "only <@U0CAROL> <!subteam^S0APPROVERS> may approve here"
     assert why_not_approve(BOT, ALICE, people(approvers=[BOT]), chat) == "a bot approves nothing"
 
 

@@ -210,10 +210,10 @@ def test_the_last_one_that_serves_is_never_shut_down_though_another_one_runs() -
 
 
 def test_a_guest_that_runs_elsewhere_is_not_called_back() -> None:
-    assert messages.returned("pve3", [103], {"104": "pve1"}).text.endswith(
-        "pve3: guests back and running: 103; 104 runs on pve1."
+    assert messages.returned("pve3", [103], {"104": "pve1"}, {"103": "db", "104": "web"}).text.endswith(
+        "pve3: guests back and running: db (103); web (104) runs on pve1."
     )
-    assert messages.returned("pve3", [], {}).text.endswith("no guest had to come back.")
+    assert messages.returned("pve3", [], {}, {}).text.endswith("no guest had to come back.")
 
 
 # ---- votes -----------------------------------------------------------------------------------------------------------
@@ -247,5 +247,5 @@ def test_after_the_hold_for_guests_that_keep_coming_back_the_drain_goes_on(monke
         Cue("bob", when="paged keep coming back to pve3", after=60.0, each=True, types="/upgrade retry"),
     )
     night = Night(Scenario("come-back", "", default_spec(), (), cues, lasts=3600.0)).live()
-    assert "pve3: drained, listed again, no guest runs here (103 to pve2, 104 by HA)" in night.text
+    assert "pve3: drained, listed again, no guest runs here (db (103) to pve2, web (104) by HA)" in night.text
     assert "pve3 is done" in night.text

@@ -1,0 +1,100 @@
+"""Words that stand in many messages: spans of time, guests, what came of a page."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from cluster.facts import condition
+from store.api import AlertRow, OrderRow, PageRow, RunRow
+from workflows import messages, messages_outage, report
+from workflows.acknowledging import Deed
+from workflows.alerts import OUTAGE
+
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.3, "0 seconds"),
+        (90, "1 minute and 30 seconds"),
+        (2 * MINUTE + 51, "3 minutes"),  # not "2 minutes": that would hide most of a minute
+        (HOUR - 1, "1 hour"),
+        (HOUR + 5 * MINUTE, "1 hour and 5 minutes"),
+        (DAY - 1, "1 day"),
+        (6 * DAY + 3 * HOUR + 5 * MINUTE, "6 days and 3 hours"),
+    ],
+)
+def test_a_span_is_told_to_the_nearest_of_its_last_unit(seconds: float, said: str) -> None:
+    assert messages.span(seconds) == said
+
+
+def test_guests_are_called_by_name_and_id_and_a_name_is_harmless() -> None:
+    assert messages.guests([103, 104, 105], {"103": "db", "104": "<!here>"}) == (
+        "db (103), &lt;!here&gt; (104), guest 105"
+    )
+
+
+def test_the_words_of_qemu_are_told_as_people_say_them() -> None:
+    assert condition("io-error") == "halted by an I/O error"
+    assert condition("stopped") == "stopped"
+
+
+def alert(number: int, began: float) -> AlertRow:
+    return AlertRow("o1", "lab", f"f{number}", "probe", f"guest {number}", "is stopped", "critical", began, began)
+
+
+def test_a_page_says_how_much_is_wrong_before_it_lists_it() -> None:
+    one, two = alert(101, 0.0), alert(102, 1.0)
+    assert messages_outage.page("lab", [one], ("U1",), "", 0, 0).text.startswith("🔥 *lab*: outage.\n• *guest 101*")
+    assert messages_outage.page("lab", [one, two], ("U1",), "", 0, 1).text.startswith(
+        "🔥 *lab*: outage, 2 alerts. Nobody has acknowledged yet.\n• *guest 101*"
+    )
+    assert messages_outage.recovered([one], 300.0).text.startswith("💚 The alert recovered;")
+
+
+def test_of_which_the_same_is_to_be_said_share_a_line() -> None:
+    nodes = [
+        replace(
+            alert(n, n * 60.0),
+            subject=f"pve{n}",
+            summary=f"192.0.2.1{n}:22 does not answer within 3 s",
+            detail={"kind": "tcp", "target": f"192.0.2.1{n}:22", "hides": ["gluster"]},
+        )
+        for n in (1, 2, 3)
+    ]
+    (line,) = messages_outage.what(nodes)
+    assert line.startswith("*pve1, pve2, pve3*: each does not answer within 3 s; one more behind it: gluster (since ")
+    assert messages_outage.what(nodes[:1])[0].startswith("*pve1*: 192.0.2.11:22 does not answer within 3 s; ")
+    assert len(messages_outage.what([alert(1, 0.0), alert(2, 0.0)])) == 2, "what has no address is told by itself"
+
+
+def test_a_dead_router_is_told_before_the_nodes_that_it_takes_away() -> None:
+    node, router = alert(1, 0.0), replace(alert(101, 5.0), detail={"kind": "guest"})
+    assert [line[:11] for line in messages_outage.what([node, router])] == ["*guest 101*", "*guest 1*: "]
+
+
+def recorded() -> report.Recorded:
+    """Alice sleeps; Bob presses a key five minutes later; the second alert came after the outage was opened."""
+    run = RunRow("o1", OUTAGE, "lab", {}, "active", 20.0, "roundsman", 20.0)
+    pages = [
+        PageRow("o1", "t0.rung0.alice.voice", "alice", "voice", "cancelled", 20.0, 330.0, "call-1"),
+        PageRow("o1", "t0.rung1.bob.voice", "bob", "voice", "cancelled", 320.0, 330.0, "call-2"),
+        PageRow("o1", "t0.rung1.bob.mention", "bob", "mention", "posted", 320.0, 320.0),
+    ]
+    answered = OrderRow(0, "o1", Deed.ACK, "", "voice", "U0BOB", 330.0, "key")
+    return report.Recorded(run, [alert(101, 0.0), alert(102, 130.0)], pages, [answered], [], [], [])
+
+
+def test_the_report_says_who_answered_and_whose_telephone_was_only_stopped() -> None:
+    text = report.markdown(recorded(), {"U0BOB": "bob"}.get)  # type: ignore[arg-type]
+    assert "alice by voice: stopped\n" in text
+    assert "bob by voice: acknowledged\n" in text
+    assert "bob by mention: posted in Slack\n" in text
+
+
+def test_the_timeline_opens_an_outage_with_what_was_known_then() -> None:
+    lines = report.timeline(recorded(), {"U0BOB": "bob"}.get)  # type: ignore[arg-type]
+    assert [line.partition("  ")[2] for line in lines if "opened" in line] == ["outage opened: guest 101: is stopped"]
