@@ -174,9 +174,11 @@ class NightWatch:
             due = self.store.due(self.clock.now)
             for run_id in due:
                 self.advance(run_id)
-            adopted = adopt(self.store, {self.managed.name: self.managed}, self.clock.now)
-            if not self._deliver() and not due and not adopted:
+            if not self._deliver() and not due and not self._adopt():
                 return
+
+    def _adopt(self) -> list[str]:
+        return adopt(self.store, {self.managed.name: self.managed}, self.clock.now)
 
     def advance(self, run_id: str) -> None:
         row = self.store.run(run_id)

@@ -32,6 +32,8 @@ SLACK_S = 3 * 10.0 + 2 * MINUTE
 """Beyond a rung's own time: three tries of a service that is away, and the pace of looking."""
 SIMULATED = Rules(pace=Pace(4.0, 2 * MINUTE, 30 * MINUTE), strict=True)
 LASTS = 3 * HOUR
+CRASH_AT_ADOPTION = 0.2
+"""Before and after each write of it: it is seldom, and what it loses is lost for good."""
 
 
 def oncall_of(rng: Random) -> dict[str, Any]:
@@ -110,7 +112,8 @@ class LuckyWatch(NightWatch):
     def __init__(self, seed: int, *, crash_at_write: float = 0.004, crash_at_ring: float = 0.06) -> None:
         self.luck, self.lived = Random(f"watch {seed}"), Lived(seed)
         self._crash_at_write, self._crash_at_ring = crash_at_write, crash_at_ring
-        self._in_pass, self._known_at = False, 0.0
+        self._in_pass, self._known_at, self._adopting = False, 0.0, False
+        self._dead: set[str] = set()
         start = MIDNIGHT + self.luck.uniform(0, 300 * DAY)
         store = WatchStore(partial(self._maybe, crash_at_write))
         store.last_moment = self._at_the_end
@@ -140,7 +143,7 @@ class LuckyWatch(NightWatch):
         self.clock.at(self.clock.now + delay, lambda: _void(act()))
 
     def _maybe(self, odds: float) -> None:
-        if self._in_pass and self._happens(odds):
+        if (self._in_pass and self._happens(odds)) or (self._adopting and self._happens(CRASH_AT_ADOPTION)):
             raise Crash
 
     def advance(self, run_id: str) -> None:
@@ -148,10 +151,24 @@ class LuckyWatch(NightWatch):
         try:
             super().advance(run_id)
         except Crash:
-            self.lived.crashes += 1
-            self._bot_away(self.luck.choice((3.0, 3.0, MINUTE, 10 * MINUTE)))
+            self._dies_itself()
         finally:
             self._in_pass = False
+
+    def _adopt(self) -> list[str]:
+        """It may die between any two writes of this too."""
+        self._adopting = True
+        try:
+            return super()._adopt()
+        except Crash:
+            self._dies_itself()
+            return []
+        finally:
+            self._adopting = False
+
+    def _dies_itself(self) -> None:
+        self.lived.crashes += 1
+        self._bot_away(self.luck.choice((3.0, 3.0, MINUTE, 10 * MINUTE)))
 
     def settle(self) -> None:
         super().settle()
@@ -174,8 +191,17 @@ class LuckyWatch(NightWatch):
         if self._happens(0.4):
             self._soon(self.luck.uniform(0, HOUR), self._something_dies)
 
+    def dies(self, subject: str, summary: str = "is silent", policy: str = "") -> str:
+        self._dead.add(f"probe/{subject}")
+        return super().dies(subject, summary, policy)
+
+    def recovers(self, subject: str) -> None:
+        self._dead.discard(f"probe/{subject}")
+        super().recovers(subject)
+
     def _at_the_end(self, run_id: str) -> None:
         if self._happens(0.1) and run_id.startswith("outage") and not run_id.endswith(".known"):
+            self._dead.add("probe/late")
             alert = Alert("probe/late", "probe", "late", "is silent", "critical", self.clock.now)
             raise_alerts(self.store, self.managed, [alert], self.clock.now)
 
@@ -241,10 +267,10 @@ class LuckyWatch(NightWatch):
                 self.lived.wrong.append(f"{run.id} waits without a deadline")
             elif run.workflow == "outage":
                 self._judge_outage(run, now)
-        ended = {row.id for row in self.store.runs(state="done")}
-        self.lived.wrong += [
-            f"{row.fingerprint} fires without an outage" for row in self.store.firing() if row.outage in ended
-        ]
+        ended, firing = {row.id for row in self.store.runs(state="done")}, self.store.firing()
+        self.lived.wrong += [f"{row.fingerprint} fires without an outage" for row in firing if row.outage in ended]
+        lost = self._dead - {row.fingerprint for row in firing}
+        self.lived.wrong += [f"{mark} is dead, and nobody knows any more" for mark in sorted(lost)]
 
     def _judge_outage(self, run: RunRow, now: float) -> None:
         firing = any(alert.firing for alert in self.store.alerts(run.id))

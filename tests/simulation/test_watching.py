@@ -8,14 +8,16 @@ A night that fails is named by its seed: `LuckyWatch(SEED).live()`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 
 from engine.port import Waiting
 from sandbox import nightwatch
-from sandbox.watchluck import watch_of
+from sandbox.watchluck import WatchStore, watch_of
+from store.api import AlertRow
+from store.memory import MemoryStore
 from workflows import outage, ringing
 
 QUICK, ALL, BATCH = 500, 10_500, 500
@@ -99,3 +101,18 @@ def test_an_alert_that_comes_while_its_outage_is_closed_would_be_lost_and_is_fou
 ) -> None:
     monkeypatch.setattr(nightwatch, "adopt", lambda *_: [])
     assert "fires without an outage" in first_word(range(FEW))
+
+
+def test_an_alert_that_a_crash_takes_out_of_one_outage_and_puts_into_none_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As adopting did it in two transactions."""
+    alert = MemoryStore.alert
+
+    def one_after_the_other(store: MemoryStore, rows: Any, start: Any = None, instead: Sequence[AlertRow] = ()) -> Any:
+        if instead:
+            store.clear(instead[0].cluster, [row.fingerprint for row in instead], rows[0].at)
+        return alert(store, rows, start)
+
+    monkeypatch.setattr(WatchStore, "alert", one_after_the_other)
+    assert "is dead, and nobody knows any more" in first_word(range(FEW))
