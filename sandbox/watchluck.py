@@ -201,9 +201,9 @@ class LuckyWatch(NightWatch):
 
     def _at_the_end(self, run_id: str) -> None:
         if self._happens(0.1) and run_id.startswith("outage") and not run_id.endswith(".known"):
-            self._dead.add("probe/late")
             alert = Alert("probe/late", "probe", "late", "is silent", "critical", self.clock.now)
             raise_alerts(self.store, self.managed, [alert], self.clock.now)
+            self._dead.add("probe/late")  # had it died before, a probe would have told again
 
     def _slack_away(self) -> None:
         self.slack_down = True
