@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Barrier
 from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
+from pydantic import SecretStr
 
 from bot import app
-from oncall.settings import OnCallSettings
+from oncall.pagers import Page
+from oncall.settings import OnCallSettings, Policy, Rung
 from oncall.wall import shown
 from sandbox.clock import ModelClock
 from sandbox.slack import ALICE, BOB, CAROL, CHANNEL, LocalSlack, Manifest, SlackInThread, UserGroup, run_in_thread
@@ -93,3 +97,26 @@ def asked(desk: Desk) -> str:
 
 def members(desk: Desk) -> tuple[str, ...]:
     return desk.slack.ask(lambda: desk.slack.slack.workspace.group("S0ONCALL").users)
+
+
+def test_all_of_a_rung_are_rung_at_the_same_time_by_hands_that_no_run_has(desk: Desk) -> None:
+    """A run that hangs, or another one's dead paging service, must not be in the way."""
+    assert desk.settings.oncall
+    people = {
+        name: person.model_copy(update={"apprise": (SecretStr("json://127.0.0.1:9"),)})
+        for name, person in desk.settings.oncall.people.items()
+    }
+    policy = Policy(rungs=(Rung(who=("alice", "bob"), how=("apprise",)),))
+    oncall = desk.settings.oncall.model_copy(update={"people": people, "policies": (policy,)})
+    desk.settings = desk.settings.model_copy(update={"oncall": oncall})
+    bot, both, hands = desk.running(), Barrier(2), list[str]()
+    assert bot._watchers
+
+    def send(page: Page) -> str:
+        both.wait(10.0)
+        hands.extend(thread.name for thread in threading.enumerate())
+        return ""
+
+    bot._watchers.pagers["apprise"].send = send  # type: ignore[method-assign]
+    desk.slack.type(ALICE, CHANNEL, "/outage declare the phones are dead")
+    eventually(lambda: any(name.startswith("ladder") for name in hands))
