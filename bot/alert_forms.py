@@ -16,6 +16,9 @@ from workflows.alerts import Alert
 SOURCE = "webhook"
 MOST_SUBJECT, MOST_SUMMARY, MOST_MARK = 200, 1000, 200
 """Characters that are kept."""
+NAMELESS = "an alert without a name"
+MOST_TOLD = 3
+"""So many of those that cannot be read are told in the log."""
 OLDEST_S = 30 * 86400.0
 """An alert that began earlier, or that is yet to begin, began now: somebody's clock is wrong."""
 
@@ -49,14 +52,25 @@ def _no_number(text: str) -> float:
 
 def alertmanager(data: Any, clusters: Sequence[str], cluster: str, now: float) -> list[Word]:
     """https://prometheus.io/docs/alerting/latest/configuration/#webhook_config (read 2026-11). `cluster`: of alerts
-    whose label `cluster` is none of ours. Raises BadAlert."""
+    whose label `cluster` is none of `clusters`. One that cannot be read is left out: Alertmanager sends nothing again
+    that was refused, and the others must not be lost with it. Raises BadAlert when none can be read."""
     if not isinstance(data, Mapping) or not isinstance(data.get("alerts"), list):
         raise BadAlert("this is not what Alertmanager sends: there is no list `alerts`")
     if str(data.get("version")) != "4":
         raise BadAlert(f"this is version {text(data.get('version'), 20)!r} of Alertmanager's payload; I read version 4")
     if data.get("truncatedAlerts"):
         log.warning("webhook: Alertmanager left out %s alerts (its max_alerts)", text(data["truncatedAlerts"], 20))
-    return [_of_alertmanager(row, clusters, cluster, now) for row in data["alerts"]]
+    words, bad = list[Word](), list[BadAlert]()
+    for row in data["alerts"]:
+        try:
+            words.append(_of_alertmanager(row, clusters, cluster, now))
+        except BadAlert as unread:
+            bad.append(unread)
+    if bad and not words:
+        raise bad[0]
+    for one in bad[:MOST_TOLD]:
+        log.error("webhook: an alert of a group cannot be read, the others are taken: %s", one)
+    return words
 
 
 def _of_alertmanager(row: Any, clusters: Sequence[str], cluster: str, now: float) -> Word:
@@ -64,12 +78,11 @@ def _of_alertmanager(row: Any, clusters: Sequence[str], cluster: str, now: float
         raise BadAlert("an entry of `alerts` is not an object")
     labels, notes = _strings(row.get("labels")), _strings(row.get("annotations"))
     name = labels.get("alertname", "")
-    told = notes.get("summary") or notes.get("description") or notes.get("message") or name
-    if not told:
-        raise BadAlert("an alert has neither a label `alertname` nor an annotation `summary`")
+    shown = ", ".join(f"{label}={value}" for label, value in labels.items()) or "it says nothing of itself"
+    told = notes.get("summary") or notes.get("description") or notes.get("message") or name or shown
     where = labels.get("cluster", "")
     foreign = {"cluster": where[:MOST_MARK]} if where and where not in clusters else {}
-    subject = labels.get("instance") or labels.get("node") or labels.get("host") or name
+    subject = labels.get("instance") or labels.get("node") or labels.get("host") or name or NAMELESS
     alert = Alert(
         fingerprint=text(row.get("fingerprint"), MOST_MARK) or _mark(labels),
         source=SOURCE,

@@ -94,7 +94,8 @@ class Webhook:
         cluster = request.query.get("cluster", clusters[0])
         if cluster not in self._managed:
             raise BadAlert(f"there is no cluster {text(cluster, 40)!r}; there are {', '.join(self._managed)}")
-        words = read(parsed(request.body), tuple(self._managed), cluster, self._clock())
+        known = clusters if read is alertmanager else tuple(self._managed)  # a label is no claim to another cluster
+        words = read(parsed(request.body), known, cluster, self._clock())
         for word in words:
             if word.cluster not in clusters:
                 raise NotAllowed(403, f"{source.name} may raise no alerts for cluster {word.cluster} (http.sources)")

@@ -162,6 +162,25 @@ def test_a_label_names_the_cluster_and_one_that_is_none_of_ours_loses_nothing(de
     assert {row.cluster for row in desk.alerts() if row.subject == "c"} == {"barn"}
 
 
+def test_of_a_group_what_can_be_read_is_taken_whatever_stands_beside_it(desk: Desk, caplog: Any) -> None:
+    """Alertmanager sends nothing again that was answered 400: one bad alert would take the others with it."""
+    bad: Any = {"status": "on fire", "labels": {}}
+    answer = desk.post("/alerts/alertmanager", payload(bad, 7, node_down("pve1"), {"status": "firing"}))  # type: ignore[arg-type]
+    assert (answer.status_code, answer.json()) == (200, {"taken": 2})
+    assert [row.subject for row in desk.alerts()] == ["pve1", "an alert without a name"]
+    assert "an alert of a group cannot be read, the others are taken: `status` is 'on fire'" in caplog.text
+
+
+def test_a_label_of_a_cluster_that_is_not_this_sources_loses_nothing(desk: Desk) -> None:
+    group = payload(node_down("a"), node_down("b", cluster="barn"))
+    assert desk.post("/alerts/alertmanager", group, OTHER).status_code == 200
+    assert {row.subject: (row.cluster, row.detail.get("cluster")) for row in desk.alerts()} == {
+        "a": ("lab", None),
+        "b": ("lab", "barn"),
+    }
+    assert desk.post("/alerts/alertmanager?cluster=barn", group, OTHER).status_code == 403
+
+
 def test_an_alert_without_a_fingerprint_is_known_by_its_labels(desk: Desk) -> None:
     bare = node_down("pve1")
     del bare["fingerprint"]
@@ -247,7 +266,7 @@ def test_a_token_that_is_not_set_opens_nothing(tmp_path: Path) -> None:
         ("/alerts/alertmanager", b'{"alerts": [], "version": "3"}', "version '3' of Alertmanager's payload"),
         ("/alerts/alertmanager", b'{"alerts": [7], "version": "4"}', "an entry of `alerts` is not an object"),
         ("/alerts/alertmanager", b'{"alerts": [{"labels": 7}], "version": "4"}', "must be objects"),
-        ("/alerts/alertmanager", b'{"alerts": [{}], "version": "4"}', "neither a label `alertname`"),
+        ("/alerts/alertmanager", b'{"alerts": [{}], "version": "4"}', "`status` is ''; it must be firing or resolved"),
     ],
 )
 def test_nonsense_is_400_with_a_sentence(desk: Desk, path: str, body: bytes, said: str) -> None:
