@@ -17,6 +17,8 @@ from workflows.alerts import open_outages
 
 OVERDUE_S = 900.0
 """A run that is due for so long stands still: the longest pass (apt-get update on a slow node) takes minutes."""
+LADDER_S = 180.0
+"""An outage's next step may be late by so much: the longest one asks a dead paging service several times."""
 STORE_S = 2.0
 """A database that takes longer for one write does not count as working."""
 QUIET_S = 300.0
@@ -102,11 +104,13 @@ class Doctor:
         try:
             overdue = self._store.due(self._clock() - OVERDUE_S)
             waiting = [run for run in overdue if not self._poked(run)]
-            silent = [run.id for run in open_outages(self._store) if (run.parked or {}).get("key") == "fault"]
+            outages = open_outages(self._store)
         except StoreError as error:
             return str(error)
-        if silent:
+        if silent := [run.id for run in outages if (run.parked or {}).get("key") == "fault"]:
             return f"nobody is woken for {', '.join(silent[:MOST_NAMED])}: a fault of the bot itself, see its log"
+        if late := [run.id for run in outages if run.wake_at < self._clock() - LADDER_S]:
+            return f"nobody is woken for {', '.join(late[:MOST_NAMED])}: its ladder stands for {LADDER_S:.0f} s"
         return f"{len(waiting)} runs wait for their turn for more than {OVERDUE_S:.0f} s" if waiting else ""
 
     def _poked(self, run_id: str) -> bool:

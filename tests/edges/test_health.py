@@ -140,8 +140,17 @@ def test_an_engine_that_has_ended_is_not(bot: Bot) -> None:
 
 def test_a_run_that_nobody_advances_is_not(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bot.engine, "_hand_out", lambda: None)
-    bot.run("stuck", wake_in=-1000.0)
+    bot.run("stuck", workflow="rolling_upgrade", wake_in=-1000.0)
     assert bot.get("/healthz").json()["engine"] == "1 runs wait for their turn for more than 900 s"
+
+
+def test_a_ladder_that_stands_is_seen_long_before_a_run_that_does(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bot.engine, "_hand_out", lambda: None)
+    bot.run("upgrade-1", workflow="rolling_upgrade", wake_in=-200.0)
+    assert bot.doctor.look().troubles == []
+    bot.run("outage-1", wake_in=-200.0)
+    monkeypatch.setattr(health, "KEPT_S", 0.0)
+    assert bot.doctor.look().troubles == ["engine: nobody is woken for outage-1: its ladder stands for 180 s"]
 
 
 def test_a_run_that_was_just_poked_or_waits_for_its_time_is_well(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
