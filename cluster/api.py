@@ -16,6 +16,9 @@ from cluster.facts import Guest, HealProgress, Machines, Move, NodeStatus, PathD
 from cluster.rescue import Rescue
 from cluster.settings import ClusterSettings
 
+NOT_AFTER_S = 10.0
+"""A command that the node has not begun so many seconds of its own uptime after we read it is refused by the node."""
+
 
 class ClusterError(Exception):
     """Base; str() is a sentence for people, without secrets. `hint` says what to type or change, or is empty."""

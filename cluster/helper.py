@@ -124,8 +124,9 @@ class Helper:
     def maintenance_on(self, not_after_uptime: float) -> None:
         self._order("maintenance", "on", f"{not_after_uptime:.2f}")
 
-    def maintenance_off(self, node: str) -> None:
-        self._order("maintenance", "off", node)
+    def maintenance_off(self, node: str, not_after_uptime: float) -> None:
+        """`node`: whose; `not_after_uptime`: of the node that is asked."""
+        self._order("maintenance", "off", f"{not_after_uptime:.2f}", node)
 
     def upgrade(self, unit: str, plan_checksum: str, not_after_uptime: float) -> None:
         self._order("upgrade", unit, plan_checksum, f"{not_after_uptime:.2f}", timeout=GUARDED_S)

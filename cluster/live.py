@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from cluster.api import ClusterError, Refused, TaskRef, TaskState, UnitState, Unreachable
+from cluster.api import NOT_AFTER_S, ClusterError, Refused, TaskRef, TaskState, UnitState, Unreachable
 from cluster.ceph import CephApi
 from cluster.facts import (
     Guest,
@@ -240,7 +240,7 @@ class LiveCluster:
             return
         self._helper(node)
         first = sorted(self._helpers, key=lambda name: name != node)
-        self._first_of(first, lambda helper: helper.maintenance_off(node))
+        self._first_of(first, lambda helper: helper.maintenance_off(node, helper.status().uptime + NOT_AFTER_S))
 
     def upgrade(self, node: str, unit: str, plan_checksum: str, not_after_uptime: float) -> None:
         self._knife = node

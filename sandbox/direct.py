@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
-from cluster.api import Refused, TaskRef, TaskState, Uncertain, UnitState, Unreachable
+from cluster.api import NOT_AFTER_S, Refused, TaskRef, TaskState, Uncertain, UnitState, Unreachable
 from cluster.facts import (
     Backup,
     BrickHeal,
@@ -229,10 +229,14 @@ class SimCluster:
         self._act("ceph_flag", flag, lambda now: self._model.ceph_flag(now, flag, on))
 
     def maintenance(self, node: str, on: bool, not_after_uptime: float | None = None) -> None:
+        """That it is over any node passes on; by its own uptime the order expires."""
+        now = self._clock()
+        others = (name for name in self._settings.nodes if self._model.ssh_answers(now, name))
+        via = node if on or self._model.ssh_answers(now, node) else next(others, node)
+        late = not_after_uptime if on else now - self._model.node(via).booted_at + NOT_AFTER_S
+
         def ask(now: float) -> None:
-            others = (name for name in self._settings.nodes if self._model.ssh_answers(now, name))
-            via = node if on or self._model.ssh_answers(now, node) else next(others, node)
-            self._model.maintenance(now, via, node, on, not_after_uptime if self._guard else None)
+            self._model.maintenance(now, via, node, on, late if self._guard else None)
 
         self._act("maintenance", node, ask)
 

@@ -9,7 +9,7 @@ from functools import partial
 from math import inf
 from typing import Any
 
-from cluster.api import ClusterError, Refused, Uncertain, Unreachable
+from cluster.api import NOT_AFTER_S, ClusterError, Refused, Uncertain, Unreachable
 from cluster.facts import Machines, NodeStatus, Read, Topic, Unread
 from cluster.guest_settings import CannotMove
 from cluster.world import GatePhase
@@ -27,8 +27,6 @@ from workflows.stopping import park, start_again
 from workflows.storage import healed
 from workflows.wheel import Approval, Wheel
 
-NOT_AFTER_S = 10.0
-"""A command that the node has not begun so many seconds of its own uptime after we read it is refused by the node."""
 ANSWERS_S = NOT_AFTER_S
 """A node that takes longer to answer right before an act lets what the gates have seen grow old."""
 NEVER_BEGAN_S = 60.0

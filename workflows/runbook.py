@@ -8,14 +8,13 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from cluster.api import ClusterError, NotSplit, Unreachable
+from cluster.api import NOT_AFTER_S, ClusterError, NotSplit, Unreachable
 from cluster.facts import Guest, Read, Topic
 from cluster.rescue import Disk, Split
 from engine.port import Look, Plain, Run, Waiting
 from workflows import messages_restore as words
 from workflows.guestwork import fresh, must_be_stopped, node_is_dead, start_and_serve
 from workflows.messages import host, named
-from workflows.node import NOT_AFTER_S
 from workflows.phases import Stage
 from workflows.restore import SLASH, is_stopped, move_stopped, stop_if_dead, untouchable
 from workflows.restore_look import find_guest, image_in, is_image_of, mounts_of, nameless

@@ -145,14 +145,14 @@ def test_orders_go_out_in_the_helper_s_words(pve1: FakeSsh, helper: Helper) -> N
     pve1.answers = dict.fromkeys(
         [
             "maintenance on 5010.25",
-            "maintenance off pve1",
+            "maintenance off 5010.25 pve1",
             f"upgrade night.pve1.upgrade {'d' * 64} 5010.25",
             "reboot 1111 5010.00",
         ],
         says({}),
     )
     helper.maintenance_on(5010.25)
-    helper.maintenance_off("pve1")
+    helper.maintenance_off("pve1", 5010.25)
     helper.upgrade("night.pve1.upgrade", "d" * 64, 5010.25)
     helper.reboot("1111", 5010.0)
     assert pve1.asked == list(pve1.answers)

@@ -131,8 +131,8 @@ def test_a_read_that_is_refused_after_a_lost_try_is_refused() -> None:
 
 
 def test_an_order_that_guards_itself_may_arrive_twice_and_any_other_act_may_not() -> None:
-    asked, ssh = helper(Done(0, b"{}", b""), "maintenance off pve1")
+    asked, ssh = helper(Done(0, b"{}", b""), "maintenance off 10.00 pve1")
     ssh.answers["unlock 101 backup"] = Done(0, b"{}", b"")
-    asked.maintenance_off("pve1")
+    asked.maintenance_off("pve1", 10.0)
     asked.unlock(101, "backup")
     assert ssh.twice == [True, False]

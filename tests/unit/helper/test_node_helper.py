@@ -48,7 +48,9 @@ def upgrade(pve2: Any, unit: str = "night.pve2.upgrade", plan: str = "", not_aft
         "maintenance maybe",
         "maintenance on",
         "maintenance on pve2",
-        "maintenance off pve2;reboot",
+        "maintenance off 5010.00 pve2;reboot",
+        "maintenance off",
+        "maintenance off pve2",
         "maintenance on -h",
         "plan refresh now",
         "upgrade ../../etc/passwd " + "0" * 64 + " 1",
@@ -455,8 +457,8 @@ def test_a_simulation_that_fails_has_no_checksum_that_could_be_approved(pve2: An
     ("order", "command"),
     [
         (f"maintenance on {SOON}", "node-maintenance enable pve2"),
-        ("maintenance off", "node-maintenance disable pve2"),
-        ("maintenance off pve3", "node-maintenance disable pve3"),
+        (f"maintenance off {SOON}", "node-maintenance disable pve2"),
+        (f"maintenance off {SOON} pve3", "node-maintenance disable pve3"),
     ],
 )
 def test_maintenance_mode_is_asked_of_ha_manager(pve2: Any, order: str, command: str) -> None:
@@ -466,17 +468,18 @@ def test_maintenance_mode_is_asked_of_ha_manager(pve2: Any, order: str, command:
 
 def test_a_node_that_ha_manager_does_not_know_is_refused_in_its_words(pve2: Any) -> None:
     pve2.programs["ha-manager"] = (255, "", "no such cluster node 'pve9'\n")
-    code, answer = pve2.order("maintenance off pve9")
+    code, answer = pve2.order(f"maintenance off {SOON} pve9")
     assert (code, answer["refused"]) == (
         3,
         "ha-manager would not disable maintenance mode of pve9: no such cluster node 'pve9'",
     )
 
 
-def test_maintenance_mode_that_is_asked_for_too_late_is_refused(pve2: Any) -> None:
-    code, answer = pve2.order(f"maintenance on {LATE}")
+@pytest.mark.parametrize("word", ["on", "off"])
+def test_maintenance_mode_that_is_asked_for_too_late_is_refused(pve2: Any, word: str) -> None:
+    code, answer = pve2.order(f"maintenance {word} {LATE}")
     assert (code, answer["refused"], pve2.did("ha-manager")) == (3, "the order came 0.1 s too late", [])
-    assert "made for another boot" in pve2.order(f"maintenance on {NEVER}")[1]["refused"]
+    assert "made for another boot" in pve2.order(f"maintenance {word} {NEVER}")[1]["refused"]
 
 
 # ---- upgrade -------------------------------------------------------------------------------------------------------
