@@ -103,8 +103,8 @@ class Invariants:
         return [*found, *self._waits()]
 
     def at_the_end(self) -> list[str]:
-        """What was left behind without a word, and messages that never went out."""
-        return [*self._left(), *self._rescued.left(), *self._undelivered()]
+        """What was left behind without a word, messages that never went out, and alarms that outlived their run."""
+        return [*self._left(), *self._rescued.left(), *self._undelivered(), *self._ringing()]
 
     # ---- one event -----------------------------------------------------------------------------------------------
     def _event(self, event: Event) -> Iterator[str]:
@@ -306,6 +306,13 @@ class Invariants:
             for row in self.night.store.outbox(run.id):
                 if row.delivered_at is None:
                     yield f"{run.id}: the {row.message['kind']} {row.key} was never delivered"
+
+    def _ringing(self) -> Iterator[str]:
+        """A run that is done has nothing any more that somebody would have to be woken for."""
+        for row in self.night.store.firing():
+            run = self.night.store.run(row.fingerprint.split("/")[1]) if row.fingerprint.startswith("run/") else None
+            if run is not None and (run.result or {}).get("state") == "done":
+                yield f"{run.id} is done, and people are woken for {row.fingerprint} all the same"
 
 
 @dataclass(frozen=True, slots=True)

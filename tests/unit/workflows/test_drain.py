@@ -116,7 +116,7 @@ def test_a_router_is_shut_down_while_the_other_one_runs() -> None:
 
 
 @pytest.mark.parametrize("last", [routers(status="stopped"), routers(status="unknown"), routers(online=False)])
-def test_the_last_router_is_nevershut_down(last: Machines) -> None:
+def test_the_last_router_is_never_shut_down(last: Machines) -> None:
     few = Few(last)
     with pytest.raises(Refused, match="guest 101 is the last running member of routers: 0 of 2 would run, 1 must"):
         shut_down(wheel(few), 101)
