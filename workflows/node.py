@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -35,6 +36,8 @@ NEVER_BEGAN_S = 60.0
 
 APT_PATIENCE_S = 300.0
 """What apt refuses is said at once; if it refuses it for so long, a person has to do something, and the run holds."""
+TROUBLES = 5
+"""So many kinds of it are said while a node is looked at; what else apt says is waited for without a word."""
 LOOKED_AT = frozenset({Topic.NODES, Topic.PACKAGES, Topic.GUESTS, Topic.MOVES})
 
 
@@ -90,23 +93,23 @@ def _outcome(walk: Walk) -> str:
 
 def look(w: Wheel, force_reboot: bool) -> Need:
     """What the node needs now. A read that decides the way: it is asked until it answers."""
-    told = ""
+    told: list[str] = []
     while True:
         found = w.wait(
             Phase.LOOK,
-            lambda _, told=told: _need(w, force_reboot, told),  # type: ignore[misc]
+            lambda _: _need(w, force_reboot, told),
             min(APT_PATIENCE_S if told else inf, w.site.managed.limits.brick_back),
             why=f"reading what {w.node} needs",
             who="a person, by mending the package system" if told else "the machines, by answering",
         )
         if "need" in found:
             return Need.of(found["need"])
-        told = found["trouble"]
-        w.say(Phase.LOOK, "trouble", partial(messages_meanwhile.packages_not_read, w.node, told))
+        told.append(found["trouble"])
+        w.say(Phase.LOOK, "trouble", partial(messages_meanwhile.packages_not_read, w.node, told[-1]))
 
 
-def _need(w: Wheel, force_reboot: bool, told: str) -> Any:
-    """{"need"}, or {"trouble"}: what apt refuses, in words, if that was not `told` yet; else Waiting."""
+def _need(w: Wheel, force_reboot: bool, told: Sequence[str]) -> Any:
+    """{"need"}, or {"trouble"}: what apt refuses, in words, if nothing of the kind was `told` yet; else Waiting."""
     machines = w.site.cluster.survey(LOOKED_AT, w.node)
     policy = w.site.managed.cannot_move
     need = need_of(machines, w.node, policy, force=force_reboot, installed=w.own.packages_installed)
@@ -116,7 +119,13 @@ def _need(w: Wheel, force_reboot: bool, told: str) -> Any:
     if not isinstance(status, Read) or not isinstance(plan, Unread):
         return need  # the node itself is silent: it may answer the next time
     trouble = messages.host(plan.why)
-    return Waiting(trouble) if trouble == told else {"trouble": trouble}
+    known = len(told) >= TROUBLES or any(_kind(trouble) == _kind(before) for before in told)
+    return Waiting(trouble) if known else {"trouble": trouble}
+
+
+def _kind(trouble: str) -> str:
+    """The same trouble has other numbers each time: of a process, of the seconds until a release file is valid."""
+    return re.sub(r"\d+", "", trouble)
 
 
 def need_of(machines: Machines, node: str, policy: CannotMove, *, force: bool, installed: bool) -> Need | Waiting:
