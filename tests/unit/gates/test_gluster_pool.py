@@ -132,10 +132,11 @@ def test_a_node_that_did_not_tell_which_peer_it_is_may_hold_any_brick() -> None:
         assert_unknown(verdict(gate, world), "pve2 did not tell its own UUID")
 
 
-def test_peers_that_know_different_bricks_block() -> None:
+@pytest.mark.parametrize(("odd", "who"), [("pve1", "pve2"), ("pve2", "pve2"), ("pve3", "pve3")])
+def test_peers_that_know_different_bricks_block(odd: str, who: str) -> None:
     moved = volume((brick("pve1"), brick("pve2"), brick("pve3", "/srv/new")))
-    world = with_view(healthy(), "pve3", volumes=Read((moved,), NOW))
-    reason = "pve3 and pve1 do not know the same volumes and bricks"
+    world = with_view(healthy(), odd, volumes=Read((moved,), NOW))
+    reason = f"{who} and pve1 do not know the same volumes and bricks"
     assert_blocked(verdict("gluster-peers", world), reason, "gluster volume info")
 
 

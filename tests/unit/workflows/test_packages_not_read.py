@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from cluster.facts import Topic, Unread
+from cluster.facts import Machines, NodeStatus, PackagePlan, Read, Topic, Unread
+from cluster.world import OwnChanges
+from engine.port import Waiting
 from sandbox.direct import SimCluster
 from sandbox.night import Night
 from sandbox.scenario import Cue, Scenario
-from sandbox.spec import default_spec
+from sandbox.spec import default_spec, managed_settings
+from workflows.node import _need
 
 HOUR = 3600.0
 ALICE_STARTS = Cue("alice", at=0.0, types="/upgrade cluster nodes=pve3")
@@ -36,3 +40,24 @@ def test_a_trouble_that_counts_its_seconds_is_said_once_and_held_at(monkeypatch:
     holds = [line for line in night.lines if "I hold" in line]
     assert (len(said), len(holds)) == (1, 1)
     assert "22:05" in holds[0]
+
+
+# ---- what else could not be read -----------------------------------------------------------------------------------
+
+
+def look_at(machines: Machines) -> Any:
+    """The first look at what pve3 needs."""
+    settings = managed_settings(default_spec())
+    cluster = SimpleNamespace(survey=lambda topics, node: machines)
+    site = SimpleNamespace(cluster=cluster, managed=settings)
+    return _need(SimpleNamespace(node="pve3", site=site, own=OwnChanges()), False, [])  # type: ignore[arg-type]
+
+
+def test_only_what_apt_itself_refuses_is_told_as_its_trouble() -> None:
+    apt = Unread("pve3: the package system is locked", 0.0)
+    plan = Read(PackagePlan("plan", (), ()), 0.0)
+    status = Read(NodeStatus("pve3", "", "b", 1.0, "6.8", "6.8", {}, 7), 0.0)
+    silent = Unread("HTTP 595", 0.0)
+    assert look_at(Machines(nodes={"pve3": status}, packages=apt)) == {"trouble": "pve3: the package system is locked"}
+    assert look_at(Machines(nodes={"pve3": silent}, packages=apt)) == Waiting("HTTP 595")
+    assert look_at(Machines(nodes={"pve3": status}, packages=plan, guests=silent)) == Waiting("HTTP 595")
