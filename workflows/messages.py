@@ -219,7 +219,7 @@ def approval(managed: ManagedCluster, node: str, need: Need, evidence: str, unti
     again = f" Asked again: {why_again}." if why_again else ""
     text = (
         f"🙋 *May I take {node}?*{again}\n"
-        f"{what_is_approved(node, need)}\n"
+        f"{what_is_approved(need)}\n"
         f"Evidence: {evidence}.\n"
         f"{who_may_answer(people, until, 'the reboot' if need.reboot else 'it begins')}"
     )
@@ -242,7 +242,7 @@ def approvers(people: PeopleSettings) -> str:
     return mention(people.approvers) if alone else f"{count} of {mention(people.approvers)}"
 
 
-def what_is_approved(node: str, need: Need) -> str:
+def what_is_approved(need: Need) -> str:
     lines = []
     if need.packages:
         stops = "; glusterfs-server is among them, so this node's bricks stop and heal" if need.restarts_gluster else ""

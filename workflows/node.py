@@ -379,7 +379,7 @@ def reboot(walk: Walk) -> None:
     sent = w.gated(
         Phase.REBOOT,
         GatePhase.REBOOT,
-        lambda key, again: _strike(walk, again),
+        lambda *_: _strike(walk),
         found=lambda _: "sent" if _struck(walk) else None,
         ask_again=_ask_again(walk),
     )
@@ -404,7 +404,7 @@ def _approved(walk: Walk) -> Bound:
     return approval.bound
 
 
-def _strike(walk: Walk, again: bool) -> str:
+def _strike(walk: Walk) -> str:
     w, boot_id = walk.wheel, _approved(walk).boot_id
     if not walk.need.reboot:
         return "not needed"  # it was rebooted meanwhile, and so the last approval was asked for

@@ -84,7 +84,7 @@ def describe_node(site: Site, node: str, force: bool) -> str:
     if need.nothing:
         return f"{node}: nothing to upgrade, no new kernel; it would be left as it is"
     judgement = judge_now(site, "", node, GatePhase.PREFLIGHT, OwnChanges(), None, "")
-    lines = [f"{node}:\n{messages.what_is_approved(node, need)}"]
+    lines = [f"{node}:\n{messages.what_is_approved(need)}"]
     lines += [
         f"  {'passed' if isinstance(o.verdict, Passed) else 'SHUT'} {o.gate}: {_words(o.verdict)}"
         for o in judgement.opinions

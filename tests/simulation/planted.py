@@ -28,7 +28,7 @@ def no_boot_id_guard(patch: pytest.MonkeyPatch) -> None:
     """Neither the node nor the bot compares boot ids: a crash right after the reboot command reboots twice."""
     _no_helper_guard(patch)
     patch.setattr(node, "_struck", lambda _: False)
-    patch.setattr(node, "_strike", lambda walk, _: _strike_blindly(walk))
+    patch.setattr(node, "_strike", _strike_blindly)
     patch.setattr(judging, "bound_now", lambda _, __, approved, **___: Present(approved))
 
 
