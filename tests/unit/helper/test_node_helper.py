@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -665,14 +665,15 @@ def test_a_late_reboot_is_refused(pve2: Any) -> None:
     assert pve2.ran == []
 
 
-def test_a_reboot_that_becomes_late_while_the_heal_is_asked_is_refused(pve2: Any) -> None:
+@pytest.mark.parametrize("act", [reboot, upgrade])
+def test_an_act_that_becomes_late_while_the_heal_is_asked_is_refused(pve2: Any, act: Callable[[Any], Any]) -> None:
     def slow() -> str:
         pve2.at_uptime(5010.5)
         return str(pve2.recorded("summary_healthy.xml"))
 
     pve2.programs["gluster --mode=script volume heal vmstore info summary"] = slow
-    assert reboot(pve2)[1]["refused"] == "the order came 0.5 s too late"
-    assert pve2.did("systemctl reboot") == []
+    assert act(pve2)[1]["refused"] == "the order came 0.5 s too late"
+    assert pve2.did("systemctl reboot") == pve2.did("systemd-run") == []
 
 
 def test_a_reboot_in_the_middle_of_an_installation_is_refused(pve2: Any, lock_holder: int) -> None:
