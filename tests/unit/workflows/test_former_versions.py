@@ -1,8 +1,8 @@
 """Whole nights as former versions wrote them into their journals: this version understands every entry, and takes such
 a run over at any of them.
 
-`journals/VERSION/SCENARIO.json` is never written anew, for such runs may be waiting somewhere. A new version that writes
-other entries gets a folder of its own.
+`journals/VERSION/SCENARIO.json` is never written anew, for such runs may be waiting somewhere. A new version that
+writes other entries gets a folder of its own.
 """
 
 from __future__ import annotations
