@@ -228,7 +228,9 @@ def test_a_word_that_was_given_before_the_clock_was_put_back_does_not_count_for_
     turned.woken.clear()
 
 
-def test_whoever_answers_is_heard_although_a_word_went_stale_at_a_time_that_is_still_to_come(turned: NightWatch) -> None:
+def test_whoever_answers_is_heard_although_a_word_went_stale_at_a_time_that_is_still_to_come(
+    turned: NightWatch,
+) -> None:
     turned.dies(ROUTER)
     first_rung(turned)
     turned.types("alice", "/outage ack")
