@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 from rich.console import Console
@@ -12,7 +14,10 @@ from rich.text import Text
 
 from bot.settings import Settings
 from cluster.checks import CheckLine
+from store.api import StoreError
+from store.opening import read_store
 
+MOST_RUNS = 1000
 SUBJECT = 22
 """Characters that the name of what was checked gets, so that most answers stand in one column."""
 
@@ -46,6 +51,24 @@ def check_files(settings: Settings) -> Iterator[CheckLine]:
             remedy = "copy /etc/pve/pve-root-ca.pem of a node to"
             yield _readable(f"{managed.name}: api.ca_file", managed.api.ca_file, remedy)
     yield _writable_folder(Path(settings.store.path).absolute().parent)
+    yield from _left_behind(settings)
+
+
+def _left_behind(settings: Settings) -> Iterator[CheckLine]:
+    """Runs and outages that are open, of clusters that the settings do not name: told before the bot is started so."""
+    path = Path(settings.store.path)
+    if not path.exists():
+        return
+    try:
+        with closing(read_store(path)) as store:
+            rows = store.runs(state="active", limit=MOST_RUNS)
+    except StoreError as error:
+        yield CheckLine(True, "store.path", f"open runs were not looked for: {error}", "")
+        return
+    known = {managed.name for managed in settings.clusters}
+    for cluster, count in sorted(Counter(row.cluster for row in rows if row.cluster not in known).items()):
+        text = f"{cluster} is not in the settings, and {count} of its runs and outages are open"
+        yield CheckLine(False, "clusters", text, f"name {cluster} in the settings until /upgrade status shows none")
 
 
 def _readable(subject: str, file: str, remedy: str) -> CheckLine:

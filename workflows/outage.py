@@ -8,6 +8,7 @@ first hour, and its keys carry the turn. What people did are rows; they are read
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,8 @@ REMIND = 0.75
 """Part of an acknowledgement's life after which its holder is asked for a sign of life."""
 NEWS_S = 300.0
 """While somebody has it, whatever else goes wrong is told to them at most so often."""
+
+log = logging.getLogger(__name__)
 
 
 def outage(run: Run, site: Site, args: Mapping[str, Plain]) -> Plain | Again:
@@ -49,6 +52,7 @@ def left_behind(run: Run, heir: Site, args: Mapping[str, Plain]) -> Plain:
     def end() -> Plain:
         now, row = heir.clock(), heir.store.run(run.id)
         cancel(heir, run.id, now)
+        log.error("outage '%s': open -> left (its cluster '%s' is not in the settings)", run.id, args["cluster"])
         return {"state": "left", "by": "", "took": now - row.created_at if row else 0.0}
 
     ended = run.step("left", end)

@@ -10,6 +10,8 @@ import pytest
 from bot import check, showing_rotas
 from bot.settings import EXAMPLE, Settings, load
 from cluster.checks import CheckLine
+from store.api import RunRow
+from store.opening import open_store
 from tests.unit.example import HTTP_SECRETS, PAGER_SECRETS
 
 ROOT = Path(__file__).parents[2]
@@ -68,6 +70,27 @@ def test_with_its_files_there_nothing_is_missing(settings: Settings) -> None:
     for file in (settings.clusters[0].ssh.key_file, settings.clusters[0].api.ca_file):
         Path(file).write_text("")
     assert [line.text for line in check.check_files(settings) if not line.ok] == []
+
+
+def test_a_cluster_that_was_taken_out_while_an_outage_of_it_is_open_is_told(settings: Settings) -> None:
+    path = Path(settings.store.path)
+    path.parent.mkdir()
+    store = open_store(path)
+    args = {"cluster": "barn"}
+    store.start_run(RunRow("outage-barn-1", "outage", "barn", args, "active", 1.0, "probe", 1.0))
+    store.start_run(RunRow("outage-berlin-1", "outage", "berlin", args, "active", 1.0, "probe", 1.0))
+    store.close()
+    assert [(line.ok, line.text) for line in check.check_files(settings) if line.subject == "clusters"] == [
+        (False, "barn is not in the settings, and 1 of its runs and outages are open")
+    ]
+
+
+def test_a_database_of_another_version_says_nothing_about_clusters(settings: Settings) -> None:
+    path = Path(settings.store.path)
+    path.parent.mkdir()
+    path.write_bytes(b"")
+    lines = [line for line in check.check_files(settings) if line.text.startswith("open runs were not looked for")]
+    assert [line.ok for line in lines] == [True]
 
 
 def test_one_missing_thing_makes_the_whole_check_fail(show: Callable[[CheckLine], bool]) -> None:
