@@ -82,8 +82,8 @@ def _ring(o: Outage) -> Plain | Again:
         rung = Rung(o, number)
         planned = o.run.step(o.key(f"rung{number}"), rung.plan)
         if planned["mode"] != "ring":
-            return _went(o, planned["mode"], planned["at"], seen or planned["seen"])
-        seen = planned["seen"]
+            return _went(o, planned["mode"], planned["at"], seen or _seen(planned))
+        seen = _seen(planned)
         rung.page(planned)
         if o.turn.number == number == 0:
             o.run.step(o.key("ask"), lambda: ask_what_is_known(o.site, o.run.id))
@@ -92,6 +92,11 @@ def _ring(o: Outage) -> Plain | Again:
             return _went(o, answer["mode"], answer["at"], seen)
         reached = reached or not answer
     return _rest(o, 0.0 if reached else UNREACHED_REST_S, seen)
+
+
+def _seen(planned: Plain) -> int:
+    """How many alerts its pages tell of. The journal of a version before this did not say: none."""
+    return int(planned.get("seen", 0))
 
 
 def _rest(o: Outage, least: float, seen: int) -> Plain | Again:
@@ -130,7 +135,7 @@ def _left(o: Outage, held: Plain, answer: Plain) -> Plain | Again:
     if answer["mode"] == "ring":
         o.run.say(o.key("released"), lambda: messages.released(held["holders"]))
     if answer["mode"] in ("held", "news"):
-        told = {"seen": answer["seen"], "told_at": answer["at"]} if answer["mode"] == "news" else {}
+        told = {"seen": _seen(answer), "told_at": answer["at"]} if answer["mode"] == "news" else {}
         return o.turn.next(o.args, "held", holders=held["holders"], **told)
     return _went(o, answer["mode"], answer["at"], o.turn.seen)
 
@@ -209,7 +214,7 @@ def _quiet(o: Outage) -> Plain | Again:
         return _end(o, "recovered")
     if answer["mode"] != "resolved":
         o.run.say(o.key("relapsed"), lambda: messages.relapsed(answer["at"] - began, o.alerts()))
-    return _went(o, answer["mode"], answer["at"], answer["seen"])
+    return _went(o, answer["mode"], answer["at"], _seen(answer))
 
 
 def _hush(o: Outage) -> float:

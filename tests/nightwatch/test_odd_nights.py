@@ -23,6 +23,7 @@ from tests.nightwatch.test_ladder import ROUTER, first_rung, second_rung, third_
 from workflows import catalogue
 from workflows.alerts import Alert, raise_alerts
 from workflows.pager_test import PAGER_TEST
+from workflows.ringing import Rung
 
 SECOND = "router-b (102)"
 
@@ -497,3 +498,20 @@ def test_a_tap_is_seen_while_the_ladder_rests_between_two_rounds() -> None:
     watch.assert_said("@alice has it")
     watch.fast_forward(minutes=30)
     watch.assert_quiet()
+
+
+def test_a_new_version_goes_on_with_the_ladder_that_the_former_one_began(
+    watch: NightWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose journal does not say how many alerts had been told."""
+    plan = Rung.plan
+    monkeypatch.setattr(Rung, "plan", lambda rung: {key: v for key, v in plan(rung).items() if key != "seen"})
+    watch.dies(ROUTER)
+    first_rung(watch)
+    monkeypatch.undo()
+    watch.waits.clear()
+    watch.fast_forward(minutes=5)
+    second_rung(watch)
+    watch.types("bob", "/outage ack")
+    watch.fast_forward(minutes=5)
+    assert not any("more went wrong" in said for _, said in watch.said)
