@@ -5,7 +5,7 @@ Reads only, and from every node by itself: what one node answers says nothing ab
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -17,6 +17,14 @@ from cluster.facts import Guest, PathTest, WaysIn
 from cluster.helper import INSTALL, Helper
 from cluster.install import helper_checksum
 from cluster.kin import Kin
+from cluster.names import (
+    Finding,
+    guests_named,
+    storages_named,
+    unknown_guests,
+    unknown_storages,
+    unknown_volumes,
+)
 from cluster.paths import Paths, PathTests
 from cluster.proxmox import Proxmox, grant
 from cluster.pve import Pve, backed_up
@@ -92,6 +100,7 @@ def check_cluster(settings: ClusterSettings) -> Iterator[CheckLine]:
         if answering:
             yield from _privileges(api, pve, answering[0], settings)
             yield _members(pve, answering[0], settings)
+            yield from _named(api, pve, settings)
             yield from _health(Health(api, settings, workers.map), pve)
         for lines in workers.map(lambda node: list(_node(settings, paths, node)), nodes):
             yield from lines
@@ -180,6 +189,29 @@ def _members(pve: Pve, entry: str, settings: ClusterSettings) -> CheckLine:
     return CheckLine(True, "members", ", ".join(sorted(members)), "")
 
 
+def _named(api: Proxmox, pve: Pve, settings: ClusterSettings) -> Iterator[CheckLine]:
+    """Guests and storages that the settings name. A token without the privilege is shown none, which is told above."""
+    try:
+        guests = {guest.id for guest in pve.guests("")}
+        storages = {str(row["storage"]) for row in api.get("storage")}
+    except (ClusterError, KeyError, TypeError) as error:
+        yield CheckLine(False, "names", f"guests and storages could not be listed: {error}", "see the API above")
+        return
+    if guests:
+        named = sorted({guest for _, _, guest in guests_named(settings)})
+        yield from _all_there("guests named", named, unknown_guests(settings, guests))
+    if storages:
+        chosen = sorted({storage for _, storage in storages_named(settings)})
+        yield from _all_there("storages named", chosen, unknown_storages(settings, storages))
+
+
+def _all_there(subject: str, named: Sequence[object], wrong: Iterable[Finding]) -> Iterator[CheckLine]:
+    found = [CheckLine(False, subject, text, remedy) for text, remedy in wrong]
+    yield from found
+    if named and not found:
+        yield CheckLine(True, subject, f"{', '.join(map(str, named))}: all are there", "")
+
+
 def _node(settings: ClusterSettings, paths: Paths, node: str) -> Iterator[CheckLine]:
     """Login and helper; and what only the helper tells. Without it nothing else can be asked."""
     helper = Helper(paths.shells[node], settings)
@@ -187,8 +219,11 @@ def _node(settings: ClusterSettings, paths: Paths, node: str) -> Iterator[CheckL
     yield line
     if line.ok:
         yield _votes(helper)
-        if settings.gluster.enabled and node in (settings.gluster.nodes or settings.nodes):
+        peers = list(settings.gluster.nodes or settings.nodes) if settings.gluster.enabled else []
+        if node in peers:
             yield _peers(helper)
+        if peers[:1] == [node] and settings.gluster.volumes:
+            yield from _volumes(helper, settings)
 
 
 def _paths(
@@ -303,6 +338,15 @@ def _peers(helper: Helper) -> CheckLine:
     if away:
         return CheckLine(False, subject, f"peers that are away: {', '.join(away)}", "`gluster peer status` on it")
     return CheckLine(True, subject, f"{len(peers)} peers, all connected", "")
+
+
+def _volumes(helper: Helper, settings: ClusterSettings) -> Iterator[CheckLine]:
+    try:
+        known = {volume.name for volume in gluster.volume_info(helper.gluster("volume-info"), helper.node)}
+    except ClusterError as error:
+        yield _failed("volumes named", error)
+        return
+    yield from _all_there("volumes named", settings.gluster.volumes, unknown_volumes(settings, known))
 
 
 def _failed(subject: str, error: ClusterError, remedy: str = "") -> CheckLine:

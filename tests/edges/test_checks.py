@@ -49,7 +49,9 @@ def test_when_all_is_there_every_line_is_good_and_says_what_was_found(night: Nig
         "token on /vms",
         "token on /storage",
         "members",
-        *(f"{node} {what}" for node in ("pve1", "pve2", "pve3") for what in ("helper", "quorum", "Gluster")),
+        "guests named",
+        *("pve1 helper", "pve1 quorum", "pve1 Gluster", "volumes named"),
+        *(f"{node} {what}" for node in ("pve2", "pve3") for what in ("helper", "quorum", "Gluster")),
         "path direct",
         "path lte",
         "paths",
@@ -257,3 +259,32 @@ def test_two_paths_over_one_box_are_said_to_be_one(night: Night) -> None:
 
 def with_paths(night: Night, *paths: PathSettings) -> ClusterSettings:
     return night.settings.model_copy(update={"paths": paths})
+
+
+def test_what_the_settings_name_and_the_cluster_does_not_have_is_told(night: Night) -> None:
+    """A group with a mistyped member guards one router less, and a backup to a mistyped storage fails in the night."""
+    settings = night.settings
+    group = settings.groups[0].model_copy(update={"guests": (101, 1022)})
+    wrong = settings.model_copy(
+        update={
+            "groups": (group,),
+            "backups": BackupSettings(critical=(103,), storage="pbs", on_gluster=("vmstore",)),
+            "gluster": settings.gluster.model_copy(update={"volumes": ("vmstor",)}),
+        }
+    )
+    found = missing(wrong)
+    assert {name: (line.text, line.remedy) for name, line in found.items() if name.endswith("named")} == {
+        "guests named": (
+            "the group routers names guest 1022, which this cluster does not have",
+            "correct groups[].guests; `pvesh get /cluster/resources --type vm` on a node lists all",
+        ),
+        "storages named": ("there is no storage pbs; there are backup, local, vmstore", "correct backups.storage"),
+        "volumes named": ("there is no volume vmstor; there are vmstore", "correct gluster.volumes"),
+    }
+
+
+def test_a_token_that_is_shown_no_guest_proves_no_name_wrong(night: Night) -> None:
+    night.faces.acl.take("VM.Audit")
+    found = missing(night.settings)
+    assert "guests named" not in found
+    assert "VM.Audit" in found["token on /vms"].text
