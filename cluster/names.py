@@ -1,4 +1,4 @@
-"""What the settings name and the cluster does not have: a mistyped guest guards nothing, a mistyped storage is met in the
+"""What the settings name and the cluster does not have: a mistyped guest guards nothing, a mistyped storage is met by
 night. Pure; each finding is half a sentence with what mends it."""
 
 from __future__ import annotations
