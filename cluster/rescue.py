@@ -44,7 +44,7 @@ class Disk:
 @dataclass(frozen=True, slots=True)
 class GuestConfig:
     """`digest` changes with every change of the configuration. `agent`: a guest agent is to answer. `devices`: slots
-    with a device of the node."""
+    with a device of the node. `snapshot`: the last one that it has, "" if none."""
 
     digest: str
     disks: tuple[Disk, ...]
@@ -54,6 +54,7 @@ class GuestConfig:
     agent: bool = False
     protection: bool = False
     devices: tuple[str, ...] = ()
+    snapshot: str = ""
 
     @property
     def size(self) -> int:
@@ -231,6 +232,7 @@ def guest_config(row: Mapping[str, object], kind: str) -> GuestConfig:
         onboot=str(row.get("onboot", 0)) == "1",
         agent=_agent(str(row.get("agent", ""))),
         protection=str(row.get("protection", 0)) == "1",
+        snapshot=str(row.get("parent", "")),
         devices=tuple(
             sorted(slot for slot, line in row.items() if PASSED_THROUGH.fullmatch(slot) and "spice" not in str(line))
         ),

@@ -51,11 +51,13 @@ def _saving(site: Site) -> bool:
 def _make(w: Steward, found: Mapping[str, Any]) -> Plain:
     guests, storage = found["guests"], found["storage"]
     names = [named(guest["name"], guest["id"]) for guest in guests]
+    containers = [named(guest["name"], guest["id"]) for guest in guests if guest["kind"] == "lxc"]
+    size = sum(guest["size"] for guest in guests)
     step = Step(
         Stage.BACKUP,
         f"backing up {host(', '.join(guest['name'] for guest in guests))}",
         lambda: _offer(w, guests, storage),
-        lambda offer: words.ask_backup(names, storage, sum(guest["size"] for guest in guests), offer.data["full"]),
+        lambda offer: words.ask_backup(names, storage, size, offer.data["full"], containers),
         "the backup had begun before you took it back; `/restore abort` stops before the next guest",
     )
     began = w.act(Stage.BACKUP, lambda *_: w.site.clock(), "began")
@@ -82,7 +84,9 @@ def _look(site: Site, word: str, storage: str) -> Any:
     if not chosen:
         return {"refused": why}
     rescue = site.cluster.rescue
-    rows = [{"id": guest.id, "name": guest.name, "size": rescue.config(guest).size} for guest in guests]
+    rows = [
+        {"id": guest.id, "name": guest.name, "kind": guest.kind, "size": rescue.config(guest).size} for guest in guests
+    ]
     return {"refused": "", "guests": rows, "storage": chosen}
 
 

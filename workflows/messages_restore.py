@@ -106,6 +106,13 @@ def under_ha(state: str, guest: int) -> list[str]:
     return [f"⚠️ HA gave it up, and will ignore its start: `/restore unfreeze {guest}` once it is restored."]
 
 
+def with_snapshots(last: str) -> list[str]:
+    """`last`: the newest of them, "" if it has none."""
+    if not last:
+        return []
+    return [f"⚠️ It has snapshots (the last: {host(last)}). No backup holds them: after a restore it has none any more."]
+
+
 def examined(managed: ManagedCluster, case: Case, plan: Sequence[str]) -> str:
     guest = case.guest
     lock = f", locked by {host(guest.lock)}" if guest.lock else ""
@@ -451,8 +458,12 @@ def side_taken(image: str, brick: str, took: float) -> Saying:
 # ---- backups and drills --------------------------------------------------------------------------------------------
 
 
-def ask_backup(names: Sequence[str], storage: str, size: int, full: Sequence[str]) -> str:
-    """`size` of all disks in bytes; `full`: guests of which the storage keeps no more by its retention."""
+def ask_backup(names: Sequence[str], storage: str, size: int, full: Sequence[str], containers: Sequence[str]) -> str:
+    """`size` of all disks in bytes; `full`: guests of which the storage keeps no more by its retention; `containers`:
+    those of the guests that are some, which Proxmox VE suspends for a while where their storage makes no snapshots."""
+    stands = "".join(
+        f"\n• {host(one)} stands still for a moment, if its storage makes no snapshots" for one in containers
+    )
     beside = (
         f"\n• storage {storage} keeps no more of {host(', '.join(full))}: the new one is *protected*, beside them"
         if full
@@ -461,7 +472,7 @@ def ask_backup(names: Sequence[str], storage: str, size: int, full: Sequence[str
     return (
         f"May I back up {host(', '.join(names))}?\n"
         f"• to storage {storage}, as a snapshot, one after the other: {gib(size)} of disks to read\n"
-        "• the guests go on running; each is locked while it is saved\n"
+        f"• the guests go on running; each is locked while it is saved{stands}\n"
         f"• no older backup is pruned by this{beside}"
     )
 

@@ -184,6 +184,7 @@ def _seen(w: Steward, wanted: Wanted, patient: Patient) -> Any:
         *words.over_paths(sorted(set(w.site.cluster.detours().values()))),
         *words.beside_upgrades([row.id for row in _upgrades(w.site)]),
         *words.under_ha(case.guest.ha, patient.guest),
+        *(words.with_snapshots(case.config.snapshot) if patient.kind == "qemu" else []),
     ]
     disks = case.config.disks
     found = {

@@ -42,6 +42,11 @@ def test_a_containers_mount_points_are_disks_and_a_directory_of_the_node_is_none
     assert [disk.slot for disk in guest_config(row, "lxc").disks] == ["rootfs"]
 
 
+def test_a_guest_with_snapshots_is_known_by_the_last_one() -> None:
+    assert guest_config({**ROUTER, "parent": "before-upgrade"}, "qemu").snapshot == "before-upgrade"
+    assert guest_config(ROUTER, "qemu").snapshot == ""
+
+
 @pytest.mark.parametrize(("line", "agent"), [("1", True), ("0", False), ("enabled=0,type=isa", False), ("", False)])
 def test_an_agent_is_there_only_if_it_is_enabled(line: str, agent: bool) -> None:
     assert guest_config({"digest": "d", "agent": line}, "qemu").agent is agent

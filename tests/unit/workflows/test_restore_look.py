@@ -280,3 +280,12 @@ def test_a_volume_with_something_split_that_names_no_image_is_named() -> None:
     assert nameless([shard, replace(shard, volume="iso", split=False), *SPLIT.troubles]) == ["vmstore"]
     said = words.examined(SETTINGS, case(sick=Sick(frozenset({"vmstore"}), (shard,))), [])
     assert "`/restore heal 101` finds out whether it is a piece of this guest's" in said
+
+
+def test_what_a_restore_and_a_backup_cost_is_said_before() -> None:
+    assert words.with_snapshots("") == []
+    assert words.with_snapshots("before-upgrade") == [
+        "⚠️ It has snapshots (the last: before-upgrade). No backup holds them: after a restore it has none any more."
+    ]
+    asked = words.ask_backup(["dns (110)"], "nas", 8 * GIB, [], ["dns (110)"])
+    assert "• dns (110) stands still for a moment, if its storage makes no snapshots" in asked
