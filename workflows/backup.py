@@ -51,13 +51,13 @@ def _saving(site: Site) -> bool:
 def _make(w: Steward, found: Mapping[str, Any]) -> Plain:
     guests, storage = found["guests"], found["storage"]
     names = [named(guest["name"], guest["id"]) for guest in guests]
-    containers = [named(guest["name"], guest["id"]) for guest in guests if guest["kind"] == "lxc"]
+    containers = [named(guest["name"], guest["id"]) for guest in guests if guest.get("kind") == "lxc"]
     size = sum(guest["size"] for guest in guests)
     step = Step(
         Stage.BACKUP,
         f"backing up {host(', '.join(guest['name'] for guest in guests))}",
         lambda: _offer(w, guests, storage),
-        lambda offer: words.ask_backup(names, storage, size, offer.data["full"], containers),
+        lambda offer: words.ask_backup(names, storage, size, offer.data.get("full", []), containers),
         "the backup had begun before you took it back; `/restore abort` stops before the next guest",
     )
     began = w.act(Stage.BACKUP, lambda *_: w.site.clock(), "began")
@@ -156,6 +156,8 @@ def save(w: Wheel, guest_id: int, name: str, storage: str) -> str:
             w, Stage.BACKUP, upid, f"the backup of {host(name)}", w.site.managed.limits.restore, f"{guest_id}.end"
         )
         made = w.read(Stage.BACKUP, partial(_made, w, guest_id, began), "looking for the backup", f"{guest_id}.made")
+        if isinstance(made, str):  # a former version told the volume id alone
+            made = {"volid": made, "protected": False} if made else False
         if made and not ended["error"]:
             w.say(
                 Stage.BACKUP,

@@ -431,6 +431,8 @@ def _chosen(w: Steward, offer: Offer) -> str | None:
 
 
 def _is_split(w: Steward, image: Mapping[str, Any]) -> bool:
+    if "volume" not in image:  # approved under a former version
+        return any(trouble.split and trouble.name == image["image"] for trouble in w.site.cluster.rescue.troubles())
     try:
         w.site.cluster.rescue.split(image["volume"], image["image"])
     except NotSplit:
@@ -441,7 +443,7 @@ def _is_split(w: Steward, image: Mapping[str, Any]) -> bool:
 def _no_longer_split(w: Steward, image: Mapping[str, Any], took: float) -> Any:
     if _is_split(w, image):
         return Waiting("it is still listed as split")
-    pieces = f"/.shard/{image['gfid']}."
+    pieces = f"/.shard/{image.get('gfid', '-')}."
     torn = [t for t in w.site.cluster.rescue.troubles() if t.name == image["image"] or t.name.startswith(pieces)]
     return Waiting(f"it heals: {len(torn)} entries of it are listed") if torn else took
 
