@@ -40,9 +40,8 @@ MISTAKES = [
     ),
     (
         "a command as one text",
-        "power_cycle: [ipmitool, -I, lanplus, -H, 192.0.2.113, -f, /etc/roundsman/secrets/bmc-pve3, chassis, power, "
-        "cycle]",
-        "power_cycle: ipmitool -H 192.0.2.113 chassis power cycle",
+        "power_cycle: [ipmitool,",
+        "power_cycle: ipmitool -H 192.0.2.113 chassis power cycle  #",
         "clusters[0].nodes.pve3.power_cycle: must be a list: [ONE, TWO]",
     ),
     (
