@@ -62,8 +62,8 @@ def climb(settings: OnCallSettings, policy: Policy, rung: int, at: float, on_cal
     note = f"nobody is on call in {', '.join(empty)}" if empty else ""
     if not named:
         named, note = list(settings.last_resort), f"{note}: the last-resort people are woken"
-    rings = tuple(Ring(name, how) for name in named for how in _ways(settings, chosen, name, at))
-    return Step(rings, chosen.wait, note)
+    rings = dict.fromkeys(Ring(name, how) for name in named for how in _ways(settings, chosen, name, at))
+    return Step(tuple(rings), chosen.wait, note)
 
 
 def _people(settings: OnCallSettings, who: str, at: float, on_call: OnCall) -> Iterator[str]:

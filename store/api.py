@@ -333,7 +333,7 @@ class Store(Protocol):
     def alerts(self, outage: str) -> list[AlertRow]: ...
 
     def firing(self, cluster: str = "", fingerprints: Sequence[str] = ()) -> list[AlertRow]:
-        """ "" and () choose any. In a flood few are meant: only those are read."""
+        """ "" and () choose any. In a flood few are meant: only those are read (of very many, part by part)."""
         ...
 
     def page(self, row: PageRow) -> None:

@@ -280,22 +280,26 @@ class SqlStore:
             return _take_in(connection, rows)
 
     def clear(self, cluster: str, fingerprints: Sequence[str], at: float) -> list[str]:
-        meant = (alerts.c.cluster == cluster, alerts.c.fingerprint.in_(fingerprints), alerts.c.cleared_at.is_(None))
+        lost = set[str]()
         with self._writing() as connection:
-            lost = list(connection.scalars(select(alerts.c.outage).where(*meant).distinct().order_by(alerts.c.outage)))
-            connection.execute(update(alerts).where(*meant).values(cleared_at=at))
-            for outage in lost:
+            for these in _parts(fingerprints):
+                fires = (alerts.c.cluster == cluster, alerts.c.fingerprint.in_(these), alerts.c.cleared_at.is_(None))
+                lost |= set(connection.scalars(select(alerts.c.outage).where(*fires).distinct()))
+                connection.execute(update(alerts).where(*fires).values(cleared_at=at))
+            for outage in sorted(lost):
                 _poke(connection, outage)
-            return lost
+        return sorted(lost)
 
     def alerts(self, outage: str) -> list[AlertRow]:
         return self._all(AlertRow, _select(AlertRow, alerts).where(alerts.c.outage == outage).order_by(alerts.c.number))
 
     def firing(self, cluster: str = "", fingerprints: Sequence[str] = ()) -> list[AlertRow]:
         chosen = _filtered(_select(AlertRow, alerts), alerts, cluster=cluster).where(alerts.c.cleared_at.is_(None))
-        if fingerprints:
-            chosen = chosen.where(alerts.c.fingerprint.in_(fingerprints))
-        return self._all(AlertRow, chosen.order_by(alerts.c.number))
+        chosen = chosen.order_by(alerts.c.number)
+        if not fingerprints:
+            return self._all(AlertRow, chosen)
+        parts = (chosen.where(alerts.c.fingerprint.in_(these)) for these in _parts(fingerprints))
+        return [row for part in parts for row in self._all(AlertRow, part)]
 
     def page(self, row: PageRow) -> None:
         same = (pages.c.run_id == row.run_id, pages.c.key == row.key)
@@ -441,13 +445,17 @@ def _known(connection: Connection, rows: Sequence[AlertRow]) -> dict[tuple[str, 
     found: dict[tuple[str, str], AlertRow] = {}
     for outage in dict.fromkeys(row.outage for row in rows):
         marks = list(dict.fromkeys(row.fingerprint for row in rows if row.outage == outage))
-        for begin in range(0, len(marks), AT_ONCE):
-            these = alerts.c.fingerprint.in_(marks[begin : begin + AT_ONCE])
+        for part in _parts(marks):
+            these = alerts.c.fingerprint.in_(part)
             chosen = _select(AlertRow, alerts).where(alerts.c.outage == outage, these)
             for values in connection.execute(chosen):
                 row = AlertRow(*values)
                 found[row.outage, row.fingerprint] = row
     return found
+
+
+def _parts(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (values[begin : begin + AT_ONCE] for begin in range(0, len(values), AT_ONCE))
 
 
 def _poke(connection: Connection, run_id: str, poked: bool = True) -> None:

@@ -91,6 +91,13 @@ def test_voicemail_picks_up_and_is_no_acknowledgement(watch: NightWatch) -> None
     second_rung(watch)
 
 
+def test_a_way_that_stands_twice_in_a_rung_rings_once() -> None:
+    watch = NightWatch(policy(["alice", "rota:primary"], ["mention", "voice", "voice", "mention"]))
+    watch.dies(ROUTER)
+    watch.assert_paged("alice", "mention", "voice")
+    watch.assert_quiet()
+
+
 def test_a_number_that_is_refused_brings_the_next_rung_at_once() -> None:
     watch = NightWatch(policy(["alice"], ["voice"], ["bob"], ["voice"]))
     watch.pagers["voice"].refuses["alice"] = "the number is not valid"
