@@ -73,7 +73,8 @@ def _counting(orders: Sequence[OrderRow], void_before: float, now: float) -> lis
         order = orders[n]
         if order.at - now < PUT_BACK_S and (n > stale or order.at > void_before):
             kept.append(order)
-        now = now if order.reason == EMOJI else min(now, order.at)
+        if order.at < now and order.reason != EMOJI:
+            now = order.at
     return kept[::-1]
 
 
