@@ -107,11 +107,14 @@ class Handoffs:
             self._say(f"gap/{rota.name}/{day}", messages.gaps_ahead(duty, gaps, now))
 
     def _policies(self, settings: OnCallSettings) -> list[tuple[Policy, ManagedCluster]]:
-        """Each policy that is used, with the first cluster that uses it: nobody is woken once for each cluster."""
+        """Each policy that is used, be it by one probe, with the first cluster that uses it: nobody is woken once for
+        each cluster."""
         found: dict[str, tuple[Policy, ManagedCluster]] = {}
         for managed in self._clusters.values():
-            policy = policy_of(settings, managed.outages.policy)
-            found.setdefault(policy.name, (policy, managed))
+            of_probes = {managed.probing.policy, *(probe.policy for probe in managed.probes)} - {""}
+            for name in (managed.outages.policy, *sorted(of_probes)):
+                policy = policy_of(settings, name)
+                found.setdefault(policy.name, (policy, managed))
         return list(found.values())
 
     def _nobody(self, duty: Duty, policy: Policy, managed: ManagedCluster, now: float) -> None:

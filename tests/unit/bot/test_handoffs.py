@@ -10,9 +10,10 @@ import pytest
 
 from bot.delivery import Delivery
 from bot.handoffs import GROUP_S, RUN, Handoffs
+from cluster.probe_settings import ProbeSettings
 from engine.port import Saying
 from oncall.duty import Duty
-from oncall.settings import OnCallSettings
+from oncall.settings import OnCallSettings, Policy, Rung
 from sandbox.cast import ALICE, BOB, CAROL, readable
 from sandbox.spec import ClusterSpec, managed_settings
 from store.api import ShiftOverrideRow
@@ -215,6 +216,18 @@ def test_two_clusters_of_one_policy_wake_nobody_twice() -> None:
     week.clusters["office"] = week.clusters["lab"].model_copy(update={"name": "office"})
     week.until("2026-03-10T09:00")
     assert [outage.cluster for outage in open_outages(week.store)] == ["lab"]
+
+
+def test_nobody_on_call_by_the_policy_of_a_probe_alone_is_an_outage_too() -> None:
+    """Found out when that probe fails, it would be found at night."""
+    week = Week({**WEEKS, "end": "2026-03-10T09:00"}, start="2026-03-09T12:00")
+    network = Policy(name="network", rungs=week.settings.policies[0].rungs)
+    carols = Policy(name="default", rungs=(Rung(who=("carol",)),))
+    week.settings = week.settings.model_copy(update={"policies": (carols, network)})
+    probe = ProbeSettings(name="uplink", kind="ping", target="192.0.2.1", policy="network")
+    week.clusters["lab"] = week.clusters["lab"].model_copy(update={"probes": (probe,)})
+    week.until("2026-03-10T12:00")
+    assert [row.subject for row in week.store.firing()] == ["policy network"]
 
 
 # ---- the user group -----------------------------------------------------------------------------------------------
