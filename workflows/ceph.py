@@ -8,7 +8,7 @@ from typing import Any
 from cluster.facts import Ceph, Read, Topic
 from cluster.gates.ceph import what_is_wrong
 from engine.port import Look, Waiting
-from workflows import messages, messages_guests
+from workflows import meanwhile, messages, messages_guests
 from workflows.phases import Phase
 from workflows.wheel import Wheel
 
@@ -28,7 +28,8 @@ def noout_on(w: Wheel) -> bool:
 def noout_off(w: Wheel) -> None:
     """Wait for Ceph to be whole, and put noout back if it is ours: unset earlier, it would copy the rest elsewhere."""
     w.say(Phase.CEPH, "recovers", lambda: messages_guests.ceph_recovers(w.node))
-    found = w.wait(
+    found = meanwhile.wait(
+        w,
         Phase.CEPH,
         lambda at: _whole(w, at),
         w.site.managed.limits.heal,

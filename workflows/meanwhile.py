@@ -34,12 +34,14 @@ def wait(
         match w.until(base, partial(_look, w, probe, since), left, why=why, who=who):
             case ["saw", {"value": value}]:
                 return value
-            case ["saw", found]:
-                since, left, w.fallen = found["since"], found.get("left", timeout), found["groups"]
+            case ["saw", {"groups": groups} as told]:
+                since, left, w.fallen = told["since"], told.get("left", timeout), groups
                 if w.fallen:
                     _fell(w, phase, why)
                 else:
                     _back(w, phase, waits=True)
+            case ["saw", value]:  # as a version wrote it that looked after nothing meanwhile
+                return value
             case answer:
                 w.in_vain(base, timeout, why, answer)
                 since, left = 0.0, timeout

@@ -37,6 +37,14 @@ URGENT = ("guest-groups", "cluster-quorum", "split-brain")
 """Gates whose being shut, while a node is down for us, is an outage and not a wait: they page at once."""
 
 
+WORSE = "worse"
+"""Such a gate was shut while others were waited for."""
+
+
+def _urgent(reasons: Sequence[str]) -> bool:
+    return any(reason.partition(":")[0] in URGENT for reason in reasons)
+
+
 class Halt(Exception):
     """A person ended the way: raised only from journaled results."""
 
@@ -350,10 +358,11 @@ class Wheel:
     def _await_gates(self, phase: AnyPhase, moment: GatePhase, reasons: Sequence[str]) -> None:
         """Wait until every gate is open, or only the approval is in question.
 
-        While a heal goes on only the cheap question is asked; the whole survey follows when that one says healed.
+        While a heal goes on only the cheap question is asked; the whole survey follows when that one says healed. What
+        cannot wait so long ends the wait too: the act is tried anew, and says what shuts it now.
         """
         why = f"gates to open before {messages.MOMENTS[moment]}"
-        urgent = self.reduced and any(reason.partition(":")[0] in URGENT for reason in reasons)
+        urgent = self.reduced and _urgent(reasons)
 
         def probe(_: Look) -> Any:
             if waiting := healing(self.site, self.node):
@@ -361,6 +370,8 @@ class Wheel:
             judgement = self.judge(moment)
             if judgement.open or judgement.remedy:
                 return True
+            if self.reduced and not urgent and _urgent(judgement.reasons):
+                return WORSE
             return Waiting("; ".join(judgement.reasons), {"gates": judgement.reasons})
 
         name = self.numbered(f"{self.key(phase)}.urgent")
@@ -369,14 +380,15 @@ class Wheel:
         self.say(phase, "shut", lambda: messages.gates_shut(self.site.managed, self.node, moment, reasons, page))
         who = "the cluster itself, or an approver with `/upgrade override`"
         try:
-            self.wait(phase, probe, self.site.managed.limits.gates, why=why, who=who, detail="gates")
+            found = self.wait(phase, probe, self.site.managed.limits.gates, why=why, who=who, detail="gates")
         except Halt:  # a person skips or aborts: nobody waits for these gates any more
             if alarmed:
                 self.all_clear(f"{name}.clear", name)
             raise
         if alarmed:
             self.all_clear(f"{name}.clear", name)
-        self.say(phase, "open", lambda: messages.gates_open(self.node, moment))
+        if found != WORSE:
+            self.say(phase, "open", lambda: messages.gates_open(self.node, moment))
 
     # holds ----------------------------------------------------------------------------------------------------
 

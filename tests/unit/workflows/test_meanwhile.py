@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from sandbox.invariants import violations
+from sandbox.model import What
 from sandbox.night import Night
-from sandbox.scenario import Cue, Scenario
+from sandbox.scenario import Cue, Scenario, load
 from sandbox.spec import default_spec
 
 MINUTE = 60.0
@@ -83,3 +85,34 @@ def test_routers_that_come_back_while_the_run_is_put_back_end_their_alarm() -> N
     )
     assert "aborts" in night.text
     assert still_ringing(night) == []
+
+
+# ---- while other gates are waited for ------------------------------------------------------------------------------
+
+
+def died(night: Night) -> float:
+    """When the last router did."""
+    return max(event.at for event in night.model.events if (event.what, event.text) == (What.FAULT, "guest-stops"))
+
+
+def test_routers_that_die_while_other_gates_are_waited_for_wake_people_at_once() -> None:
+    """A service keeps the node in maintenance mode; without this nobody would hear of the routers for an hour."""
+    faults = (
+        {"kind": "service-down", "node": "pve1", "text": "pvestatd", "after": "bricks-up pve3", "lasts": 3 * 3600.0},
+        *both_routers("guest-stops", after="bricks-up pve3", delay=20 * MINUTE),
+    )
+    night = Night(Scenario("gates", "", default_spec(), faults, (ALICE_STARTS, CAROL_APPROVES), lasts=3 * 3600.0)).live()
+    assert "services: pvestatd is failed on pve1" in night.text
+    paged = [at for at, text in night.pages if "guest-groups: routers: 0 of 2 run" in text]
+    assert paged
+    assert paged[0] - died(night) < 3 * MINUTE
+    assert violations(night) == []
+
+
+def test_routers_that_die_while_ceph_recovers_wake_people_at_once() -> None:
+    ceph = load(Path("tests/scenarios/ceph-recovers-slowly"))
+    faults = (*ceph.faults, *both_routers("guest-stops", after="booted pve3", delay=20 * MINUTE))
+    night = Night(replace(ceph, faults=faults)).live()
+    paged = [at for at, text in night.pages if "routers: 0 of 2 run" in text]
+    assert paged
+    assert paged[0] - died(night) < 3 * MINUTE
