@@ -36,3 +36,24 @@ def test_a_node_that_answers_late_has_its_gates_asked_again(phase: str, monkeypa
     judged = max(row.at for row in night.store.audits() if row.what == f"gates {phase} pve3" and row.at <= ordered)
     assert late
     assert ordered - judged < YOUNG_S
+
+
+@pytest.mark.parametrize("phase", ["maintenance", "upgrade", "reboot"])
+@pytest.mark.parametrize("order", ["pause", "abort", "skip pve3"])
+def test_an_order_that_comes_while_the_gates_are_read_is_obeyed_before_the_act(
+    phase: str, order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night = Night(Scenario("ordered", "", default_spec(), (), CUES, lasts=3600.0))
+    real, typed = SimCluster.survey, list[str]()
+
+    def survey(cluster: SimCluster, topics: Any, node: str | None) -> Any:
+        run = night.store.runs()[0].id
+        if not typed and any(entry.key == f"pve3.{phase}" for entry in night.store.entries(run)):
+            typed.append(order)
+            night.type("bob", f"/upgrade {order}")
+        return real(cluster, topics, node)
+
+    monkeypatch.setattr(SimCluster, "survey", survey)
+    night.live()
+    assert typed
+    assert [sent for sent in night.sent if sent.verb == phase and sent.args[1] is not False] == []
