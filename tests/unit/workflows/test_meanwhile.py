@@ -101,7 +101,9 @@ def test_routers_that_die_while_other_gates_are_waited_for_wake_people_at_once()
         {"kind": "service-down", "node": "pve1", "text": "pvestatd", "after": "bricks-up pve3", "lasts": 3 * 3600.0},
         *both_routers("guest-stops", after="bricks-up pve3", delay=20 * MINUTE),
     )
-    night = Night(Scenario("gates", "", default_spec(), faults, (ALICE_STARTS, CAROL_APPROVES), lasts=3 * 3600.0)).live()
+    night = Night(
+        Scenario("gates", "", default_spec(), faults, (ALICE_STARTS, CAROL_APPROVES), lasts=3 * 3600.0)
+    ).live()
     assert "services: pvestatd is failed on pve1" in night.text
     paged = [at for at, text in night.pages if "guest-groups: routers: 0 of 2 run" in text]
     assert paged
