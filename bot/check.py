@@ -86,14 +86,19 @@ def _writable_folder(folder: Path) -> CheckLine:
     return CheckLine(False, "store.path", f"{folder} {word}", remedy)
 
 
+def _mark(line: CheckLine) -> Text:
+    if not line.ok:
+        return Text("  ✗ ", "red")
+    return Text("  ! ", "yellow") if line.careful else Text("  ✓ ", "green")
+
+
 def _section(title: str, lines: Iterable[CheckLine]) -> bool:
     """Lines are never wrapped: a remedy is there to be copied."""
     console = Console(soft_wrap=True)
     console.print(Text(title, "bold"))
     good = True
     for line in lines:
-        mark = Text("  ✓ ", "green") if line.ok else Text("  ✗ ", "red")
-        console.print(mark + Text(f"{line.subject:<{SUBJECT}} {line.text}"))
+        console.print(_mark(line) + Text(f"{line.subject:<{SUBJECT}} {line.text}"))
         if line.remedy:
             console.print(Text(f"    → {line.remedy}", "bold"))
         good &= line.ok

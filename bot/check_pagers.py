@@ -14,7 +14,9 @@ def check_pagers(settings: Settings) -> Iterator[CheckLine]:
     """One line for each service, and for each person where the service can be asked about them. Never raises."""
     oncall = settings.oncall
     if oncall is None:
-        yield CheckLine(True, "on call", "no section oncall: operators are mentioned in Slack, and nothing rings", "")
+        yield CheckLine(
+            True, "on call", "no section oncall: operators are mentioned in Slack, and nothing rings", "", True
+        )
         return
     public_url = settings.http.public_url if settings.http else ""
     for pager in all_pagers(oncall.pagers, public_url, time.time).values():

@@ -27,13 +27,15 @@ async def _looked_at(probe: Probe) -> CheckLine:
     found = await look(probe)
     if not isinstance(found, Ok):
         return CheckLine(False, probe.name, found.why, "mend it, or this probe of the settings: it would be an outage")
-    return CheckLine(True, probe.name, f"is well, but {found.note}" if found.note else "is well", "")
+    text = f"is well, but {found.note}" if found.note else "is well"
+    return CheckLine(True, probe.name, text, "", careful=bool(found.note))
 
 
 def check_switch(settings: Settings) -> Iterator[CheckLine]:
     """Nobody is made to have one; but the night in which the bot dies should not be the first to tell."""
-    if settings.heartbeat.url.get_secret_value():
+    is_set = bool(settings.heartbeat.url.get_secret_value())
+    if is_set:
         text = "a dead man's switch is set; whom it wakes is its own business"
     else:
         text = f"nobody is told when the bot itself falls silent: {HEARTBEAT} is not set (docs/alerts.md)"
-    yield CheckLine(True, "heartbeat", text, "")
+    yield CheckLine(True, "heartbeat", text, "", careful=not is_set)

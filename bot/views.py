@@ -48,7 +48,7 @@ STATES = {
 NODES = {
     "waiting": "▫️",
     "not taken": "▫️",
-    "asking": "🙋",
+    "waiting for approval": "🙋",
     "healing": "🩹",
     "rebooting": "🔁",
     "holding": "✋",

@@ -77,12 +77,13 @@ WORKERS = 32
 
 @dataclass(frozen=True, slots=True)
 class CheckLine:
-    """`remedy`: what to type or change, "" if nothing is missing."""
+    """`remedy`: what to type or change, "" if nothing is missing. `careful`: nothing is, and yet it should be known."""
 
     ok: bool
     subject: str
     text: str
     remedy: str
+    careful: bool = False
 
 
 def check_cluster(settings: ClusterSettings) -> Iterator[CheckLine]:
@@ -264,7 +265,7 @@ def _shared(settings: ClusterSettings, ways: WaysIn, guests: tuple[Guest, ...]) 
     wrong = strangers(settings, guests)
     for text in sentences(settings, ways, guests):
         remedy = wrong.get(text, "")
-        yield CheckLine(not remedy, "paths", text, remedy)
+        yield CheckLine(not remedy, "paths", text, remedy, careful=not remedy)
 
 
 def _path(settings: ClusterSettings, path: PathSettings, tests: list[PathTest]) -> CheckLine:

@@ -16,7 +16,7 @@ from workflows.site import Site
 def fixed_delay(site: Site, delay: float, run: Run, args: Mapping[str, Plain]) -> Plain:
     """dist-upgrade, reboot, wait until ssh answers, wait `delay` seconds, next node."""
     nodes = list(args["nodes"]) or list(site.managed.nodes)
-    run.say("board", lambda: Saying("board", f"🕰️ The old script upgrades {', '.join(nodes)}, with a fixed delay."))
+    run.say("board", lambda: Saying("board", f"⏰ The old script upgrades {', '.join(nodes)}, with a fixed delay."))
     for node in nodes:
         before = run.step(f"{node}.boot", lambda node=node: site.cluster.node_status(node).boot_id)  # type: ignore[misc]
         run.step(f"{node}.upgrade", lambda node=node: _upgrade(site, f"{run.id}.{node}", node))  # type: ignore[misc]
@@ -25,7 +25,7 @@ def fixed_delay(site: Site, delay: float, run: Run, args: Mapping[str, Plain]) -
         run.say(f"{node}.said", lambda n=node: Saying("note", f"🔁 {n}: rebooted by the script."))  # type: ignore[misc]
         run.until(f"{node}.up", lambda _, n=node, b=before: _up(site, n, b), 3600.0, why="the boot", who="the node")  # type: ignore[misc]
         run.until(f"{node}.rest", _rest, delay, why=f"a fixed delay of {delay:.0f} s", who="time")
-    run.say("done", lambda: Saying("note", "🕰️ The old script is done; it looked at no heal at all."))
+    run.say("done", lambda: Saying("note", "⏰ The old script is done; it looked at no heal at all."))
     return {"state": "done", "nodes": {}}
 
 

@@ -185,13 +185,16 @@ class Demo:
         click.echo(f"            {self._speed:.0f} times as fast as life. Files: {around.folder}\n")
 
     def _explain(self, around: House, bot: BotProcess) -> None:
-        typed = [cue for cue in self._scenario().cues if cue.types.startswith(("/upgrade", "/restore"))]
+        cues = self._scenario().cues
+        typed = list(dict.fromkeys(cue.types for cue in cues if cue.who == "alice" and cue.types)) or [
+            "/upgrade cluster"
+        ]
         watch = "watch the storage of pve2 heal slowly, and pve1 wait for it"
         later = any(fault.delay >= PATIENCE_S for fault in around.scenario.faults if isinstance(fault, Fault))
         read = "when the last node is done, wait a minute" if later else "read on in the thread"
         click.echo(
             "\nOpen the page. On its left you choose who you are:\n"
-            f"  1. as Alice (on call), type   {typed[0].types if typed else '/upgrade cluster'}\n"
+            f"  1. as Alice (on call), type   {', then '.join(typed)}\n"
             "  2. as Carol (may approve), open the thread and click ✅ under each request\n"
             f"  3. {watch if self._name == DEFAULT else read}\n"
             f"Kill the bot in the middle:     kill -9 {bot.pid}\n"
@@ -199,8 +202,8 @@ class Demo:
         )
         if around.phones:
             click.echo(
-                "Telephones ring at the top of the page: answer, and press 1. As Alice, begin with   /oncall test\n"
-                "No run starts before her pager is proven.\n"
+                "Telephones ring at the top of the page: answer, and press 1.\n"
+                + ("No run starts before Alice's pager is proven (/oncall test).\n" if "/oncall test" in typed else "")
             )
 
     def _show(self, change: Change) -> None:

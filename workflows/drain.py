@@ -154,18 +154,18 @@ def _move(w: Wheel, item: Mapping[str, Any], target: str) -> bool:
         started = w.act(Phase.MOVE, lambda _, again: _start_move(w, guest_id, target, again, began), detail)
     beside = item.get("beside", [])
     w.say(Phase.MOVE, detail, lambda: messages.moving(w.node, guest_id, item["name"], target, item["how"], beside))
-    source = started["source"]
+    source, who = started["source"], messages.named(item["name"], guest_id)
     ended = w.wait(
         Phase.MOVE,
         lambda at: _arrived(w, guest_id, source, started["upid"], at),
         w.site.managed.limits.drain,
-        why=f"guest {guest_id} to leave {source}",
+        why=f"{who} to leave {source}",
         who="the migration, by ending",
         detail=f"{detail}.end",
     )
     if ended == "arrived":
         return True
-    w.hold(w.key(Phase.MOVE, detail), f"guest {guest_id} did not move: {ended}")
+    w.hold(w.key(Phase.MOVE, detail), f"{who} did not move: {ended}")
     return False
 
 

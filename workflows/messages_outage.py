@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from cluster.facts import PathTest
+from cluster.facts import Guest, PathTest
 from engine.port import Saying
 from oncall.pagers import Page
 from oncall.settings import Person
 from store.api import AlertRow
 from workflows.acknowledging import ACK_EMOJI
-from workflows.messages import at, bullets, host, some, span
+from workflows.messages import at, bullets, host, named, some, span, with_hint
 from workflows.picture_outage import OutagePicture
 from workflows.roles import mention
 from workflows.site import Site
@@ -237,5 +237,13 @@ def _reached(nodes: Sequence[str], of: int) -> str:
     return f"all {of} nodes" if len(nodes) == of else f"to {', '.join(nodes)} only"
 
 
-def known(lines: Sequence[str]) -> Saying:
-    return _note(f"🔎 What is known:\n{bullets(lines, 20)}")
+def known(lines: Sequence[str], hint: str) -> Saying:
+    return _note(with_hint(f"🔎 What is known:\n{bullets(lines, 20)}", hint))
+
+
+def way_back(guest: Guest) -> str:
+    """What to type for a guest that does not run, half a sentence."""
+    look = f"`/restore {guest.id}` shows its disks and its backups"
+    if guest.status == "stopped":
+        look = f"`/restore start {guest.id} {guest.node}` starts it, {look}"
+    return f"{named(guest.name, guest.id)}: {look}; nothing is done to it without an approval"

@@ -9,7 +9,7 @@ from cluster.api import ClusterError
 from engine.port import Plain, Run
 from store.api import RunRow
 from workflows import messages_outage as messages
-from workflows.messages import host, some
+from workflows.messages import host, named, some
 from workflows.phases import UPGRADE
 from workflows.site import Site
 
@@ -29,23 +29,26 @@ def known(run: Run, site: Site, args: Mapping[str, Plain]) -> Plain:
     the last run."""
 
     def tell() -> None:
-        message = messages.known([*_guests(site), _paths(site), *_last_run(site)]).plain()
+        guests, hint = _guests(site)
+        message = messages.known([guests, _paths(site), *_last_run(site)], hint).plain()
         site.store.put_out(args["outage"], "known", message, site.clock())
 
     run.step("tell", tell)
     return {}
 
 
-def _guests(site: Site) -> list[str]:
+def _guests(site: Site) -> tuple[str, str]:
+    """Those that do not run; and what to type for the first of them that belongs to a group."""
     try:
         guests = site.cluster.guests()
     except ClusterError as silent:
-        return [f"Proxmox VE does not answer: {host(str(silent))}"]
-    down = [
-        f"{guest.name} ({guest.id}) on {guest.node}" for guest in guests if not guest.running and not guest.template
-    ]
+        return f"Proxmox VE does not answer: {host(str(silent))}", ""
+    down = [guest for guest in guests if not guest.running and not guest.template]
+    names = some([f"{named(guest.name, guest.id)} on {guest.node}" for guest in down])
     running = sum(guest.running for guest in guests)
-    return [f"{running} guests run, {len(down)} do not: {host(some(down)) or 'none'}"]
+    grouped = {member for group in site.managed.groups for member in group.guests}
+    hint = next((messages.way_back(guest) for guest in down if guest.id in grouped), "")
+    return f"{running} guests run, {len(down)} do not: {names or 'none'}", hint
 
 
 def _paths(site: Site) -> str:

@@ -54,9 +54,9 @@ AnyPhase = Phase | Stage
 
 STATES = {
     Phase.PREFLIGHT: "waiting",
-    Phase.LOOK: "looking",
-    Phase.GATES: "gates",
-    Phase.ASK: "asking",
+    Phase.LOOK: "being looked at",
+    Phase.GATES: "at its gates",
+    Phase.ASK: "waiting for approval",
     Phase.MAINTENANCE: "maintenance",
     Phase.DRAIN: "draining",
     Phase.MOVE: "draining",
@@ -70,7 +70,7 @@ STATES = {
     Phase.PROOF: "rebooting",
     Phase.REJOIN: "rejoining",
     Phase.RELEASE: "rejoining",
-    Phase.RETURN: "returning",
+    Phase.RETURN: "getting its guests back",
     Phase.PUT_BACK: "putting back",
 }
 """The word that people see for a node in that phase."""

@@ -116,11 +116,14 @@ def state_of(run: RunRow, wait: Wait | None) -> str:
 
 def _node(node: str, entries: Sequence[Entry], wait: Wait | None, active: bool) -> NodePicture:
     """The last phase that the journal knows of this node, since its first entry in a row."""
-    phase, since = None, None
+    phase, since, released = None, None, False
     for entry in entries:
         if entry.key == node and entry.kind == "result":
             return NodePicture(node, _ended(str(entry.value)), entry.at, str(entry.value))
         found = phase_of(entry.key, node)
+        released = released or found is Phase.RELEASE
+        if found is Phase.MOVE and released:
+            found = Phase.RETURN  # the same moves, the other way
         if found and found is not phase:
             phase, since = found, entry.at
     if phase is None or phase is Phase.PREFLIGHT:

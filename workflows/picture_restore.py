@@ -20,7 +20,7 @@ TITLES: Mapping[str, str] = {
 }
 STAGES: Mapping[Stage, str] = {
     Stage.LOOK: "looking",
-    Stage.ASK: "asking",
+    Stage.ASK: "waiting for approval",
     Stage.ASIDE: "setting its disks aside",
     Stage.MOVE: "moving",
     Stage.RESTORE: "writing",

@@ -84,15 +84,15 @@ def describe_node(site: Site, node: str, force: bool) -> str:
     if need.nothing:
         return f"{node}: nothing to upgrade, no new kernel; it would be left as it is"
     judgement = judge_now(site, "", node, GatePhase.PREFLIGHT, OwnChanges(), None, "")
-    lines = [f"{node}:\n{messages.what_is_approved(need)}"]
+    count, shut = len(judgement.opinions), len(judgement.reasons)
+    verdict = f"{shut} of {count} gates are shut, and it would wait for them" if shut else f"all {count} gates are open"
+    lines = [f"{node}: {verdict}\n{messages.what_is_approved(need)}"]
     lines += [
         f"  {'passed' if isinstance(o.verdict, Passed) else 'SHUT'} {o.gate}: {_words(o.verdict)}"
-        for o in judgement.opinions
+        for o in sorted(judgement.opinions, key=lambda opinion: isinstance(opinion.verdict, Passed))
         if not isinstance(o.verdict, Passed) or o.verdict.note
     ]
-    return "\n".join(
-        [*lines, f"  {len(judgement.opinions) - len(judgement.reasons)} of {len(judgement.opinions)} gates open"]
-    )
+    return "\n".join(lines)
 
 
 def _words(verdict: Any) -> str:

@@ -128,3 +128,13 @@ def test_a_calendar_without_its_extra_is_told_with_what_installs_it(
     monkeypatch.setattr(showing_rotas, "available", lambda: False)
     [line] = showing_rotas.check_rotas(settings, 0.0)
     assert (line.ok, line.remedy) == (False, "pip install 'roundsman[ical]'")
+
+
+def test_what_is_fine_but_should_be_known_has_a_mark_of_its_own(
+    show: Callable[[CheckLine], bool], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert show(CheckLine(True, "paths", "only lte stays when they die", "", careful=True))
+    printed = capsys.readouterr().out
+    assert "! paths" in printed
+    assert "! heartbeat" in printed, "without a dead man's switch nobody hears of a dead bot"
+    assert "✓ pve1 [ssh]" in printed

@@ -208,6 +208,7 @@ function everything(all) {
   if (!state.channels.has(state.channel)) state.channel = all.channels[0]?.id ?? "";
   fromAddress();
   draw();
+  $("messages").dataset.empty = "Nothing was said here yet. As Alice, type /upgrade cluster below, or / to see every command.";
   if (all.cluster) watchCluster();
   if (all.phones) watchPhones();
 }

@@ -59,7 +59,7 @@ def test_a_board_that_waits_tells_what_for_and_what_is_changed() -> None:
     }
     active = replace(run, state="active", parked=parked, result=None, finished_at=None)
     shown = rescue_picture(active, before)
-    assert (shown.state, shown.stage, shown.subject) == ("running", "asking", "101")
+    assert (shown.state, shown.stage, shown.subject) == ("running", "waiting for approval", "101")
     assert shown.left == ("the disks of guest 101 are detached; they are its unused disks",)
 
 

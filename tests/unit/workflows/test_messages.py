@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from cluster.facts import condition
+from cluster.facts import Guest, condition
 from store.api import AlertRow, OrderRow, PageRow, RunRow
 from workflows import messages, messages_outage, report
 from workflows.acknowledging import Deed
@@ -74,6 +74,15 @@ def test_of_which_the_same_is_to_be_said_share_a_line() -> None:
 def test_a_dead_router_is_told_before_the_nodes_that_it_takes_away() -> None:
     node, router = alert(1, 0.0), replace(alert(101, 5.0), detail={"kind": "guest"})
     assert [line[:11] for line in messages_outage.what([node, router])] == ["*guest 101*", "*guest 1*: "]
+
+
+def test_what_is_known_ends_with_what_to_type_for_a_dead_router() -> None:
+    router = Guest(101, "router-a", "qemu", "pve1", "stopped", 0)
+    assert messages_outage.way_back(router) == (
+        "router-a (101): `/restore start 101 pve1` starts it, `/restore 101` shows its disks and its backups; "
+        "nothing is done to it without an approval"
+    )
+    assert "start 101" not in messages_outage.way_back(replace(router, status="io-error"))
 
 
 def recorded() -> report.Recorded:
