@@ -19,6 +19,8 @@ from cluster.ssh import Done, spoken
 T = TypeVar("T")
 
 REFUSED = 3  # the helper's exit code for "no, because"
+NOT_UNDERSTOOD = "roundsman-helper does not understand"
+"""The one on the node is of another version than the bot."""
 UNCLEAR = 4  # and for "it gave no answer, and may have been done"
 PLAN_S = 450.0  # apt-get update on a slow mirror, and the simulation
 GUARDED_S = 240.0  # heal query, simulation and the act itself
@@ -161,7 +163,8 @@ class Helper:
         if answer is None:
             raise self._not_run(done) or self._broke(argv, done)
         if done.rc == REFUSED and "refused" in answer:
-            raise Refused(f"{self.node}: {answer['refused']}", str(answer.get("hint", "")))
+            hint = self._install if NOT_UNDERSTOOD in answer["refused"] else str(answer.get("hint", ""))
+            raise Refused(f"{self.node}: {answer['refused']}", hint)
         if done.rc == UNCLEAR and "unclear" in answer:
             raise Uncertain(f"{self.node}: {answer['unclear']}")
         if done.rc:

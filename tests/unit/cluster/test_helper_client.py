@@ -225,6 +225,14 @@ def test_an_act_of_which_the_node_knows_no_end_may_have_been_done(pve1: FakeSsh,
         helper.reboot("1111", 5.0)
 
 
+def test_an_order_that_an_older_helper_does_not_know_comes_with_what_renews_it(pve1: FakeSsh, helper: Helper) -> None:
+    said = b'{"refused": "roundsman-helper does not understand \'ha-state vm:101 disabled 5.00\'", "hint": "..."}'
+    pve1.answers["ha-state vm:101 disabled 5.00"] = Done(3, said, b"")
+    with pytest.raises(Refused, match="does not understand") as caught:
+        helper.ha_state("vm:101", "disabled", 5.0)
+    assert caught.value.hint == "run `roundsman install-helper attic --node pve1 --admin-key FILE`"
+
+
 def test_what_the_line_raises_comes_through(pve1: FakeSsh, helper: Helper) -> None:
     pve1.answers["status"] = Unreachable("pve1 does not answer over SSH")
     with pytest.raises(Unreachable):
