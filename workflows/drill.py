@@ -15,7 +15,17 @@ from cluster.facts import Backup, Guest
 from engine.port import Plain, Run
 from store.api import Store
 from workflows import messages_restore as words
-from workflows.guestwork import find_task, follow, fresh, let_end, serves, start_once, start_task, task_kind
+from workflows.guestwork import (
+    find_task,
+    follow,
+    fresh,
+    let_end,
+    node_is_dead,
+    serves,
+    start_once,
+    start_task,
+    task_kind,
+)
 from workflows.judging import Judgement
 from workflows.messages import host, named
 from workflows.phases import Stage
@@ -65,6 +75,9 @@ def _look(site: Site, word: str) -> Any:
     guest, why = find_guest(site.cluster.guests(), str(_longest_untried(site, members)) if members else word)
     if guest is None:
         return {"refused": why}
+    dead, _ = node_is_dead(site, guest)
+    if dead:
+        return {"refused": words.drilled_when_it_is_back(guest)}
     case = examine(site, guest)
     backup, why = choose_backup(case, "")
     if backup is None:

@@ -498,6 +498,11 @@ def backups_done(names: Sequence[str], took: float) -> Saying:
     return _note(f"🏁 Backed up after {span(took)}: {host(', '.join(names))}.")
 
 
+def drilled_when_it_is_back(guest: Guest) -> str:
+    whose = f"{named(guest.name, guest.id)} belongs to {guest.node}, which answers nobody"
+    return f"{whose}: how large it is, and where it lies, cannot be read"
+
+
 def drill_begins(name: str, guest: int, copy: int, backup: Backup, now: float, node: str, storage: str) -> Saying:
     age = now - backup.made_at
     return _note(
