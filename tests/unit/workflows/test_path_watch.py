@@ -162,6 +162,15 @@ def test_the_last_but_one_is_an_outage_where_somebody_is_on_call_and_ends_when_i
     assert [kind for kind, _ in said(store)] == ["note"]
 
 
+def test_a_dead_path_that_is_taken_out_of_the_settings_is_no_outage_any_more(store: MemoryStore) -> None:
+    """Nobody could ever hear of it again: its outage would wake people until somebody ended it by hand."""
+    rounds(store, LAB, 10, 0.0, watched=True, dead=["lte"])
+    assert [alert.subject for alert in store.firing("lab")] == ["path lte"]
+    without = LAB.model_copy(update={"paths": LAB.paths[:1], "paths_required": 1})
+    rounds(store, without, 1, 600.0, watched=True)
+    assert store.firing("lab") == []
+
+
 def test_without_anybody_on_call_the_operators_are_mentioned(store: MemoryStore) -> None:
     rounds(store, LAB, 10, 0.0, watched=False, dead=["lte"])
     (row,) = store.outbox(RUN)
