@@ -5,6 +5,7 @@ Pure but for `examine`, which reads. Everything is plain data, for it is journal
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from posixpath import normpath
@@ -188,6 +189,17 @@ def why_not(backup: Backup) -> str:
     return "its verification failed" if backup.verified is False else ""
 
 
+def _why_not_for(guest: Guest, backup: Backup) -> str:
+    """Ids are used again: a backup by vzdump or on a backup server says in its name what it was made of."""
+    name = backup.volid.partition(":")[2]
+    of = next((kind for kind, mark in MADE_OF.items() if re.match(mark, name)), guest.kind)
+    return why_not(backup) or ("" if of == guest.kind else f"it is of a {WHAT[of]} that had this id")
+
+
+MADE_OF = {"qemu": r"backup/(?:vzdump-qemu-|vm/)", "lxc": r"backup/(?:vzdump-lxc-|ct/)"}
+WHAT = {"qemu": "virtual machine", "lxc": "container"}
+
+
 def choose_backup(case: Case, source: str, failed: Sequence[str] = ()) -> tuple[Backup | None, str]:
     """The newest that can be restored, or the one that was named; or None, and why. `failed`: volume ids that this run
     tried in vain; they are not taken again unless named."""
@@ -197,11 +209,11 @@ def choose_backup(case: Case, source: str, failed: Sequence[str] = ()) -> tuple[
     if source and not named:
         return None, f"guest {case.guest.id} has no backup {host(source)}; it may have been pruned"
     exact = source in [backup.volid for backup in named]
-    good = [b for b in (named or case.backups) if not why_not(b) and (exact or b.volid not in failed)]
+    good = [b for b in (named or case.backups) if not _why_not_for(case.guest, b) and (exact or b.volid not in failed)]
     if good:
         return good[0], ""
     first = (named or case.backups)[0]
-    reason = why_not(first) or "a restore from it failed already"
+    reason = _why_not_for(case.guest, first) or "a restore from it failed already"
     return None, f"none of {len(named or case.backups)} backups can be restored; the newest: {reason}"
 
 

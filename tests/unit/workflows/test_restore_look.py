@@ -289,3 +289,15 @@ def test_what_a_restore_and_a_backup_cost_is_said_before() -> None:
     ]
     asked = words.ask_backup(["dns (110)"], "nas", 8 * GIB, [], ["dns (110)"])
     assert "• dns (110) stands still for a moment, if its storage makes no snapshots" in asked
+
+
+def test_a_backup_of_the_container_that_had_this_id_before_is_no_candidate() -> None:
+    theirs = backup(1, volid="nas:backup/vzdump-lxc-101-2026_03_01-02_00_00.tar.zst")
+    snapshot = backup(2, volid="backup:backup/ct/101/2026-03-01T02:00:00Z")
+    own = backup(3, volid="nas:backup/vzdump-qemu-101-2026_02_01-02_00_00.vma.zst")
+    assert choose_backup(case(theirs, snapshot, own), "") == (own, "")
+    assert choose_backup(case(theirs, snapshot), "") == (
+        None,
+        "none of 2 backups can be restored; the newest: it is of a container that had this id",
+    )
+    assert choose_backup(case(theirs), theirs.volid)[0] is None
