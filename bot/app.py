@@ -131,6 +131,7 @@ class Roundsman:
         self._edge = SlackEdge(bot_token, app_token, settings.slack.api_url, self, self._clock, self._fatal)
         self._wall = self._make_wall()
         routes = self._phone_routes()
+        self._watching = False
         self._lookout = Lookout(settings, self._store, self._runner, cluster, self._clock, self._fatal, routes)
 
     def _make_watchers(self) -> Watchers | None:
@@ -205,7 +206,7 @@ class Roundsman:
         """
         1. People are listened to first: commands are saved and acknowledged whatever else is slow.
         2. What they did while nobody listened is read, and what they do meanwhile waits its turn.
-        3. Only then do runs go on.
+        3. Only then do runs go on. People are woken all the same: that waits for no Slack.
         """
         sys.setswitchinterval(TURN_S)
         for worker in (self._commands, self._posting):
@@ -214,9 +215,9 @@ class Roundsman:
         self._warn_of_pagers()
         self._first_reading()
         self._marks.start()
+        self._keep_watch()
         self._runner.begin()
         self._wall.start()
-        self._lookout.start()
         for watch in self._path_watches:
             watch.start()
         systemd.notify(self._environ, "READY=1")
@@ -257,9 +258,19 @@ class Roundsman:
     def _first_reading(self) -> None:
         end = time.monotonic() + FIRST_READING_S  # a Slack that is silent takes seconds for each try
         while time.monotonic() < end:
-            if self._votes.try_to_read() or self._asked_to_stop.wait(RETRY_S):
+            if self._votes.try_to_read():
+                return
+            self._keep_watch()
+            if self._asked_to_stop.wait(RETRY_S):
                 return
         log.error("bot: reactions were not read for %.0f s; runs go on, none reboots without them", FIRST_READING_S)
+
+    def _keep_watch(self) -> None:
+        """Things are looked at, and outages wake people. Again is harmless."""
+        if not self._watching:
+            self._watching = True
+            self._runner.begin(ladders_only=True)
+            self._lookout.start()
 
     def _follow_rotas(self, wall: WallClock) -> None:
         rotas = self._rotas

@@ -51,7 +51,7 @@ class Runner:
         self._store, self._workflows, self._clock, self._rules = store, workflows, clock, rules
         self._last_word, self._exit, self._ladders = last_word, exit_process, frozenset(ladders)
         self._longest_rest = max(rules.pace.most, FAULT_RETRY)  # to wake later than that, the clock was put back
-        self._woken, self._stopping = Event(), Event()
+        self._woken, self._stopping, self._held = Event(), Event(), False
         self._going: set[str] = set()
         self._waits: Waits = {}  # of one run only the thread that advances it
         self._looked_at = time.monotonic()
@@ -65,9 +65,13 @@ class Runner:
         """Whether somebody looks after the runs, and has done so just now."""
         return self._looker.is_alive() and time.monotonic() - self._looked_at < STILL_S
 
-    def begin(self) -> None:
-        """Begin to advance runs. Before this, read from Slack what people did while nobody listened."""
-        self._looker.start()
+    def begin(self, *, ladders_only: bool = False) -> None:
+        """Begin to advance runs. Before this, read from Slack what people did while nobody listened. `ladders_only`:
+        all others wait for a second call, for Slack does not answer yet."""
+        self._held = ladders_only
+        if not self._looker.ident:
+            self._looker.start()
+        self.wake()
 
     def start(self, row: RunRow) -> bool:
         """Start a run; False if its id is taken (so starting twice is harmless)."""
@@ -109,13 +113,15 @@ class Runner:
 
     def _hand_out(self) -> None:
         for run_id in self._store.due(self._clock(), self._longest_rest):
+            row = None if run_id in self._going else self._store.run(run_id)
+            if row is None or (self._held and row.workflow not in self._ladders):
+                continue
             with self._ended:
-                if run_id in self._going or self._stopping.is_set():
-                    continue
+                if self._stopping.is_set():
+                    return
                 self._going.add(run_id)
-            row = self._store.run(run_id)
-            name = row.workflow if row is not None else ""
-            (self._apart if name in self._ladders else self._pool).submit(self._pass, run_id, name)
+            pool = self._apart if row.workflow in self._ladders else self._pool
+            pool.submit(self._pass, run_id, row.workflow)
 
     def _rest(self) -> float:
         """Until the next run is due. What is due now is under way already, and its end wakes us."""

@@ -176,17 +176,19 @@ def test_a_start_and_a_stop_leave_nothing_in_the_log_to_worry_about(
 
 
 def test_a_silent_slack_keeps_no_run_waiting_for_longer_than_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each try to read its reactions takes ten seconds, and outages wait for the first reading too."""
-    now = [0.0]
+    """Each try to read its reactions takes ten seconds. Outages wait for the first one alone."""
+    now, watched = [0.0], list[float]()
 
     def silent() -> bool:
         now[0] += 10.0
         return False
 
     bot = Mock(spec=Roundsman, _votes=Mock(try_to_read=silent), _asked_to_stop=Mock(wait=lambda _: False))
+    bot._keep_watch = lambda: watched.append(now[0])
     monkeypatch.setattr("bot.app.time.monotonic", lambda: now[0])
     Roundsman._first_reading(bot)
     assert now[0] <= 60.0
+    assert watched[0] == 10.0
 
 
 @pytest.mark.parametrize(("alive", "told"), [(True, [b"WATCHDOG=1"]), (False, [])])

@@ -176,6 +176,18 @@ def test_a_ladder_waits_for_no_run_however_many_of_them_hang(bot: Bot) -> None:
     assert came
 
 
+def test_ladders_begin_before_all_others_while_slack_is_silent(bot: Bot) -> None:
+    woken, walked = Event(), Event()
+    bot.workflows.update(ladder=lambda run, args: woken.set(), walk=lambda run, args: walked.set())
+    bot.start("up-lab-1", "walk")
+    bot.start("outage-lab-1", "ladder")
+    bot.runner.begin(ladders_only=True)
+    assert woken.wait(PATIENCE)
+    assert not walked.wait(0.1)
+    bot.runner.begin()
+    assert walked.wait(PATIENCE)
+
+
 def test_ladders_of_many_clusters_do_not_wait_for_each_other(bot: Bot) -> None:
     """The paging service that does not answer is the same for all of them."""
     all_at_once = Barrier(3 * WORKERS + 1)
