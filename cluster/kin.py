@@ -181,12 +181,12 @@ class Kin:
 
     def _with_keys(self, nets: tuple[Nets, ...], resolved: Mapping[str, frozenset[str]]) -> tuple[Nets, ...]:
         """SSH host keys of guests with an address, if there is a jump host that no address gave away."""
-        known = chain.from_iterable(guest.addresses for guest in nets)
+        known = frozenset(chain.from_iterable(guest.addresses for guest in nets))
         unknown = [
             jump
             for path in self._settings.ways
             for jump in path.jumps
-            if not resolved.get(jump.address, frozenset()) & set(known)
+            if not resolved.get(jump.address, frozenset()) & known
         ]
         with_address = [guest for guest in nets if guest.addresses][:MOST_SCANNED]
         if not unknown:

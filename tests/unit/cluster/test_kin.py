@@ -147,6 +147,25 @@ def test_a_jump_host_that_no_address_gave_away_is_looked_for_by_its_host_key() -
 
 
 @pytest.mark.usefixtures("lonely")
+def test_no_guest_is_asked_for_its_key_where_addresses_give_every_jump_host_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A look at port 22 of all guests, every quarter of an hour, is nothing to do without need."""
+    asked: list[int] = []
+
+    def keys_of(guest: Nets) -> frozenset[tuple[str, str]]:
+        asked.append(guest.guest)
+        return frozenset()
+
+    monkeypatch.setattr(kin, "_keys_of", keys_of)
+    two = PathSettings(name="two", kind="jump", jumps=(*LTE.jumps, JumpHost(address="b.example", host_key="ssh-rsa x")))
+    found = Kin(settings(paths=(two,)), lambda _: {}, map)
+    nets = (Nets(101, addresses=frozenset({"192.0.2.7"})), Nets(102, addresses=frozenset({"192.0.2.8"})))
+    resolved = {"lte.example": frozenset({"192.0.2.7"}), "b.example": frozenset({"192.0.2.8"})}
+    assert found._with_keys(nets, resolved) == nets
+    assert asked == []
+
+
 def test_guests_are_not_asked_again_each_minute_and_a_silent_api_is_no_error() -> None:
     api = Api()
     asked = Kin(settings(paths=(LTE,)), api, map)
