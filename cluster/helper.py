@@ -27,7 +27,7 @@ GUARDED_S = 240.0  # heal query, simulation and the act itself
 ENTRIES_BYTES = 16 * 1024 * 1024
 INSTALL = "run `roundsman install-helper {cluster} --node {node} --admin-key FILE`"
 
-READS = frozenset({"status", "plan", "gluster", "split", "unit"})
+READS = frozenset({"status", "plan", "gluster", "images", "split", "unit"})
 GUARDED = frozenset({"maintenance", "upgrade", "reboot", "ha-state", "choose"})
 """Orders that may arrive twice: each asks for a state, or is refused by boot id, deadline, unit name or mark. Any other
 act is sent once, and what becomes of it must be looked up."""

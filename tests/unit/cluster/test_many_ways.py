@@ -130,6 +130,12 @@ def test_a_read_that_is_refused_after_a_lost_try_is_refused() -> None:
         asked.unit("run.pve1.upgrade")
 
 
+def test_every_read_goes_on_over_the_next_way() -> None:
+    asked, ssh = helper(Done(0, b'{"images": {}, "entries": 0, "whole": true}', b""), "images vmstore")
+    assert asked.images("vmstore") == {}
+    assert ssh.twice == [True]
+
+
 def test_an_order_that_guards_itself_may_arrive_twice_and_any_other_act_may_not() -> None:
     asked, ssh = helper(Done(0, b"{}", b""), "maintenance off 10.00 pve1")
     ssh.answers["unlock 101 backup"] = Done(0, b"{}", b"")
