@@ -30,11 +30,14 @@ class Standing:
     good_since: float | None = None
 
 
+NEVER_FAILED = Standing()
+
+
 def worked(standing: Standing, now: float, back_after: float) -> Standing:
     if not standing.passed_over:
         return standing
     since = now if standing.good_since is None else standing.good_since
-    return Standing() if now - since >= back_after else replace(standing, good_since=since)
+    return NEVER_FAILED if now - since >= back_after else replace(standing, good_since=since)
 
 
 def failed(standing: Standing, another_worked: bool) -> Standing:
@@ -45,7 +48,7 @@ def failed(standing: Standing, another_worked: bool) -> Standing:
 def in_order(ways: Sequence[str], standings: Mapping[str, Standing], cut: frozenset[str] = frozenset()) -> list[str]:
     """As the settings have them, those that are passed over last; one that is cut not at all."""
     there = [way for way in ways if way not in cut]
-    return sorted(there, key=lambda way: standings.get(way, Standing()).passed_over)
+    return sorted(there, key=lambda way: standings.get(way, NEVER_FAILED).passed_over)
 
 
 class Routes:
@@ -68,9 +71,9 @@ class Routes:
         with self._lock:
             standings = self._standings.setdefault((node, face), {})
             for way in good:
-                standings[way] = worked(standings.get(way, Standing()), now, self._back_after)
+                standings[way] = worked(standings.get(way, NEVER_FAILED), now, self._back_after)
             for way in bad:
-                standings[way] = failed(standings.get(way, Standing()), bool(good))
+                standings[way] = failed(standings.get(way, NEVER_FAILED), bool(good))
 
     def used(self, node: str, face: Face, way: str, instead_of: Iterable[str], now: float) -> None:
         """A call was answered over this way, after others had failed."""

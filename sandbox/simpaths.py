@@ -41,17 +41,17 @@ class SimPaths:
         self._ways = {path.name: path for path in settings.ways}
         self.routes = Routes(list(self._ways), settings.paths_back_after)
         self._answered: dict[tuple[str, str], float] = {}
-        self._seen, self._dead = -1, frozenset[str]()
+        self._calm = -1
 
     def take(self) -> None:
         """A call goes out: time passes for every dead path that is tried first. Raises Unreachable when none lives."""
         now = self._clock()
         self._model.advance(now)
-        if self._seen != self._model.version:
-            self._seen = self._model.version
-            self._dead = frozenset(name for name, path in self._ways.items() if not lives(self._model, now, path))
-        dead = self._dead
+        if self._calm == self._model.version:
+            return
+        dead = {name for name, path in self._ways.items() if not lives(self._model, now, path)}
         if not dead and not self.routes.detours():
+            self._calm = self._model.version  # until something changes, every call takes the first path and no time
             return
         silent = 0.0
         reached = False

@@ -359,7 +359,8 @@ class MemoryStore:
     def _note(self, audit: AuditRow | None) -> None:
         """Before what it goes with: a detail that is refused leaves nothing of either."""
         if audit is not None:
-            self._audits.append(replace(audit, detail=self._keep(audit.detail)))
+            kept = self._keep(audit.detail)
+            self._audits.append(audit if kept is audit.detail else replace(audit, detail=kept))
 
     def _going(self, run_id: str) -> RunRow:
         row = self._active.get(run_id)

@@ -50,7 +50,7 @@ def wait(
 def _look(w: Wheel, probe: Callable[[Look], Any], since: float, at: Look) -> Any:
     """{"value"}: what is waited for; {"groups", "since", "left"}: which groups are down now, if that changed, and the
     seconds that are left; else Waiting."""
-    seen = _probed(probe, replace(at, since=since or at.since))
+    seen = _probed(probe, replace(at, since=since) if since else at)
     if not isinstance(seen, Waiting):
         return {"value": seen}
     looked = float((at.last or {}).get("groups_at", 0.0))
