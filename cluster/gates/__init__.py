@@ -9,13 +9,12 @@ from __future__ import annotations
 import logging
 import pkgutil
 from collections.abc import Mapping, Sequence
-from functools import cache, lru_cache
+from functools import cache
 from importlib import import_module
-from math import inf
 from typing import Any
 
-from cluster.facts import Read, Reading, Topic
-from cluster.gates._common import CLOCK_SLACK_S, WORLDS, Settled, not_down, span, status_of, untold
+from cluster.facts import Reading, Topic
+from cluster.gates._common import Settled, not_down, span, status_of, untold
 from cluster.world import Gate, GatePhase, Opinion, Passed, Unknown, Verdict, World
 
 log = logging.getLogger(__name__)
@@ -42,7 +41,17 @@ def _topics(gates: tuple[Gate, ...], phase: GatePhase) -> frozenset[Topic]:
 def judge(world: World, node: str, phase: GatePhase, now: float, overrides: Mapping[str, str]) -> tuple[Opinion, ...]:
     """Every gate of this phase. `overrides`: gate -> who and why; it opens only what may be overridden."""
     gates = _asked(all_gates(), phase, world.settings.gluster.enabled)
-    return tuple(_opinion(gate, world, node, phase, now, overrides) for gate in gates if gate.asked(world))
+    told = not _untold(world, *_strictest(gates), now)
+    return tuple(_opinion(gate, world, node, phase, now, overrides, told) for gate in gates if gate.asked(world))
+
+
+@cache
+def _strictest(gates: tuple[Gate, ...]) -> tuple[frozenset[Topic], float]:
+    """All that these gates read, and how old it may be for whichever wants it youngest: nearly always all of it is, and
+    none of them has to look for itself."""
+    reading = [gate for gate in gates if gate.reads]
+    topics = frozenset[Topic]().union(*(gate.reads for gate in reading))
+    return topics, min((gate.max_age for gate in reading), default=0.0)
 
 
 @cache
@@ -52,17 +61,18 @@ def _asked(gates: tuple[Gate, ...], phase: GatePhase, gluster: bool) -> tuple[Ga
 
 
 def _opinion(
-    gate: Gate, world: World, node: str, phase: GatePhase, now: float, overrides: Mapping[str, str]
+    gate: Gate, world: World, node: str, phase: GatePhase, now: float, overrides: Mapping[str, str], told: bool
 ) -> Opinion:
-    verdict = ask(gate, world, node, phase, now)
+    verdict = ask(gate, world, node, phase, now, told=told)
     waived = gate.overridable and not isinstance(verdict, Passed)
     return Opinion(gate.name, verdict, now, overrides.get(gate.name, "") if waived else "")
 
 
-def ask(gate: Gate, world: World, node: str, phase: GatePhase, now: float) -> Verdict:
-    """One gate's verdict. Never raises: a gate that cannot answer is unknown, and unknown blocks."""
+def ask(gate: Gate, world: World, node: str, phase: GatePhase, now: float, *, told: bool = False) -> Verdict:
+    """One gate's verdict. Never raises: a gate that cannot answer is unknown, and unknown blocks. `told`: that all it
+    reads was read, and lately, is known already."""
     try:
-        if why := _untold(world, gate.reads, now, gate.max_age):
+        if not told and (why := _untold(world, gate.reads, gate.max_age, now)):
             return Unknown(why)
         return gate.check(world, node, phase, now)
     except Settled as settled:
@@ -73,29 +83,8 @@ def ask(gate: Gate, world: World, node: str, phase: GatePhase, now: float) -> Ve
         return Unknown(f"the gate itself broke ({type(fault).__name__})", hint=hint)
 
 
-def _untold(world: World, reads: frozenset[Topic], now: float, limit: float) -> str:
-    """Why these topics do not count as told, or ""."""
-    for topic in reads:
-        oldest, newest = _stamps(world, topic)
-        if now - oldest > limit or now - newest < -CLOCK_SLACK_S:
-            return _why_untold(world, reads, now, limit)
-    return ""
-
-
-@lru_cache(maxsize=WORLDS * len(Topic))
-def _stamps(world: World, topic: Topic) -> tuple[float, float]:
-    """When the oldest and the newest word on this topic was read, worked out once for all gates that ask for it; what
-    was not read is older and newer than anything."""
-    oldest, newest = inf, -inf
-    for _, reading in _readings(world, topic):
-        if not isinstance(reading, Read):
-            return -inf, inf
-        oldest, newest = min(oldest, reading.at), max(newest, reading.at)
-    return oldest, newest
-
-
-def _why_untold(world: World, reads: frozenset[Topic], now: float, limit: float) -> str:
-    """In order, so that the first reason is always the same."""
+def _untold(world: World, reads: frozenset[Topic], limit: float, now: float) -> str:
+    """Why these topics do not count as told, or "". In order, so that the first reason is always the same."""
     for topic in sorted(reads):
         for what, reading in _readings(world, topic):
             if why := untold(reading, what, now, limit):
@@ -106,7 +95,7 @@ def _why_untold(world: World, reads: frozenset[Topic], now: float, limit: float)
 def _readings(world: World, topic: Topic) -> Sequence[tuple[str, Reading[Any]]]:
     """A topic is read when all of it is read: the helper's word of every node that we have not taken down."""
     if topic is not Topic.NODES:
-        return [(topic, getattr(world.machines, topic))]
+        return ((topic, getattr(world.machines, topic)),)
     return [(f"status of {name}", status_of(world, name)) for name in not_down(world)]
 
 
