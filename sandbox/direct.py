@@ -353,16 +353,15 @@ class SimCluster:
         nothing has changed in the cluster, and only dated anew."""
         told = self._told.get((asked, node))
         if told is None:
-            told = {topic.value: self._topic(topic, node, now) for topic in asked & self._readers.keys()}
-            self._told[asked, node] = told
+            entry = self._fresh("entry", now, self._entry)
+            topics = asked & self._readers.keys()
+            told = self._told[asked, node] = {
+                topic.value: entry
+                if isinstance(entry, Unread)
+                else self._fresh(topic.value, now, self._readers[topic], node)
+                for topic in topics
+            }
         return {topic: _dated(answer, now) for topic, answer in told.items()}
-
-    def _topic(self, topic: Topic, node: str, now: float) -> Reading[Any]:
-        def ask(now: float, node: str) -> Any:
-            self._entry(now)
-            return self._readers[topic](now, node)
-
-        return self._fresh(topic.value, now, ask, node)
 
     def _fresh(self, name: str, now: float, ask: Callable[..., T], *about: Any) -> Reading[T]:
         """What `ask(now, *about)` reads at the last `_look`, kept like the topics."""

@@ -42,6 +42,7 @@ class SimPaths:
         self.routes = Routes(list(self._ways), settings.paths_back_after)
         self._answered: dict[tuple[str, str], float] = {}
         self._calm = -1
+        self._tried, self._said = -1, dict[tuple[str, str], tuple[str, str, float]]()
 
     def take(self) -> None:
         """A call goes out: time passes for every dead path that is tried first. Raises Unreachable when none lives."""
@@ -78,7 +79,12 @@ class SimPaths:
 
     def tests(self) -> tuple[PathTest, ...]:
         now = self._clock()
-        found = tuple(self._test(now, path, node) for path in self._ways.values() for node in self._settings.nodes)
+        self._model.advance(now)
+        if self._tried != self._model.version:
+            places = [(path, node) for path in self._ways.values() for node in self._settings.nodes]
+            self._said = {(path.name, node): self._try(now, path, node) for path, node in places}
+            self._tried = self._model.version
+        found = tuple(self._test(now, path, node, *said) for (path, node), said in self._said.items())
         for node in self._settings.nodes:
             good = [test.path for test in found if test.node == node and test.alive]
             bad = [test.path for test in found if test.node == node and not test.alive]
@@ -100,16 +106,19 @@ class SimPaths:
                 return "", test.latency
         return "; ".join(test.why for test in tests) or "there is no other path", 0.0
 
-    def _test(self, now: float, path: PathSettings, node: str) -> PathTest:
+    def _try(self, now: float, path: PathSettings, node: str) -> tuple[str, str, float]:
+        """Why ssh and the API do not answer, and how long an answer takes."""
         carried = lives(self._model, now, path, node)
         where = f"{node} over {path.name}"
         ssh = "" if carried and self._model.ssh_answers(now, node) else f"{where}: {NO_ANSWER}"
         api = "" if carried and self._model.api_answers(now, node) else f"the API of {where}: {NO_ANSWER}"
         slow = self._model.trouble.has(Kind.PATH_SLOW, path.name)
+        return ssh, api, LATENCY_S * (1 + list(self._ways).index(path.name)) + (slow.amount if slow else 0.0)
+
+    def _test(self, now: float, path: str, node: str, ssh: str, api: str, latency: float) -> PathTest:
         if not ssh and not api:
-            self._answered[path.name, node] = now
-        latency = LATENCY_S * (1 + list(self._ways).index(path.name)) + (slow.amount if slow else 0.0)
-        return PathTest(path.name, node, now, ssh, api, latency, self._answered.get((path.name, node)))
+            self._answered[path, node] = now
+        return PathTest(path, node, now, ssh, api, latency, self._answered.get((path, node)))
 
     @cached_property
     def _depends(self) -> Mapping[str, Mapping[int | str, str]]:
