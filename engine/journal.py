@@ -162,7 +162,8 @@ class Journal:
         self._store, self._row, self._clock, self._rules = store, row, clock, rules
         self._answers: dict[str, Any] = answers or {}
         self._entries = store.entries(row.id)
-        self._written: dict[tuple[str, str], Any] = {(entry.key, entry.kind): entry.value for entry in self._entries}
+        self._results: dict[str, Any] = {entry.key: entry.value for entry in self._entries if entry.kind == "result"}
+        self._begun = {(entry.key, entry.kind): entry.value for entry in self._entries if entry.kind != "result"}
         self._used: set[str] = set()
         self._through = ""  # the last part that was passed in one look: what stands before its result is passed too
         self._checked = False
@@ -173,18 +174,18 @@ class Journal:
 
     def step(self, key: str, fn: Callable[[], T]) -> T:
         if self._replayed(key):
-            value: T = self._written[key, "result"]
+            value: T = self._results[key]
             return value
         if not self.acted(key):
             self._write(key, "intent")
         return self._finish(key, fn())
 
     def acted(self, key: str) -> bool:
-        return (key, "intent") in self._written
+        return (key, "intent") in self._begun
 
     def until(self, key: str, probe: Callable[[Look], T | Waiting], timeout: float, *, why: str, who: str) -> T | None:
         if self._replayed(key):
-            value: T = self._written[key, "result"]
+            value: T = self._results[key]
             return value
         if key not in self._answers:
             limits = self._limits(key, timeout)
@@ -202,7 +203,7 @@ class Journal:
     def part(self, key: str, fn: Callable[[], T]) -> T:
         if self._replayed(key):
             self._through = key
-            value: T = self._written[key, "result"]
+            value: T = self._results[key]
             return value
         return self._finish(key, fn())
 
@@ -234,7 +235,7 @@ class Journal:
         if key in self._used:
             raise DuplicateKey(f"run '{self.id}': the key '{key}' is used twice in one pass")
         self._used.add(key)
-        return (key, "result") in self._written
+        return key in self._results
 
     def _finish(self, key: str, value: T) -> T:
         self._write(key, "result", value)
@@ -247,7 +248,7 @@ class Journal:
 
     def _limits(self, key: str, timeout: float) -> Mapping[str, float]:
         """Since when and until when it waits, written with its first pass."""
-        if begun := self._written.get((key, "wait")):
+        if begun := self._begun.get((key, "wait")):
             written: Mapping[str, float] = begun
             return written
         now = self._clock()

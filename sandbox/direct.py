@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
 from cluster.api import NOT_AFTER_S, Refused, TaskRef, TaskState, Uncertain, UnitState, Unreachable
@@ -168,7 +169,7 @@ class SimCluster:
 
     def node_status(self, node: str) -> NodeStatus:
         self._paths.take()
-        with _told():
+        with _told:
             return self._model.status(self._clock(), node)
 
     def guests(self) -> tuple[Guest, ...]:
@@ -181,7 +182,7 @@ class SimCluster:
 
     def ask_api(self, node: str) -> None:
         self._paths.take()
-        with _told():
+        with _told:
             self._model.need_api(self._clock(), node)
 
     def find_task(self, kind: str, guest: int, since: float) -> TaskRef | None:
@@ -206,7 +207,7 @@ class SimCluster:
 
     def unit(self, node: str, unit: str) -> UnitState:
         self._paths.take()
-        with _told():
+        with _told:
             return self._model.unit(self._clock(), node, unit)
 
     # ---- acts ------------------------------------------------------------------------------------------------------
@@ -287,7 +288,7 @@ class SimCluster:
         fault = self._line(verb, about)
         now = self._clock()
         self._fails_before(fault, now, verb, about, act)
-        with _told():
+        with _told:
             self._needs_api(verb, now)
             result = act(now)
         self._on_act(Act(about, verb, Moment.DONE))
@@ -325,7 +326,7 @@ class SimCluster:
     def _api(self) -> Iterator[float]:
         self._paths.take()
         now = self._clock()
-        with _told():
+        with _told:
             self._entry(now)
             yield now
 
@@ -333,7 +334,7 @@ class SimCluster:
     def _helpers(self) -> Iterator[float]:
         self._paths.take()
         now = self._clock()
-        with _told():
+        with _told:
             self._model.advance(now)
             yield now
 
@@ -562,12 +563,17 @@ def _progress(asked: str, rows: tuple[BrickHeal, ...]) -> HealProgress:
     )
 
 
-@contextmanager
-def _told() -> Iterator[None]:
+class _Told:
     """The model's words as those of `cluster.api`."""
-    try:
-        yield
-    except Away as away:
-        raise Unreachable(f"{away}") from away
-    except Denied as no:
-        raise (Unreachable if no.status in HANGING else Refused)(str(no)) from no
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, no: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(no, Away):
+            raise Unreachable(str(no)) from no
+        if isinstance(no, Denied):
+            raise (Unreachable if no.status in HANGING else Refused)(str(no)) from no
+
+
+_told = _Told()

@@ -140,18 +140,17 @@ def _remedy(opinions: Sequence[Opinion], seen: Reading[ApprovalSeen] | None) -> 
 
 
 def _keep(site: Site, run_id: str, node: str, moment: GatePhase, judgement: Judgement) -> None:
-    detail = {
-        opinion.gate: {"verdict": type(opinion.verdict).__name__.lower(), **_shown(opinion)}
-        for opinion in judgement.opinions
-    }
+    detail = {opinion.gate: _shown(opinion) for opinion in judgement.opinions}
     row = AuditRow(site.clock(), run_id, site.managed.name, "roundsman", f"gates {moment} {node}", detail)
     site.store.audit(row)
 
 
 def _shown(opinion: Opinion) -> Mapping[str, Any]:
     verdict = opinion.verdict
+    kept: dict[str, Any]
     if isinstance(verdict, Passed):
-        kept: dict[str, Any] = {"evidence": verdict.evidence, "note": verdict.note}
+        kept = {"verdict": "passed", "evidence": verdict.evidence, "note": verdict.note}
     else:
-        kept = {"reason": verdict.reason, "evidence": verdict.evidence, "hint": verdict.hint}
+        word = "blocked" if isinstance(verdict, Blocked) else "unknown"
+        kept = {"verdict": word, "reason": verdict.reason, "evidence": verdict.evidence, "hint": verdict.hint}
     return {**kept, "overridden_by": opinion.overridden_by} if opinion.overridden_by else kept

@@ -64,7 +64,7 @@ class Vm:
     @property
     def volume(self) -> str:
         """The storage of its first disk."""
-        return min(self.disks.items(), default=("", ""))[1].partition(":")[0]
+        return self.disks[min(self.disks)].partition(":")[0] if self.disks else ""
 
     @property
     def wanted(self) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from cluster.api import UnitState
-from cluster.facts import PackagePlan
+from cluster.facts import Package, PackagePlan
 from sandbox.faults import Fault, Kind
 from sandbox.model.core import Core, What
 from sandbox.model.machines import Node
-from sandbox.model.same import same_package
+from sandbox.model.same import KEPT
 from sandbox.model.trouble import Trouble
 from sandbox.spec import PackageSpec
 
@@ -52,15 +53,7 @@ class Packages:
     def plan(self, node: str) -> PackagePlan:
         pending = self.pending[node]
         vital = self.trouble.has(Kind.REMOVES_VITAL, node)
-        removes = ((vital.text or "proxmox-ve"),) if vital and pending else ()
-        lines = [f"{p.name} {p.old} {p.new}" for p in pending] + [f"remove {name}" for name in removes]
-        return PackagePlan(
-            checksum=hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest(),
-            upgrades=tuple(same_package(p.name, p.old, p.new) for p in pending),
-            removes=removes,
-            new_kernel=next((p.kernel for p in pending if p.kernel), ""),
-            restarts_gluster=any(p.name == "glusterfs-server" for p in pending),
-        )
+        return _plan(pending, ((vital.text or "proxmox-ve"),) if vital and pending else ())
 
     def busy(self, node: str) -> str:
         """Who runs apt there, or ""."""
@@ -115,3 +108,15 @@ class Packages:
             unit.exit, unit.trouble = code, trouble
             unit.tail = tail or trouble or "E: Sub-process /usr/bin/dpkg returned an error code (1)"
             self.core.note(What.UPGRADED, node.name, text=str(code))
+
+
+@lru_cache(KEPT)
+def _plan(pending: tuple[PackageSpec, ...], removes: tuple[str, ...]) -> PackagePlan:
+    lines = [f"{p.name} {p.old} {p.new}" for p in pending] + [f"remove {name}" for name in removes]
+    return PackagePlan(
+        checksum=hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest(),
+        upgrades=tuple(Package(p.name, p.old, p.new) for p in pending),
+        removes=removes,
+        new_kernel=next((p.kernel for p in pending if p.kernel), ""),
+        restarts_gluster=any(p.name == "glusterfs-server" for p in pending),
+    )

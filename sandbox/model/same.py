@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from cluster.facts import BrickHeal, BrickProcess, Capacity, Guest, Member, Package, Peer, StorageRow
+from cluster.facts import BrickHeal, BrickProcess, Capacity, Guest, Member, Peer, StorageRow
 
 KEPT = 4096
 """Of each kind: more than a night knows."""
@@ -15,6 +15,5 @@ same_brick_process = lru_cache(KEPT)(BrickProcess)
 same_capacity = lru_cache(KEPT)(Capacity)
 same_guest = lru_cache(KEPT)(Guest)
 same_member = lru_cache(KEPT)(Member)
-same_package = lru_cache(KEPT)(Package)
 same_peer = lru_cache(KEPT)(Peer)
 same_storage_row = lru_cache(KEPT)(StorageRow)
