@@ -186,7 +186,7 @@ def _stop_ringing(o: Outage) -> Plain:
     now = o.site.clock()
     found = o.holders(now)
     mode = o.mode(now)
-    if mode != "held":
+    if mode != "held" or not found:  # a word may come in between: then it is looked at anew
         return {"mode": mode, "at": now, "holders": []}
     cancel(o.site, o.run.id, now)
     ends = max(holder.ends for holder in found)

@@ -3,6 +3,7 @@ which an outage ends. People are woken all the same."""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from threading import Barrier
 from typing import Any
@@ -21,9 +22,10 @@ from sandbox.simpagers import ONCALL
 from store.api import AlertRow
 from tests.nightwatch.test_ladder import ROUTER, first_rung, second_rung, third_rung
 from workflows import catalogue
+from workflows.acknowledging import Holder
 from workflows.alerts import Alert, raise_alerts
 from workflows.pager_test import PAGER_TEST
-from workflows.ringing import Rung
+from workflows.ringing import Outage, Rung
 
 SECOND = "router-b (102)"
 
@@ -156,6 +158,26 @@ def test_a_relapse_names_what_fires(watch: NightWatch) -> None:
     watch.assert_said("🔥 A relapse after 2 minutes.\n• *pve3*: is silent")
     watch.fast_forward(minutes=10)
     assert not any("more went wrong" in said for _, said in watch.said)
+
+
+def test_a_word_that_comes_between_two_looks_at_who_has_it_stops_no_ladder(
+    watch: NightWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever had it gave it back, and somebody else took it in that very moment."""
+    real, once = Outage.holders, list[str]()
+
+    def holders(o: Outage, now: float) -> tuple[Holder, ...]:
+        if sys._getframe(1).f_code.co_name == "_stop_ringing" and not once:
+            once.append("nobody yet")
+            return ()
+        return real(o, now)
+
+    monkeypatch.setattr(Outage, "holders", holders)
+    watch.dies(ROUTER)
+    first_rung(watch)
+    watch.reacts("alice")
+    assert once
+    watch.assert_said("@alice has it")
 
 
 def _alert(outage: str, mark: str, subject: str, at: float) -> AlertRow:
