@@ -10,7 +10,7 @@ from engine.port import Look, Plain, Run, Waiting
 from oncall.escalation import RINGS, Ring, policy_of
 from workflows import messages_outage as messages
 from workflows.acknowledging import Deed
-from workflows.readiness import proof_of
+from workflows.readiness import contact, proof_of
 from workflows.ringing import Outage, Rung, cancel, poll
 from workflows.site import Site, Watchers
 
@@ -45,7 +45,8 @@ def pager_test(run: Run, site: Site, args: Mapping[str, Plain]) -> Plain:
             "failed", lambda: messages.drill_failed(name, user, watchers.settings.test_wait, _clicked(site, run, user))
         )
         return {"state": "unanswered", "person": name, "how": "", "took": watchers.settings.test_wait}
-    run.step("proven", lambda: site.store.keep(proof_of(name), {"how": answer["how"], "run": run.id}, answer["at"]))
+    proof = {"how": answer["how"], "run": run.id, "contact": contact(person, answer["how"])}
+    run.step("proven", lambda: site.store.keep(proof_of(name), proof, answer["at"]))
     run.say("passed", lambda: messages.drill_passed(name, user, answer["how"], answer["took"]))
     return {"state": "answered", "person": name, **answer}
 

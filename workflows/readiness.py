@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 
 from cluster.facts import Read, Reading
 from cluster.world import OnCallSeen, PersonSeen
 from oncall.escalation import RINGS, ROTA, Step, climb, night, policy_of, reachable
-from oncall.settings import Policy
+from oncall.settings import Person, Policy
+from workflows.acknowledging import PUT_BACK_S
 from workflows.phases import UPGRADE
 from workflows.site import ChatDown, Site, Watchers
 
@@ -58,8 +60,18 @@ def _person(site: Site, watchers: Watchers, first: Step, name: str, now: float) 
     ways = {ring.how for ring in first.rings if ring.person == name and ring.how in RINGS}
     rings = tuple(sorted(how for how in ways if how in watchers.pagers))
     person = watchers.settings.people[name]
+    return PersonSeen(name, night(person, now), rings, _proven_at(site, name, person, now), _quiet(site, person.slack))
+
+
+def _proven_at(site: Site, name: str, person: Person, now: float) -> float | None:
+    """When they answered a drill on what they have still got: a new number proves itself anew. None also for a time
+    that is still to come: the clock was put back since, and nobody can tell how old that proof is."""
     proof = site.store.kept(proof_of(name))
-    return PersonSeen(name, night(person, now), rings, proof.at if proof else None, _quiet(site, person.slack))
+    if proof is None or proof.at - now >= PUT_BACK_S:
+        return None
+    before_this_was_kept = "contact" not in proof.value
+    same = before_this_was_kept or proof.value["contact"] == contact(person, proof.value["how"])
+    return proof.at if same else None
 
 
 def _quiet(site: Site, user: str) -> str:
@@ -67,6 +79,12 @@ def _quiet(site: Site, user: str) -> str:
         return "Do Not Disturb is on in Slack: a mention makes no sound" if site.chat.quiet(user) else ""
     except ChatDown as down:
         return f"Slack did not say whether Do Not Disturb is on ({down})"
+
+
+def contact(person: Person | None, how: str) -> str:
+    """What is rung in this way, for comparing alone: a key is a secret."""
+    told = {"voice": person.phone, "pushover": person.pushover.get_secret_value()}.get(how, "") if person else ""
+    return hashlib.sha256(f"{how} {told}".encode()).hexdigest()[:16]
 
 
 def proof_of(name: str) -> str:

@@ -103,6 +103,26 @@ def test_a_proof_gets_old(watch: NightWatch) -> None:
     assert blocked(watch) == "no pager of alice was proven within 30 d"
 
 
+def test_a_proof_is_one_of_the_number_that_was_rung(watch: NightWatch) -> None:
+    watch.presses_one("alice", after=30)
+    watch.types("alice", "/oncall test")
+    watch.assert_paged("alice", "mention", "pushover", "voice")
+    watch.fast_forward(minutes=1)
+    assert isinstance(asked(watch), Passed)
+    proof = watch.store.kept("proof/alice")
+    assert proof is not None
+    assert "+4915111" not in str(proof.value)
+    people: Any = ONCALL["people"]
+    moved = oncall(people={**people, "alice": {**people["alice"], "phone": "+4915999"}})
+    watch.site = NightWatch(moved, store=watch.store, clock=watch.clock).site
+    assert blocked(watch) == "no pager of alice was proven within 30 d"
+
+
+def test_a_proof_of_a_time_that_is_still_to_come_is_none(watch: NightWatch) -> None:
+    watch.store.keep("proof/alice", {"how": "voice"}, MIDNIGHT + 400 * DAY)
+    assert blocked(watch) == "no pager of alice was proven within 30 d"
+
+
 def test_do_not_disturb_is_told(watch: NightWatch) -> None:
     watch.store.keep("proof/alice", {"how": "voice"}, MIDNIGHT)
     watch.chat.disturbed.add("U0ALICE")
