@@ -19,7 +19,7 @@ from sandbox.invariants_restore import Rescued, told
 from sandbox.model import Event, Model, What
 from sandbox.model.core import US
 from store.api import Entry, OutboxRow, RunRow, Store
-from workflows.orders import Order
+from workflows.orders import Order, aborted, paused, skipped
 from workflows.picture import picture
 from workflows.picture_restore import WORKFLOWS
 from workflows.settings import ManagedCluster
@@ -117,6 +117,7 @@ class Invariants:
         yield from self._apart(act)
         yield from self._whole(act)
         yield from self._approved(act)
+        yield from self._obeyed(act)
         if event.at - act.at > EXPIRY_S + 1.0:
             yield act.wrong(f"{event.at - act.at:.0f} s after it was ordered")
         if event.what is What.UPGRADE:
@@ -180,6 +181,14 @@ class Invariants:
                 yield act.wrong(f"of boot {act.detail['boot_id']}, approved was {need['boot_id']}")
             if need["target"] != act.detail["kernel"]:
                 yield act.wrong(f"into {act.detail['kernel']}, approved was {need['target']}")
+
+    def _obeyed(self, act: _Act) -> Iterator[str]:
+        """What people have ordered by then comes before any act."""
+        request = self._request(act.node, act.at)
+        given = self.night.store.orders(request[0].id) if request else ()
+        before = [order for order in given if order.at < act.at]
+        if aborted(before) or skipped(before, act.node) or paused(before):
+            yield act.wrong(f"though somebody had ordered to {before[-1].verb} before")
 
     def _request(self, node: str, at: float) -> tuple[RunRow, OutboxRow] | None:
         """The last request for this node that was made by then: an older one counts no more."""

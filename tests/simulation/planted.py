@@ -92,6 +92,20 @@ def gates_are_not_asked_at_the_reboot(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Wheel, "judge", lambda w, moment: Judgement(()) if moment is GatePhase.REBOOT else judge(w, moment))
 
 
+def orders_are_not_looked_at_right_before_an_act(patch: pytest.MonkeyPatch) -> None:
+    """They were looked at while the run waited, after all; reading the gates took seconds since."""
+    attempt = Wheel._attempt
+
+    def blind(w: Wheel, *args: Any, **named: Any) -> list[Any]:
+        w.ordered = lambda: None  # type: ignore[method-assign]
+        try:
+            return attempt(w, *args, **named)
+        finally:
+            del w.ordered
+
+    patch.setattr(Wheel, "_attempt", blind)
+
+
 def next_node_before_maintenance_ended(patch: pytest.MonkeyPatch) -> None:
     """Maintenance mode is never asked off, and its own gate is gone."""
     patch.setattr(node, "release", lambda walk: setattr(walk.wheel, "approval", None))
@@ -109,6 +123,7 @@ PLANTED: Mapping[Plant, str] = {
     order_is_read_beside_the_journal: "this replay never came by",
     orders_never_expire: "after it was ordered",
     gates_are_not_asked_at_the_reboot: "reboot",
+    orders_are_not_looked_at_right_before_an_act: "though somebody had ordered",
     next_node_before_maintenance_ended: "is in maintenance mode because of us",
 }
 """Each with what it must be caught by: a fault that is noticed for another reason is not seen."""
