@@ -9,7 +9,10 @@ import pytest
 
 from cluster.facts import Ha, Machines, Member, Membership, Read, TaskRow
 from engine.port import Look, Waiting
-from workflows.putback import _quiet
+from sandbox.night import Night
+from sandbox.scenario import Cue, Scenario
+from sandbox.spec import default_spec
+from workflows.putback import STILL_UP_S, _quiet
 
 ALONE = Membership("lab", True, (Member("pve3", True, 1),), 1, 0, 4)
 
@@ -38,3 +41,26 @@ def test_other_tasks_and_other_nodes_hold_nothing_up(task: tuple[str, str]) -> N
 
 
 LOOK = Look(now=100.0, since=0.0, deadline=1000.0)
+
+
+# ---- a reboot that was sent ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("now", "seen"), [(200.0, Waiting("a reboot may still be under way")), (301.0, True)])
+def test_a_node_that_answers_from_the_boot_that_was_struck_is_given_time_to_go_down(now: float, seen: Any) -> None:
+    assert _quiet(wheel(), Look(now, 0.0, 1000.0), struck="b") == seen
+    assert _quiet(wheel(), Look(now, 0.0, 1000.0), struck="another boot") is True
+
+
+def test_an_abort_right_after_the_reboot_was_sent_puts_nothing_back_onto_a_node_that_may_go_down() -> None:
+    """Something on the node delays the reboot. Its guests would be back by then, and die with it."""
+    cues = (
+        Cue("alice", at=0.0, types="/upgrade cluster nodes=pve3"),
+        Cue("carol", when="asked", after=120.0, reacts="white_check_mark"),
+        Cue("bob", when="said reboot sent", after=20.0, types="/upgrade abort"),
+    )
+    slow = {"kind": "never-reboots", "node": "pve3", "lasts": 6 * 3600.0}
+    night = Night(Scenario("slow", "", default_spec(), (slow,), cues, lasts=2 * 3600.0)).live()
+    (struck,) = [sent.at for sent in night.sent if sent.verb == "reboot"]
+    (back,) = [sent.at for sent in night.sent if sent.verb == "maintenance" and sent.args[1] is False]
+    assert back - struck > STILL_UP_S
