@@ -43,6 +43,16 @@ class Document:
 
 def parse(text: str) -> Document:
     """Read YAML. What is no YAML, and keys that stand twice, end up in `problems`."""
+    try:
+        return _parsed(text)
+    except RecursionError:
+        return Document(problems=[Problem((), BOTTOMLESS)])
+
+
+BOTTOMLESS = "the file is nested without an end: does an alias (*name) stand inside of its own &name?"
+
+
+def _parsed(text: str) -> Document:
     document = Document()
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)

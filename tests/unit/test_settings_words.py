@@ -158,6 +158,17 @@ def test_no_faulty_entry_makes_its_list_empty(tmp_path: Path) -> None:
     assert [fault.partition(" ")[0] for fault in caught.value.faults] == ["clusters[0].groups[0].guests[0]"]
 
 
+@pytest.mark.parametrize("text", ["store: &x\n  path: *x\n", "clusters: &x\n  - *x\n", "a: " + "[" * 3000 + "\n"])
+def test_a_file_without_a_bottom_is_told_in_a_sentence(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "roundsman.yaml"
+    path.write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        load(path, SECRETS)
+    assert caught.value.faults == [
+        "the file is nested without an end: does an alias (*name) stand inside of its own &name?"
+    ]
+
+
 def test_a_regular_expression_is_shown_to_nobody() -> None:
     named = {pattern for pattern in _patterns() if not re.fullmatch(r"\^\([\w|-]+\)\$", pattern)}
     assert named <= PATTERNS.keys()
