@@ -11,10 +11,10 @@ Every page has to be expected: `unexpected` lists those that nobody asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from commands import answer
 from commands.api import Desk
@@ -33,7 +33,9 @@ from store.api import CommandRow, OutboxRow, RunRow, ShiftOverrideRow
 from store.memory import MemoryStore
 from workflows import acknowledging, catalogue
 from workflows.alerts import OUTAGE, Alert, adopt, clear_alerts, raise_alerts
-from workflows.site import Site, Watchers
+from workflows.site import Site, Watchers, one_by_one
+
+T = TypeVar("T")
 
 MIDNIGHT = 1772496000.0  # 2026-03-03 00:00 UTC
 STRICT = Rules(strict=True)
@@ -70,7 +72,7 @@ class NightWatch:
         self._on_duty: Duty | None = None
         self._overrides: list[ShiftOverrideRow] = []
         settings = None if oncall is None else OnCallSettings.model_validate(oncall)
-        self.watchers = Watchers(settings, partial(self._duty, settings), self._pagers()) if settings else None
+        self.watchers = self._watchers(settings) if settings else None
         cluster = machines or SimCluster(Model(self.spec, 1, start, ()), self.managed, self.clock)
         self.site = Site(
             self.managed, cluster, self.chat, self.store, self.clock, self.spec.helper_checksum, self.watchers
@@ -80,6 +82,12 @@ class NightWatch:
 
     def _make_pager(self, how: str) -> SimPager:
         return SimPager(how, self.clock, self._rang)
+
+    def _watchers(self, settings: OnCallSettings) -> Watchers:
+        return Watchers(settings, partial(self._duty, settings), self._pagers(), self._together)
+
+    def _together(self, works: Sequence[Callable[[], T]]) -> list[T]:
+        return one_by_one(works)
 
     def _duty(self, settings: OnCallSettings) -> Duty:
         """Worked out anew only when an override was written: a ladder asks at every rung."""

@@ -7,11 +7,11 @@ comes while a ring is on its way, whoever has it falls asleep again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 from cluster.api import Unreachable
 from cluster.facts import WaysIn
@@ -25,6 +25,8 @@ from store.api import RunRow, ShiftOverrideRow
 from workflows.acknowledging import holders
 from workflows.alerts import Alert, raise_alerts
 
+T = TypeVar("T")
+
 MINUTE, HOUR = 60.0, 3600.0
 PEOPLE = ("alice", "bob", "carol")
 ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "UTC")
@@ -32,7 +34,7 @@ SLACK_S = 3 * 10.0 + 2 * MINUTE
 """Beyond a rung's own time: three tries of a service that is away, and the pace of looking."""
 SIMULATED = Rules(pace=Pace(4.0, 2 * MINUTE, 30 * MINUTE), strict=True)
 LASTS = 3 * HOUR
-CRASH_AT_ADOPTION = 0.2
+CRASH_AT_ADOPTION = 0.3
 """Before and after each write of it: it is seldom, and what it loses is lost for good."""
 
 
@@ -125,6 +127,12 @@ class LuckyWatch(NightWatch):
         pager.around = partial(self._maybe, self._crash_at_ring)
         return pager
 
+    def _together(self, works: Sequence[Callable[[], T]]) -> list[T]:
+        """Side by side nobody knows which comes first."""
+        order = self.luck.sample(range(len(works)), len(works))
+        answers = {n: works[n]() for n in order}
+        return [answers[n] for n in range(len(works))]
+
     def live(self) -> Lived:
         self._stand_in()
         self._soon(0, self._something_dies)
@@ -200,7 +208,7 @@ class LuckyWatch(NightWatch):
         super().recovers(subject)
 
     def _at_the_end(self, run_id: str) -> None:
-        if self._happens(0.1) and run_id.startswith("outage") and not run_id.endswith(".known"):
+        if self._happens(0.25) and run_id.startswith("outage") and not run_id.endswith(".known"):
             alert = Alert("probe/late", "probe", "late", "is silent", "critical", self.clock.now)
             raise_alerts(self.store, self.managed, [alert], self.clock.now)
             self._dead.add("probe/late")  # had it died before, a probe would have told again
