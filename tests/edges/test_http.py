@@ -498,9 +498,9 @@ def test_a_server_that_breaks_while_it_listens_ends_the_process(
 
 def test_a_server_whose_socket_was_closed_is_not_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_module, "TURN_S", 0.01)
-    monkeypatch.setattr(http_module, "STILL_S", 0.3)
+    monkeypatch.setattr(http_module, "STILL_S", 1.0)
     http = served()
-    time.sleep(0.4)
+    time.sleep(1.2)
     assert http.alive
     monkeypatch.setattr(web.AppRunner, "addresses", [])
     eventually(lambda: not http.alive)

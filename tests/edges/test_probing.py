@@ -85,7 +85,7 @@ def test_a_port_that_dies_becomes_an_outage_and_ends_when_it_is_back(lab: Lab) -
 
 
 def test_a_judgement_that_hangs_can_be_seen_from_outside(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probing_module, "STILL_S", 0.5)
+    monkeypatch.setattr(probing_module, "STILL_S", 1.0)
     monkeypatch.setattr(probing_module, "TURN_S", 0.1)
     judged, go_on = threading.Event(), threading.Event()
 
@@ -103,12 +103,12 @@ def test_a_judgement_that_hangs_can_be_seen_from_outside(lab: Lab, monkeypatch: 
 
 
 def test_a_loop_that_hangs_can_be_seen_from_outside(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probing_module, "STILL_S", 0.5)
+    monkeypatch.setattr(probing_module, "STILL_S", 1.0)
     monkeypatch.setattr(probing_module, "TURN_S", 0.1)
     go_on = threading.Event()
     with silent_port() as port:
         probing = lab.watch({"name": "shop", "kind": "tcp", "target": f"127.0.0.1:{port}"})
-        time.sleep(0.7)
+        time.sleep(1.2)
         assert probing.alive
         monkeypatch.setattr(NightWatch, "due", lambda *_: [go_on.wait(20.0)][:0])
         eventually(lambda: not probing.alive)
