@@ -113,7 +113,8 @@ def _key(settings: ClusterSettings) -> str:
 
 
 def by_hand(settings: ClusterSettings) -> str:
-    """The same as shell lines: copy two files to each node, then type the rest there as root."""
+    """The same as shell lines: sudo and the login on each node, then two files copied there, then the rest. Without
+    sudo, which Proxmox VE does not bring, there is no folder for the second file."""
     deploy = Path(str(files("deploy")))
     login, line = settings.ssh.user, shlex.quote(key_line(settings))
     copies = [
@@ -121,18 +122,23 @@ def by_hand(settings: ClusterSettings) -> str:
         for node in settings.nodes.values()
         for name, target in (("roundsman-helper", HELPER), ("sudoers.d-roundsman", SUDOERS))
     ]
+    there = f"on each node ({', '.join(settings.nodes)}), as root"
     lines = [
+        f"# {there}; after an update of Roundsman: leave this out",
+        "apt-get install --no-install-recommends sudo",
+        f"useradd --system --create-home --shell /bin/sh --password '*' {login}",
+        "",
         "# on this machine",
         *copies,
         "",
-        f"# on each node ({', '.join(settings.nodes)}), as root",
-        "apt-get install --no-install-recommends sudo",
-        f"useradd --system --create-home --shell /bin/sh --password '*' {login}",
+        f"# {there}",
         f"chown root:root {HELPER} {SUDOERS} && chmod 0755 {HELPER} && chmod 0440 {SUDOERS} && visudo -c",
         *([f"sed -i 's/^roundsman ALL/{login} ALL/' {SUDOERS}"] if login != "roundsman" else []),
+        f"sha256sum {HELPER}   # {helper_checksum()}",
+        "",
+        f"# {there}; after an update of Roundsman: leave this out",
         f"install -d -m 0700 -o {login} ~{login}/.ssh",
         f"echo {line} >> ~{login}/.ssh/authorized_keys",
         f"chown {login}: ~{login}/.ssh/authorized_keys && chmod 0600 ~{login}/.ssh/authorized_keys",
-        f"sha256sum {HELPER}   # {helper_checksum()}",
     ]
     return "\n".join(lines)

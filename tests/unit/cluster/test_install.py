@@ -133,6 +133,7 @@ def test_the_lines_by_hand_name_every_node_and_the_checksum(written: ClusterSett
         assert f"root@{name}.example:/usr/local/sbin/roundsman-helper" in lines
     assert f"sha256sum /usr/local/sbin/roundsman-helper   # {install.helper_checksum()}" in lines
     assert 'restrict,command="sudo -n /usr/local/sbin/roundsman-helper"' in lines
+    assert lines.index("apt-get install") < lines.index("scp "), "without sudo there is no /etc/sudoers.d"
     assert subprocess.run(["sh", "-n"], input=lines, text=True, check=False).returncode == 0
 
 
