@@ -181,7 +181,7 @@ def _brick(heal: Heal, brick: str, count: int | None) -> str:
         return f"• {host(brick)}: *down*"
     if count is None:
         return f"• {host(brick)}: no number came"
-    return f"• {host(brick)}: {count:,} pending" if count else f"• {host(brick)}: healed"
+    return f"• {host(brick)}: {count:,} pending"  # 0 on a brick says nothing of that brick: it lists what others lack
 
 
 def _warnings(heal: Heal) -> list[str]:

@@ -61,7 +61,7 @@ def test_a_board_tells_states_heal_bars_and_what_ends_the_wait() -> None:
 ⏳ *Waits for* the storage to be fully healed
 Since 2026-11-24 12:00 UTC, until 2026-11-25 00:00 UTC; ended by: the self-heal daemons, by healing
 `██░░░░░░░░` ↘ *1,500 pending*, most seen 2,000 · about 6 minutes at this pace
-• pve1:/brick: healed
+• pve1:/brick: 0 pending
 • pve2:/brick: 300 pending
 • pve3:/brick: 1,200 pending
 Run `lab-20261124-1` · started by @alice 2026-11-24 11:00 UTC · `/upgrade why`"""
