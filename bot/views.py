@@ -18,7 +18,9 @@ from typing import Any
 from bot.heal import Heal
 from engine.port import Saying
 from workflows import messages_outage
+from workflows import messages_waits as waits
 from workflows.messages import at, day, host, span
+from workflows.messages_waits import sentence
 from workflows.picture import NodePicture, RunPicture, Wait
 from workflows.picture_outage import OutagePicture
 from workflows.roles import mention
@@ -32,9 +34,6 @@ MOST_PLAIN = 3900  # characters of the text next to blocks; chat.update refuses 
 BAR = 10  # cells of a heal bar
 FOLLOWED = frozenset({"pending", "percent"})
 """What the wait of a progress message tells: entries of a heal, or how much of a restore is written."""
-MENTION = re.compile(r"&lt;(@[UW][A-Z0-9]+|!subteam\^S[A-Z0-9]+|!date\^\d+\^[^|&]*\|[^&]*)&gt;")
-ESCAPED = re.compile("&(?:amp|lt|gt);")
-PLAIN = {"&amp;": "&", "&lt;": "<", "&gt;": ">"}
 
 STATES = {
     "running": "🔧 runs",
@@ -70,12 +69,6 @@ class View:
         return hashlib.sha256(json.dumps([self.text, self.blocks], sort_keys=True).encode()).hexdigest()[:16]
 
 
-def sentence(text: str) -> str:
-    """Escaped once, but people's mentions and times in it stay what they are: for reasons that the bot itself worded,
-    some of which hold a host's words that are escaped already."""
-    return MENTION.sub(r"<\1>", host(ESCAPED.sub(lambda found: PLAIN[found[0]], text)))
-
-
 # ---- the board ---------------------------------------------------------------------------------------------------
 
 
@@ -91,9 +84,9 @@ def board(run: RunPicture) -> View:
 
 def _told(run: RunPicture, title: str) -> str:
     """The title, and in words what the blocks show: the node under way and what is waited for."""
-    waits = f" It waits for {sentence(run.wait.why)}." if run.wait else ""
+    rest = f" {waits.whole(run.wait)}" if run.wait else ""
     outcome = f" {sentence(run.outcome)}" if _says_more(run) else ""
-    return title.replace("*", "") + waits + outcome
+    return title.replace("*", "") + rest + outcome
 
 
 def _node(node: NodePicture) -> str:
@@ -108,8 +101,8 @@ def wait_blocks(wait: Wait | None) -> list[Block]:
     heal = Heal.of(wait.detail)
     told = heal is not None and heal.total > 0  # the lines of the heal say the same as what was seen
     lines = [
-        f"⏳ *Waits for* {sentence(wait.why)}",
-        f"Sees: {sentence(wait.seen)}" if wait.seen and not told else "",
+        f"✋ *Holds:* {waits.reason(wait)}" if waits.holds(wait) else f"⏳ *Waits for* {waits.reason(wait)}",
+        f"Sees: {waits.seen(wait)}" if waits.seen(wait) and not told else "",
         f"Since {day(wait.since)}, until {day(wait.deadline)}; ended by: {sentence(wait.who)}",
     ]
     return sections([*filter(None, lines), *heal_lines(wait.detail)])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from bot.views import STATES, View, context, sections, sentence, view, wait_blocks
+from bot.views import STATES, View, context, sections, view, wait_blocks
 from workflows.messages import day, host
+from workflows.messages_waits import sentence, whole
 from workflows.picture_restore import RescuePicture
 
 ENDS = {
@@ -20,8 +21,8 @@ def board(run: RescuePicture) -> View:
     stage = f"▶️ {run.stage}" if run.finished_at is None else ""
     left = ["📌 *Changed and not put back*", *(f"• {sentence(text)}" for text in run.left)] if run.left else []
     blocks = [*sections([title, stage]), *wait_blocks(run.wait), *sections(left), context([_origin(run)])]
-    waits = f" It waits for {sentence(run.wait.why)}." if run.wait else ""
-    return view(title.replace("*", "") + waits, blocks)
+    rest = f" {whole(run.wait)}" if run.wait else ""
+    return view(title.replace("*", "") + rest, blocks)
 
 
 def _origin(run: RescuePicture) -> str:

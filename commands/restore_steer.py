@@ -6,6 +6,7 @@ from commands.api import Command, Desk, Reply, Typed, Wrong
 from commands.finding import cluster_in, give, link_to, must_operate, nothing_else
 from commands.rescuing import all_of, meant, seen
 from workflows import messages
+from workflows import messages_waits as waits
 from workflows.orders import Order
 
 MOST_RUNS = 10
@@ -21,9 +22,9 @@ def status(desk: Desk, typed: Typed, words: list[str]) -> Reply:
     for row in rows:
         now = seen(desk, row)
         doing = f", {now.stage}" if row.state == "active" else ""
-        waits = f"; waits for {messages.host(now.wait.why)}: {now.wait.seen}" if now.wait else ""
+        then = f"; {waits.shortly(now.wait)}" if now.wait else ""
         lines.append(
-            f"• {messages.at(row.created_at)} {messages.host(now.title)}: {now.state}{doing}{waits}, "
+            f"• {messages.at(row.created_at)} {messages.host(now.title)}: {now.state}{doing}{then}, "
             f"{link_to(desk, row)} (`{row.id}`)"
         )
         lines += [f"   left: {text}" for text in now.left]
@@ -33,15 +34,10 @@ def status(desk: Desk, typed: Typed, words: list[str]) -> Reply:
 def why(desk: Desk, typed: Typed, words: list[str]) -> Reply:
     managed, rest = cluster_in(desk, typed, words)
     row = meant(desk, managed, rest, "/restore why GUEST")
-    wait = seen(desk, row).wait
-    if wait is None:
-        return Reply(f"`{row.id}` waits for nothing: it is at work right now.")
-    then = "it is said again, to all operators" if ".hold" in wait.key else "it holds; it never goes on by itself"
-    return Reply(
-        f"`{row.id}` waits since {messages.at(wait.since)} ({messages.span(desk.now - wait.since)}) for: "
-        f"{messages.host(wait.why)}.\nSeen: {wait.seen}.\nWhat ends it: {wait.who}.\n"
-        f"At the latest {messages.at(wait.deadline)}, and then {then}."
-    )
+    now = seen(desk, row)
+    if now.wait is None:
+        return Reply(waits.at_work(row.id))
+    return Reply(waits.why(row.id, now.state, now.wait, desk.now))
 
 
 def retry(desk: Desk, typed: Typed, words: list[str]) -> Reply:

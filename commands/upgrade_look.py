@@ -5,16 +5,11 @@ from __future__ import annotations
 from commands.api import Command, Desk, Reply, Typed
 from commands.finding import cluster_in, latest, link_to, nothing_else, seen
 from workflows import messages
+from workflows import messages_waits as waits
 from workflows.phases import UPGRADE
 from workflows.picture import NodePicture, RunPicture
 
 MOST_RUNS = 10
-AT_THE_LATEST = {
-    "holding": "it is said again, to all operators",
-    "paused": "it is said again",
-    "watching": "the run is over",
-}
-"""State of a run -> what comes when its wait has lasted as long as it may."""
 
 
 def status(desk: Desk, typed: Typed, words: list[str]) -> Reply:
@@ -25,7 +20,7 @@ def status(desk: Desk, typed: Typed, words: list[str]) -> Reply:
     lines = [f"*{managed.name}*: {now.state}, {link_to(desk, run)} (`{run.id}`), started by <@{now.started_by}>."]
     lines += [_node_line(node, desk.now) for node in now.nodes]
     if now.wait:
-        lines.append(f"Waits for {messages.host(now.wait.why)}: {now.wait.seen}.")
+        lines.append(f"It {waits.shortly(now.wait)}.")
     left = "Left as it is" if now.finished_at else "Changed for now"
     lines += [f"{left}: {text}" for text in now.left]
     lines += [f"Override: {text}" for text in now.overrides]
@@ -49,16 +44,8 @@ def _why(now: RunPicture, at: float) -> str:
     if now.finished_at:
         return f"`{now.run_id}` waits for nothing: it ended {messages.span(at - now.finished_at)} ago ({now.state})."
     if now.wait is None:
-        return f"`{now.run_id}` waits for nothing: it is at work right now."
-    wait = now.wait
-    then = AT_THE_LATEST.get(now.state, "it holds; it never goes on by itself")
-    return (
-        f"`{now.run_id}` waits since {messages.at(wait.since)} ({messages.span(at - wait.since)}) for: "
-        f"{messages.host(wait.why)}.\n"
-        f"Seen {messages.span(max(at - wait.looked_at, 0))} ago: {wait.seen}.\n"
-        f"What ends it: {wait.who}.\n"
-        f"At the latest {messages.at(wait.deadline)}, and then {then}."
-    )
+        return waits.at_work(now.run_id)
+    return waits.why(now.run_id, now.state, now.wait, at)
 
 
 def history(desk: Desk, typed: Typed, words: list[str]) -> Reply:

@@ -12,6 +12,7 @@ from oncall.settings import Person
 from store.api import AlertRow
 from workflows.acknowledging import ACK_EMOJI
 from workflows.messages import at, bullets, host, named, some, span, with_hint
+from workflows.messages_waits import sentence
 from workflows.picture_outage import OutagePicture
 from workflows.roles import mention
 from workflows.site import Site
@@ -217,7 +218,7 @@ def lines_of(outage: OutagePicture) -> list[str]:
         lines.append(f"📟 {count} to {last.person} by {last.how} at {at(last.at)}.")
     if outage.wait:
         lines.append(
-            f"⏳ Waits for {outage.wait.why} until {at(outage.wait.deadline)}."
+            f"⏳ Waits for {sentence(outage.wait.why)} until {at(outage.wait.deadline)}."
         )  # our own words, with mentions
     return lines
 

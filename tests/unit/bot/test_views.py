@@ -11,6 +11,7 @@ from bot.heal import Heal
 from engine.port import Saying
 from sandbox.cast import ALICE, BOB, CAROL, readable
 from tests.unit.bot.deskwork import NOON, RUN
+from workflows.messages_waits import sentence
 from workflows.picture import NodePicture, RunPicture, Wait
 
 HEALING: dict[str, Any] = {
@@ -180,12 +181,12 @@ def test_what_hosts_say_mentions_nobody() -> None:
 
 
 def test_what_is_escaped_already_is_not_escaped_twice() -> None:
-    assert views.sentence("pve1 &lt;3 &amp; more") == "pve1 &lt;3 &amp; more"
+    assert sentence("pve1 &lt;3 &amp; more") == "pve1 &lt;3 &amp; more"
 
 
 def test_people_and_times_in_our_own_reasons_stay_alive() -> None:
     reason = f"held: rejected by <@{CAROL}> and <!subteam^S0OPS> at <!date^1795521600^{{time}}|12:00 UTC>"
-    assert views.sentence(reason) == reason
+    assert sentence(reason) == reason
 
 
 def test_a_cluster_of_hundreds_of_nodes_stays_within_slacks_limits() -> None:

@@ -206,6 +206,15 @@ def test_why_says_what_it_waits_for_since_when_and_who_can_end_it(channel: Chann
     )
 
 
+def test_why_of_a_hold_says_its_reason_once_and_mentions_who_it_was(channel: Channel) -> None:
+    channel.types(ALICE, "cluster")
+    channel.parks(key="pve1.ask.hold.answer#1", why=f"held: rejected by <@{CAROL}>", seen=f"rejected by <@{CAROL}>")
+    said = channel.types(ALICE, "why")
+    assert said.startswith(f"`{channel.run().id}` holds since ")
+    assert f"because: rejected by <@{CAROL}>.\nWhat ends it: " in said
+    assert said.endswith("and then it is said again, to all operators.")
+
+
 def test_history_and_status_before_the_first_run(channel: Channel) -> None:
     assert channel.types(ALICE, "history") == "*lab* has had no run yet."
     assert channel.types(ALICE, "status") == "⚠️ *lab* has had no run yet. `/upgrade cluster lab` starts one."
