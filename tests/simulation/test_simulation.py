@@ -173,6 +173,24 @@ def test_after_a_crash_a_silent_node_is_waited_for_and_not_upgraded_twice() -> N
     assert (_trouble(night), night.crashes, _finished(night), upgrades) == ([], 1, True, ["pve3", "pve2", "pve1"])
 
 
+@dataclass
+class DiesAtTheReboot(LuckyNight):
+    """The bot dies right after a node began to go down, and is back while it is dark."""
+
+    def _on_act(self, act: Act) -> None:
+        if act.verb == "reboot" and act.moment is Moment.DONE:
+            raise Crash
+
+    def _dies(self, pause: float) -> None:
+        super()._dies(60.0)
+
+
+def test_after_a_crash_at_the_reboot_a_dark_node_is_taken_for_one_that_boots() -> None:
+    """Nobody can say whether the order was obeyed; the proof decides, and wakes nobody."""
+    night = DiesAtTheReboot(scenario_of(3, GOOD), odds=GOOD).live()
+    assert (_trouble(night), night.crashes, night.pages, _finished(night)) == ([], 3, [], True)
+
+
 # ---- faults planted into the code ----------------------------------------------------------------------------------
 
 
