@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from unittest.mock import Mock
+from unittest.mock import MagicMock, Mock
 
 import pytest
 from pydantic import SecretStr
@@ -189,6 +189,18 @@ def test_a_silent_slack_keeps_no_run_waiting_for_longer_than_a_minute(monkeypatc
     Roundsman._first_reading(bot)
     assert now[0] <= 60.0
     assert watched[0] == 10.0
+
+
+def test_people_are_listened_to_first_then_what_they_did_is_read_and_only_then_runs_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A run that went on before the reading would not know of a mark that was taken back while nobody listened."""
+    monkeypatch.setattr("bot.app.sys.setswitchinterval", lambda _: None)
+    bot = MagicMock(_environ={}, _managed={}, _path_watches=[])
+    Roundsman.start(bot)
+    done = [name for name, *_ in bot.mock_calls]
+    order = ["_commands.start", "_edge.start", "_first_reading", "_marks.start", "_runner.begin", "_wall.start"]
+    assert [name for name in done if name in order] == order
 
 
 @pytest.mark.parametrize(("alive", "told"), [(True, [b"WATCHDOG=1"]), (False, [])])
