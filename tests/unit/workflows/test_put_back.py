@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,8 +11,10 @@ import pytest
 
 from cluster.facts import Ha, Machines, Member, Membership, Read, TaskRow
 from engine.port import Look, Waiting
+from sandbox.invariants import violations
+from sandbox.lines import Act, Moment
 from sandbox.night import Night
-from sandbox.scenario import Cue, Scenario
+from sandbox.scenario import Cue, Scenario, load
 from sandbox.spec import default_spec
 from workflows.putback import STILL_UP_S, _quiet
 
@@ -64,3 +68,24 @@ def test_an_abort_right_after_the_reboot_was_sent_puts_nothing_back_onto_a_node_
     (struck,) = [sent.at for sent in night.sent if sent.verb == "reboot"]
     (back,) = [sent.at for sent in night.sent if sent.verb == "maintenance" and sent.args[1] is False]
     assert back - struck > STILL_UP_S
+
+
+# ---- a change whose answer was lost --------------------------------------------------------------------------------
+
+
+@dataclass
+class AbortedAfterTheLostAnswer(Night):
+    """Bob aborts while the run rests before it tries again what may have been done."""
+
+    def _on_act(self, act: Act) -> None:
+        if act.verb == "set_onboot" and act.moment is Moment.DONE and "aborts" not in self.text:
+            self.clock.at(self.clock.now + 5.0, lambda: self.type("bob", "/upgrade abort"))
+
+
+def test_an_onboot_that_may_have_been_switched_off_is_switched_on_again_by_an_abort() -> None:
+    """It was, and only the answer was lost: nobody else would know that the guest does not start with its node now."""
+    usual = load(Path("tests/scenarios/guest-that-cannot-move"))
+    lost = {"kind": "line", "guest": 105, "text": "set_onboot", "how": "broken"}
+    night = AbortedAfterTheLostAnswer(replace(usual, faults=(*usual.faults, lost))).live()
+    assert "aborts" in night.text
+    assert violations(night) == []
