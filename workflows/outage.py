@@ -23,6 +23,8 @@ UNREACHED_REST_S = 60.0
 """A ladder of which nothing reaches anybody (a revoked token) goes round no faster: each round mentions, and asks."""
 REMIND = 0.75
 """Part of an acknowledgement's life after which its holder is asked for a sign of life."""
+LAPSED = "lapsed"
+"""Nobody has it any more, for want of a sign of life; perhaps since before the bot was started again."""
 NEWS_S = 300.0
 """While somebody has it, whatever else goes wrong is told to them at most so often."""
 
@@ -124,7 +126,7 @@ def _held(o: Outage) -> Plain | Again:
     if answer is None and not held["snoozed"]:
         o.run.say(o.key("remind"), lambda: messages.remind(held["holders"], held["ends"]))
         answer = _hold(o, "last", held, life * (1 - REMIND))
-    if answer is None:
+    if answer is None or answer["mode"] == LAPSED:
         return _lapsed(o, held)
     if answer["mode"] == "news":
         o.run.say(o.key("news"), lambda: messages.news(held["holders"], o.alerts()[o.turn.seen :]))
@@ -168,8 +170,8 @@ def _hold(o: Outage, name: str, held: Plain, timeout: float) -> Any:
 def _held_still(o: Outage, held: Plain, at: Look) -> Any:
     mode = o.mode(at.now)
     if mode != "held":
-        gone = mode == "ring" and at.now >= held["ends"]
-        return Waiting(o.seen()) if gone else {"mode": mode, "at": at.now}  # a lapse is the deadline's, not a release
+        lapsed = mode == "ring" and at.now >= held["ends"]  # else it was released
+        return {"mode": LAPSED if lapsed else mode, "at": at.now}
     if _who(o.holders(at.now)) != held["signs"]:
         return {"mode": "held", "at": at.now}
     seen = len(o.alerts())

@@ -160,6 +160,20 @@ def test_a_relapse_names_what_fires(watch: NightWatch) -> None:
     assert not any("more went wrong" in said for _, said in watch.said)
 
 
+def test_a_word_that_went_stale_while_the_bot_was_down_is_not_waited_for_once_more(watch: NightWatch) -> None:
+    watch.dies(ROUTER)
+    first_rung(watch)
+    watch.types("alice", "/outage ack")
+    watch.fast_forward(minutes=40)
+    watch.bot_down = True
+    watch.fast_forward(minutes=25)
+    watch.bot_down = False
+    watch.settle()
+    first_rung(watch)
+    watch.assert_said("@alice: there was no sign of life")
+    assert not any("still on it" in said for _, said in watch.said)
+
+
 def test_a_word_that_comes_between_two_looks_at_who_has_it_stops_no_ladder(
     watch: NightWatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
