@@ -22,7 +22,7 @@ from sandbox.luck import Crash, FragileStore
 from sandbox.nightwatch import DAY, MIDNIGHT, NightWatch
 from sandbox.simpagers import SimPager, Woken
 from store.api import RunRow, ShiftOverrideRow
-from workflows.acknowledging import holders
+from workflows.acknowledging import Deed, holders
 from workflows.alerts import Alert, raise_alerts
 
 T = TypeVar("T")
@@ -32,6 +32,8 @@ PEOPLE = ("alice", "bob", "carol")
 ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "UTC")
 SLACK_S = 3 * 10.0 + 2 * MINUTE
 """Beyond a rung's own time: three tries of a service that is away, and the pace of looking."""
+LATE_S = 30.0
+"""After the last who had it has it no more, somebody is rung within these two."""
 SIMULATED = Rules(pace=Pace(4.0, 2 * MINUTE, 30 * MINUTE), strict=True)
 LASTS = 3 * HOUR
 CRASH_AT_ADOPTION = 0.3
@@ -289,6 +291,19 @@ class LuckyWatch(NightWatch):
         since = max([run.created_at, self._known_at, self._last_held(run), *tried[-12:]])
         if now - since > 15 * MINUTE + 10 * MINUTE + SLACK_S:
             self.lived.wrong.append(f"{run.id} is open, nobody has it, and nobody was paged for {now - since:.0f} s")
+        lost = self._lost_at(run)
+        if max(tried, default=0.0) < lost and now - max(lost, self._known_at) > SLACK_S + LATE_S:
+            self.lived.wrong.append(f"{run.id}: nobody has it any more for {now - lost:.0f} s, and nobody was paged")
+
+    def _lost_at(self, run: RunRow) -> float:
+        """When the last of those who had it had it no more; if nobody ever had, when it began."""
+        orders = self.store.orders(run.id)
+        ends = [float(order.about) for order in orders if order.about]
+        ends += [order.at for order in orders if order.verb == Deed.RELEASE]
+        for end in sorted((end for end in ends if end <= self.clock.now), reverse=True):
+            if holders([order for order in orders if order.at < end], 0.0, end - 0.001):
+                return end
+        return run.created_at
 
     def _last_held(self, run: RunRow) -> float:
         """When the last word of anybody about it ended."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from engine.port import Waiting
+from engine.port import Look, Waiting
 from sandbox import nightwatch
 from sandbox.watchluck import WatchStore, watch_of
 from store.api import AlertRow
@@ -68,7 +68,20 @@ def test_an_acknowledgement_that_never_goes_stale_is_found(monkeypatch: pytest.M
         return o.run.until(o.key("asleep"), lambda at: Waiting(""), 86400.0, why="", who="")
 
     monkeypatch.setattr(outage, "_lapsed", asleep)
-    assert "nobody has it, and nobody was paged" in first_word(range(FEW))
+    assert "nobody has it any more for" in first_word(range(FEW))
+
+
+def test_a_word_that_is_waited_for_after_it_went_stale_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It did so while the bot was down; a quarter of its life was waited for once more."""
+    look = outage._held_still
+
+    def patient(o: ringing.Outage, held: Any, at: Look) -> Any:
+        found = look(o, held, at)
+        lapsed = isinstance(found, dict) and found["mode"] == outage.LAPSED
+        return Waiting("") if lapsed and at.now < at.deadline else found
+
+    monkeypatch.setattr(outage, "_held_still", patient)
+    assert "nobody has it any more for" in first_word(range(FEW))
 
 
 def test_a_ladder_that_is_climbed_only_once_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
