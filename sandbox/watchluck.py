@@ -292,7 +292,7 @@ class LuckyWatch(NightWatch):
         if now - since > 15 * MINUTE + 10 * MINUTE + SLACK_S:
             self.lived.wrong.append(f"{run.id} is open, nobody has it, and nobody was paged for {now - since:.0f} s")
         lost = self._lost_at(run)
-        if max(tried, default=0.0) < lost and now - max(lost, self._known_at) > SLACK_S + LATE_S:
+        if max(tried, default=0.0) < lost - 1.0 and now - max(lost, self._known_at) > SLACK_S + LATE_S:
             self.lived.wrong.append(f"{run.id}: nobody has it any more for {now - lost:.0f} s, and nobody was paged")
 
     def _lost_at(self, run: RunRow) -> float:
