@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -57,3 +58,19 @@ def test_an_order_that_comes_while_the_gates_are_read_is_obeyed_before_the_act(
     night.live()
     assert typed
     assert [sent for sent in night.sent if sent.verb == phase and sent.args[1] is not False] == []
+
+
+def test_a_node_that_boots_between_the_gates_and_the_deed_is_not_struck(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own helper would refuse as well; but what is known to be wrong is not even sent."""
+    night = Night(Scenario("foreign", "", default_spec(), (), CUES, lasts=3600.0))
+    real = SimCluster.node_status
+
+    def booted_anew(cluster: SimCluster, node: str) -> Any:
+        run, status = night.store.runs()[0].id, real(cluster, node)
+        begun = any(entry.key == "pve3.reboot" for entry in night.store.entries(run))
+        return replace(status, boot_id="another") if begun else status
+
+    monkeypatch.setattr(SimCluster, "node_status", booted_anew)
+    night.live()
+    assert "pve3 was rebooted by somebody else" in night.text
+    assert [sent for sent in night.sent if sent.verb == "reboot"] == []
