@@ -50,6 +50,21 @@ NEVER = {
     "split-brain",
     "volume-survives",
 }
+MOMENTS = {
+    "PAMURHWC": {"ceph", "cluster-quorum", "gluster-peers", "heal", "nodes-online", "split-brain"},
+    "PAMURHC": {"gluster-processes"},
+    "PAMURH": {"ceph-health", "corosync-config", "maintenance", "replication", "storages", "tasks"},
+    "PAMUR": {"ceph-pools", "dpkg", "gluster-tasks", "helper", "locks", "paths", "volume-survives", "window"},
+    "PAMU": {"packages"},
+    "PAMHWC": {"services"},
+    "PAM": {"ha", "ha-affinity", "last-member", "members-apart", "memory", "movable"},
+    "PA": {"backups", "on-call"},
+    "MUR": {"approval"},
+    "URHWC": {"guest-groups"},
+    "UR": {"drained"},
+}
+"""Preflight, Ask, Maintenance, Upgrade, Reboot, Healed, Watch, Checkup: when each gate is asked. One that is no longer
+asked at a moment opens it without a word, so it is said here a second time."""
 NAMES = [gate.name for gate in all_gates()]
 
 
@@ -71,6 +86,14 @@ def test_every_file_of_the_folder_is_a_gate_named_like_it() -> None:
 
 def test_quorum_heal_split_brain_last_member_approval_and_helper_can_be_overridden_by_nobody() -> None:
     assert {gate.name for gate in all_gates() if not gate.overridable} == NEVER
+
+
+def test_every_gate_is_asked_at_its_moments() -> None:
+    found: dict[str, set[str]] = {}
+    for gate in all_gates():
+        letters = "".join(letter for letter, phase in zip("PAMURHWC", GatePhase, strict=True) if phase in gate.phases)
+        found.setdefault(letters, set()).add(gate.name)
+    assert found == MOMENTS
 
 
 def test_membership_gluster_and_guest_groups_are_at_most_30_seconds_old() -> None:
