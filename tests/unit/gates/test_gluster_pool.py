@@ -140,6 +140,10 @@ def test_peers_that_know_different_bricks_block(odd: str, who: str) -> None:
     assert_blocked(verdict("gluster-peers", world), reason, "gluster volume info")
 
 
+def test_peers_that_were_asked_one_after_the_other_know_the_same() -> None:
+    assert_passed(verdict("gluster-peers", with_view(healthy(), "pve3", volumes=Read((volume(),), NOW - 1.0))))
+
+
 def test_a_pool_without_a_volume_is_not_healed() -> None:
     for gate in ("gluster-peers", "heal", "split-brain"):
         assert_blocked(verdict(gate, with_gluster()), "the Gluster pool has no volume", "gluster.enabled: false")
