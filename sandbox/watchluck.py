@@ -259,8 +259,10 @@ class LuckyWatch(NightWatch):
         self._wake(page, partial(self._takes, who))
 
     def _takes(self, who: str) -> None:
-        if self.outages() and not self.bot_down:
-            self.reacts(who)
+        """Under the newest outage of which something stands in Slack."""
+        told = (run for run in self.outages() if any(row.ts for row in self.store.outbox(run.id)))
+        if (run := next(told, None)) and not self.bot_down:
+            self.reacts(who, on=run)
 
     # what must never happen -----------------------------------------------------------------------------------------
 
