@@ -11,6 +11,7 @@ from sandbox.direct import SimCluster
 from sandbox.night import Night
 from sandbox.scenario import Cue, Scenario
 from sandbox.spec import default_spec
+from tests.unit.sandbox.evening import with_one_path
 
 CUES = (
     Cue("alice", at=0.0, types="/upgrade cluster nodes=pve3"),
@@ -74,3 +75,15 @@ def test_a_node_that_boots_between_the_gates_and_the_deed_is_not_struck(monkeypa
     night.live()
     assert "pve3 was rebooted by somebody else" in night.text
     assert [sent for sent in night.sent if sent.verb == "reboot"] == []
+
+
+def test_an_upgrade_that_never_arrived_holds_after_a_minute_and_a_retry_gives_it_again() -> None:
+    """The line broke, and over no other path could it be given twice: nobody waits for two hours for it to end."""
+    lost = {"kind": "line", "node": "pve3", "text": "upgrade", "how": "lost"}
+    retries = Cue("bob", when="paged never began", after=60.0, types="/upgrade retry")
+    night = Night(
+        Scenario("lost", "", with_one_path(default_spec()), (lost,), (*CUES, retries), lasts=2 * 3600.0)
+    ).live()
+    first, again = [sent.at for sent in night.sent if sent.verb == "upgrade"]
+    assert again - first < 300.0
+    assert "pve3 is done" in night.text
