@@ -30,12 +30,13 @@ def _words(desk: Desk, typed: Typed, words: list[str], most: int, usage: str) ->
 def heal(desk: Desk, typed: Typed, words: list[str]) -> Reply:
     managed, rest = _words(desk, typed, words, 2, HEAL_USAGE)
     guest = plain_name(rest[0], "id or name of a guest")
-    args = {"act": HEAL, "guest": guest, "title": f"Healing the image of {guest}"}
+    args = {"act": HEAL, "guest": guest, "title": f"A look at both sides of the image of {guest}"}
     if len(rest) == 2:
         if not rest[1].startswith("from="):
             raise Wrong(f'unknown argument "{rest[1]}". Type `{HEAL_USAGE}`.')
         args["brick"] = plain_name(rest[1].removeprefix("from="), "node or brick", VOLUME_LETTERS)
-    return start(desk, typed, managed, RUNBOOK, args, f"A look at both sides of {guest}'s image")
+        args["title"] = f"Healing the image of {guest}"
+    return start(desk, typed, managed, RUNBOOK, args, args["title"])
 
 
 def start_on(desk: Desk, typed: Typed, words: list[str]) -> Reply:

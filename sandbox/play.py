@@ -194,7 +194,7 @@ class Demo:
         read = "when the last node is done, wait a minute" if later else "read on in the thread"
         click.echo(
             "\nOpen the page. On its left you choose who you are:\n"
-            f"  1. as Alice (on call), type   {', then '.join(typed)}\n"
+            f"  1. as Alice (on call), type   {', then '.join(typed[:3])}\n"
             "  2. as Carol (may approve), open the thread and click ✅ under each request\n"
             f"  3. {watch if self._name == DEFAULT else read}\n"
             f"Kill the bot in the middle:     kill -9 {bot.pid}\n"

@@ -427,14 +427,19 @@ def choose_one(guest: int, nodes: Sequence[str]) -> Saying:
 
 
 def side_line(side: Side) -> str:
-    blames = ", ".join(
-        f"{host(brick)} (data {data}, metadata {meta}, entry {entry})"
-        for brick, (data, meta, entry) in side.changelog.items()
-    )
+    blames = ", ".join(f"{host(brick)} ({_counted(counts)})" for brick, counts in side.changelog.items() if any(counts))
+    where = "" if side.brick.startswith(f"{side.node}:") else f" on {side.node}"
     shards = f", {side.shards} shards" if side.shards else ""
     return (
-        f"• {host(side.brick)} on {side.node}: {gib(side.size)}{shards}, written {day(side.modified)}, "
+        f"• {host(side.brick)}{where}: {gib(side.size)}{shards}, written {day(side.modified)}, "
         f"changed {day(side.changed)}; blames {blames or 'nobody'}"
+    )
+
+
+def _counted(counts: Sequence[int]) -> str:
+    """ "data 2, entry 1": what the changelog holds against another copy; zeros say nothing."""
+    return ", ".join(
+        f"{what} {count}" for what, count in zip(("data", "metadata", "entry"), counts, strict=True) if count
     )
 
 
