@@ -7,6 +7,7 @@ Processor time of this process is what counts, so that a busy machine does not s
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 import time
@@ -30,13 +31,14 @@ PROTOTYPE = "a prototype with far fewer gates: 155 to 229"
 
 def main() -> None:
     logging.disable(logging.CRITICAL)  # nights are full of broken lines, and a trace of each is no part of the figure
+    night_of(0)  # the first one loads the code,
+    gc.freeze()  # and no later one looks through it for garbage: as in tests/simulation
     nights_at("simulator pace", SIMULATED, f"{PER_S}/s; {PROTOTYPE}")
     nights_at("real pace", Rules(strict=True), f"none, to compare; {PROTOTYPE.replace('155 to 229', '94')}")
     scenario()
 
 
 def nights_at(pace: str, rules: Rules, target: str) -> None:
-    night_of(0, rules=rules)  # the first one loads the code
     crashes: list[int] = []
     took = cpu_s(lambda: crashes.extend(night_of(seed, rules=rules).crashes for seed in range(NIGHTS)))
     speed = NIGHTS / took

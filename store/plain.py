@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 _WRITER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_READER = json.JSONDecoder()
 
 
 def dumps(value: Any) -> str:
@@ -15,7 +16,7 @@ def dumps(value: Any) -> str:
 
 def exact(value: Any) -> Any:
     """A copy, as it would come back from a database; TypeError if that differs (tuples, keys that are no strings)."""
-    back = json.loads(dumps(value))
+    back, _ = _READER.raw_decode(dumps(value))
     if back != value:
         raise TypeError(f"not plain: {value!r} would come back as {back!r}")
     return back
