@@ -87,6 +87,8 @@ class SimCluster:
         self._model, self._settings, self._clock = model, settings, clock
         self._guard, self._on_act, self._line = guard, on_act, line or model.trouble.line
         self._rescue = SimRescue(model, settings, _Lines(self))
+        self._peers = settings.gluster.nodes or tuple(settings.nodes)
+        self._volumes = settings.gluster.volumes or tuple(volume.name for volume in model.spec.volumes)
         self._series = Series(settings.gluster.reads, settings.gluster.gap)
         self._paths = SimPaths(model, settings, clock, clock.sleep)
         self._stamp: _Stamp = (-1, ())
@@ -157,7 +159,7 @@ class SimCluster:
         self._paths.take()
         now = self._look()
         why = "no other node is a peer"
-        for asked in (name for name in self._peers() if name != avoid):
+        for asked in (name for name in self._peers if name != avoid):
             rows = self._heal(now, asked)
             if isinstance(rows, Read):
                 progress = _progress(asked, rows.value)
@@ -401,11 +403,12 @@ class SimCluster:
         for name in self._settings.nodes:
             if name != avoid:
                 try:
-                    return self._model.ceph_status(now, name)
-                except Denied:
-                    continue
+                    self._model.need_api(now, name)
                 except Away as away:
                     silent = silent or away
+                    continue
+                if name in self._model.ceph.hosts:
+                    return self._model.ceph_status(now, name)
         if silent:
             raise silent
         return None
@@ -425,17 +428,11 @@ class SimCluster:
         return tuple(rows)
 
     # ---- gluster ---------------------------------------------------------------------------------------------------
-    def _peers(self) -> tuple[str, ...]:
-        return self._settings.gluster.nodes or tuple(self._settings.nodes)
-
-    def _volumes(self) -> tuple[str, ...]:
-        return self._settings.gluster.volumes or tuple(volume.name for volume in self._model.spec.volumes)
-
     def _gluster(self, processes: bool) -> Read[Gluster]:
         """Asked as the live one asks: rounds of heal reads, together with those that are still young, until one finds
         anything not healed; then volume status of each node, or names of entries."""
         settings, began = self._settings.gluster, self._look()
-        known = {peer: self._fresh("volumes", began, self._model.volumes, peer) for peer in self._peers()}
+        known = {peer: self._fresh("volumes", began, self._model.volumes, peer) for peer in self._peers}
         everybody = all(isinstance(volumes, Read) for volumes in known.values())
         wanted = {peer: self._wanted(volumes) for peer, volumes in known.items()}
         going = self._series.resume(began)
@@ -454,7 +451,7 @@ class SimCluster:
 
     def _wanted(self, volumes: Reading[tuple[Volume, ...]]) -> tuple[str, ...]:
         known = volumes.value if isinstance(volumes, Read) else ()
-        return tuple(volume.name for volume in known if volume.name in self._volumes())
+        return tuple(volume.name for volume in known if volume.name in self._volumes)
 
     def _read_heal(self, wanted: Wanted) -> tuple[Round, bool]:
         """What each peer answers, and whether that is healed everywhere; then it is kept like the topics."""
@@ -511,7 +508,7 @@ class SimCluster:
     def _heal(self, now: float, asked: str) -> Reading[tuple[BrickHeal, ...]]:
         """All volumes as one node tells them; unread if one of them is."""
         rows: list[BrickHeal] = []
-        for volume in self._volumes():
+        for volume in self._volumes:
             answer = self._reading(now, self._model.heal, now, asked, volume)
             if isinstance(answer, Unread):
                 return answer
