@@ -25,7 +25,7 @@ from workflows import catalogue
 from workflows.approvals import note_vote
 from workflows.site import Site
 
-PACE = Pace(divisor=20, least=0.5, most=5.0)
+PACE = Pace(divisor=40, least=0.25, most=5.0)
 """The lab's own pace: it heals in seconds what a data centre heals in hours."""
 
 
