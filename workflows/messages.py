@@ -299,11 +299,11 @@ def upgrading(node: str, count: int, gates: str) -> Saying:
 
 
 def nothing_left(node: str) -> Saying:
-    return _note(f"✅ {node}: nothing is left to upgrade; somebody did it meanwhile. Next: bricks back and healed.")
+    return _note(f"✅ {node}: nothing is left to upgrade; somebody did it meanwhile. Next: wait for the storage.")
 
 
 def upgraded(node: str, count: int, took: float) -> Saying:
-    return _note(f"✅ {node}: {count} packages upgraded in {span(took)}. Next: bricks back and healed.")
+    return _note(f"✅ {node}: {count} packages upgraded in {span(took)}. Next: wait for the storage.")
 
 
 def rebooting(node: str, gates: str) -> Saying:

@@ -88,7 +88,7 @@ THREAD = """\
 🚚 pve3: db (103) moves to pve2.
 📦 pve3: drained, listed again, no guest runs here (db (103) to pve2, web (104) by HA).
 ⬆️ pve3: dist-upgrade of 2 packages has begun (N gates passed).
-✅ pve3: 2 packages upgraded in A WHILE. Next: bricks back and healed.
+✅ pve3: 2 packages upgraded in A WHILE. Next: wait for the storage.
 💚 pve3: the storage is fully healed: 3 bricks connected, 0 pending on each.
 🔁 pve3: reboot sent (N gates passed).
 ✅ pve3: rebooted, proven by another boot id; runs 6.8.12-9-pve; took A WHILE.
