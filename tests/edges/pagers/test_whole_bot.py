@@ -19,7 +19,7 @@ from sandbox.slack import ALICE, BOB, CHANNEL, LocalSlack, Manifest
 from sandbox.slack import run_in_thread as run_slack
 from sandbox.sockets import free_port
 from tests.edges.test_app import SPEED, House, eventually
-from workflows.alerts import Alert, raise_alerts
+from workflows.alerts import Alert, clear_alerts, raise_alerts
 
 COMMANDS = Manifest(commands=("/upgrade", "/outage", "/oncall"))
 PEOPLE = OnCallSettings.model_validate(ONCALL).model_dump()["people"]
@@ -123,6 +123,7 @@ def test_a_button_of_an_outage_that_is_over_takes_nothing(
 
     monkeypatch.setattr(votes, "work", noted)
     head = house.slack.wait_for(lambda message: "I have it" in str(message.blocks), 20)
+    clear_alerts(store, house.managed.name, ["probe/101"], house.clock())
     house.slack.type(BOB, CHANNEL, "/outage resolve")
     eventually(lambda: (row := store.run(outage)) is not None and row.state == "done")
     before = store.orders(outage)
