@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Event
-from typing import Protocol
+from typing import ParamSpec, Protocol
 
 from bot.delivery import Poster, place_emoji
 from bot.slackchat import Refused
@@ -28,9 +29,14 @@ from workflows.site import Chat, ChatDown, Watchers
 FRESH_S = 10.0
 """What was noted so lately is not corrected by reading: the answer may be older than the event."""
 REST_S = 30.0  # without a wake
+EARLY_S, EARLY_REST_S = 60.0, 0.5
+"""A message stands in Slack before its row says so: while Slack's answer is on its way, or is looked up after a broken
+line. A reaction under a message that is not known is looked at again for so long."""
 MOST_RUNS = 1000
 
 log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
 
 Clusters = Mapping[str, ManagedCluster]
 
@@ -67,6 +73,7 @@ class Votes:
         self._store, self._chat, self._clusters, self._clock, self._poked = store, chat, clusters, clock, poked
         self._watchers = watchers
         self._events: SimpleQueue[Mark] = SimpleQueue()
+        self._early: list[tuple[float, Mark]] = []
         self._reading = Event()
 
     def put(self, mark: Mark) -> None:
@@ -79,19 +86,24 @@ class Votes:
 
     def step(self) -> float:
         """Work all events that came, and read what was asked for; seconds until the next look."""
-        while True:
-            try:
-                self.work(self._events.get_nowait())
-            except Empty:
-                break
-            except ChatDown as down:
-                log.warning("votes: a reaction waits for the next reading: %s", down)
-            except UNREADABLE:
-                log.exception("votes: a reaction cannot be understood")
+        early, self._early = self._early, []
+        for since, mark in early:
+            self._try(self._place, mark, since)
+        with suppress(Empty):
+            while True:
+                self._try(self.work, self._events.get_nowait())
         if self._reading.is_set():
             self._reading.clear()
             self.try_to_read()
-        return REST_S
+        return EARLY_REST_S if self._early else REST_S
+
+    def _try(self, work: Callable[P, None], *args: P.args, **more: P.kwargs) -> None:
+        try:
+            work(*args, **more)
+        except ChatDown as down:
+            log.warning("votes: a reaction waits for the next reading: %s", down)
+        except UNREADABLE:
+            log.exception("votes: a reaction cannot be understood")
 
     def try_to_read(self) -> bool:
         """False if Slack did not answer: what is there stays unknown until the next reading."""
@@ -104,13 +116,19 @@ class Votes:
 
     def work(self, mark: Mark) -> None:
         """One event. Raises ChatDown when a user group cannot be read; the next reading makes up for it."""
-        if not self._store.first_sight(mark.event_id, self._clock()):
-            return
+        now = self._clock()
+        if self._store.first_sight(mark.event_id, now):
+            self._place(mark, now)
+
+    def _place(self, mark: Mark, since: float) -> None:
+        """`since`: when it was heard of. Under a message of somebody else it is forgotten after a while."""
         row = self._store.posted(mark.channel, mark.ts)
         if row is not None and kind(row) == "approval":
             self._note(row, mark.user, mark.emoji, mark.given, mark.at)
         elif row is not None:
             self._react(row, mark.user, mark.emoji, mark.given, mark.at)
+        elif 0 <= self._clock() - since < EARLY_S:
+            self._early.append((since, mark))
 
     def reconcile(self) -> None:
         """Read the reactions under every open request. Raises ChatDown."""

@@ -130,6 +130,24 @@ def test_a_reaction_under_another_message_is_nothing(poll: Poll) -> None:
     assert poll.told(CAROL) == []
 
 
+def test_a_reaction_that_is_faster_than_slacks_answer_to_the_post_counts(poll: Poll) -> None:
+    """Seen in a test run on a busy machine: Carol's mark came before the request's row said where it stands."""
+    ask(poll.store, node="pve2")
+    early = Mark("EvEarly", CHANNEL, "3.0", CAROL, YES, True, NOON)
+    poll.votes.put(early)
+    assert poll.votes.step() < 1.0
+    delivered(poll.store, "pve2.ask.request.said", "3.0")
+    assert poll.votes.step() > 1.0
+    assert [vote.user for vote in poll.store.votes(RUN, "pve2.ask.request.said")] == [CAROL]
+
+
+def test_a_reaction_under_somebody_elses_message_is_forgotten_after_a_while(poll: Poll) -> None:
+    poll.votes.put(Mark("EvForeign", CHANNEL, "99.0", CAROL, YES, True, NOON))
+    assert poll.votes.step() < 1.0
+    poll.clock.now += 61.0
+    assert poll.votes.step() > 1.0
+
+
 def test_a_mark_under_a_replaced_request_is_answered(poll: Poll) -> None:
     ask(poll.store, 2)
     poll.hears(CAROL, YES)
