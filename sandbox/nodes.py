@@ -239,6 +239,9 @@ class Faces:
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
+        for transport in list(getattr(self._loop, "_transports", {}).values()):
+            transport.abort()  # TLS that waits for the other side's goodbye: no task and no server knows of it any more
+        await asyncio.sleep(0)
 
     def _wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """In the faces' thread. Raises also what the doors' own watch died of, so that it does not die unseen."""
