@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
+from base.spelling import meant
 from bot.credentials import own_variable
 from bot.settings_file import Place, Problem
 from bot.settings_rules import bad_zone
@@ -67,9 +67,11 @@ def _known(place: Place, named: Sequence[str], known: Sequence[str]) -> Found:
 
 
 def _unknown(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    meant = f' (did you mean "{near[0]}"?)' if near else f"; known are {', '.join(known)}"
-    return f'"{name}" is not among oncall.people{meant}'
+    return f'"{name}" is not among oncall.people{_meant(name, known)}'
+
+
+def _meant(name: str, known: Sequence[str]) -> str:
+    return meant(name, known, f"; known are {', '.join(known)}")
 
 
 # ---- people and rotas ----------------------------------------------------------------------------------------------
@@ -174,5 +176,4 @@ def _not_who(who: str, oncall: OnCallSettings) -> str:
         return ""
     if not who.startswith(ROTA):
         return _unknown(who, [*oncall.people, EVERYBODY, *rotas])
-    near = difflib.get_close_matches(who, rotas, n=1)
-    return f'"{who}" is not a rota' + (f' (did you mean "{near[0]}"?)' if near else f"; known are {', '.join(rotas)}")
+    return f'"{who}" is not a rota{_meant(who, rotas)}'

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from zoneinfo import ZoneInfo, available_timezones
 
+from base.spelling import meant
 from bot.credentials import pve_variable
 from bot.http_settings import HttpSettings
 from bot.settings_file import Place, Problem
@@ -218,15 +218,13 @@ def unknown_policies(clusters: Sequence[tuple[int, ManagedCluster]], names: Sequ
         used += [(("probes", place, "policy"), probe.policy) for place, probe in enumerate(cluster.probes)]
         for key, policy in used:
             if policy and policy not in names:
-                near = difflib.get_close_matches(policy, names, n=1)
-                meant = f' (did you mean "{near[0]}"?)' if near else f"; there are {', '.join(names)}"
-                yield Problem(("clusters", index, *key), f"there is no policy {policy} in oncall.policies{meant}")
+                near = meant(policy, names, f"; there are {', '.join(names)}")
+                yield Problem(("clusters", index, *key), f"there is no policy {policy} in oncall.policies{near}")
 
 
 def bad_zone(place: Place, name: str) -> Iterator[Problem]:
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        near = difflib.get_close_matches(name, available_timezones(), n=1)
-        meant = f' (did you mean "{near[0]}"?)' if near else ", such as Europe/Berlin"
-        yield Problem(place, f"is not a time zone{meant}")
+        near = meant(name, available_timezones(), ", such as Europe/Berlin")
+        yield Problem(place, f"is not a time zone{near}")

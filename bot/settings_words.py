@@ -3,7 +3,6 @@ secret."""
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Sequence
 from types import UnionType
@@ -12,6 +11,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+from base.spelling import meant
 from bot.settings_file import Place, Problem
 
 WORDS = {
@@ -70,7 +70,7 @@ def _worded(error: ErrorDetails, place: Place, root: type[BaseModel]) -> str:
             return _pattern(str(context["pattern"]), error["input"])
         case "literal_error":
             choices = str(context["expected"])
-            return f"must be {choices}{_near(error['input'], CHOICE.findall(choices))}"
+            return f"must be {choices}{meant(str(error['input']), CHOICE.findall(choices))}"
     if kind in WORDS:
         return WORDS[kind].format(**context)
     return error["msg"].removeprefix("Value error, ").replace("Input should", "must")
@@ -79,13 +79,8 @@ def _worded(error: ErrorDetails, place: Place, root: type[BaseModel]) -> str:
 def _pattern(pattern: str, given: Any) -> str:
     if choices := re.fullmatch(r"\^\(([\w|-]+)\)\$", pattern):
         names = choices[1].split("|")
-        return f"must be {', '.join(names[:-1])} or {names[-1]}{_near(given, names)}"
+        return f"must be {', '.join(names[:-1])} or {names[-1]}{meant(str(given), names)}"
     return PATTERNS.get(pattern, "has letters in it that cannot be there")
-
-
-def _near(given: Any, names: Sequence[str]) -> str:
-    near = difflib.get_close_matches(str(given), names, n=1)
-    return f' (did you mean "{near[0]}"?)' if near else ""
 
 
 # ---- keys ------------------------------------------------------------------------------------------------------------
@@ -95,14 +90,12 @@ def unknown_key(place: Place, root: type[BaseModel]) -> str:
     """What was meant: a key of this section that is spelled nearly so, or one that belongs into another section."""
     section, key = section_at(place[:-1], root), str(place[-1])
     known = [*section.model_fields] if section else []
-    if near := difflib.get_close_matches(key, known, n=1, cutoff=ALIKE):
-        return f'unknown key (did you mean "{near[0]}"?)'
+    if near := meant(key, known, cutoff=ALIKE):
+        return f"unknown key{near}"
     there = [where for where, other in _sections(root) if key in other.model_fields and other is not section]
     if 0 < len(there) <= PLACES_MOST:
         return f"unknown key here; {key} belongs into {' or '.join(there)}"
-    if near := difflib.get_close_matches(key, known, n=1):
-        return f'unknown key (did you mean "{near[0]}"?)'
-    return f"unknown key; known here: {', '.join(known)}"
+    return "unknown key" + meant(key, known, f"; known here: {', '.join(known)}")
 
 
 def _meaning(place: Place, root: type[BaseModel]) -> str:

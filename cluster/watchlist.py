@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 
+from base.spelling import meant
 from cluster.probe_settings import Pace, ProbeSettings, ProbingSettings
 from cluster.probes import kinds
 from cluster.probes._common import Probe, with_port
@@ -51,8 +51,7 @@ def _trouble(
 
 
 def _meant(word: str, known: Mapping[str, object]) -> str:
-    near = difflib.get_close_matches(word, known, n=1)
-    return f' (did you mean "{near[0]}"?)' if near else f"; there are {', '.join(known)}"
+    return meant(word, known, f"; there are {', '.join(known)}")
 
 
 def _leads_back(name: str, known: Mapping[str, Probe]) -> bool:

@@ -7,12 +7,12 @@ time; "reboot pve2 #2": the second), plus `delay`; it ends after it `lasts` so l
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
 
+from base.spelling import meant
 from sandbox.spec import in_seconds
 
 
@@ -147,5 +147,4 @@ def faults_from(rows: Sequence[Fault | Mapping[str, Any]]) -> tuple[Fault, ...]:
 def _choice(word: str, choices: Sequence[str], wrong: str) -> str:
     if word in choices:
         return word
-    near = difflib.get_close_matches(word, choices, n=1)
-    raise BadFault(f'{wrong} "{word}"' + (f' (did you mean "{near[0]}"?)' if near else ""))
+    raise BadFault(f'{wrong} "{word}"{meant(word, choices)}')

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import yaml
 from base.settings import seconds
 from sandbox.cast import IDS
 from sandbox.faults import Fault
-from sandbox.spec import BadSpec, ClusterSpec
+from sandbox.spec import BadSpec, ClusterSpec, known_keys
 
 START = 1772488800.0
 """Nights begin on 2026-03-02 at 22:00 UTC, unless a scenario says otherwise."""
@@ -44,11 +43,7 @@ class Cue:
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Cue:
-        names = [field.name for field in fields(cls)]
-        for key in row:
-            if key not in names:
-                close = difflib.get_close_matches(key, names, n=1)
-                raise BadSpec(f'people: unknown key "{key}"' + (f' (did you mean "{close[0]}"?)' if close else ""))
+        known_keys(cls, row, "people")
         times = {key: seconds(row[key]) for key in ("at", "after", "lasts") if key in row}
         cue = cls(**{**row, **times})
         if (cue.at is None) == (not cue.when):

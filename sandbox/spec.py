@@ -6,12 +6,12 @@ scenario and refuses every key that it does not know.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 from base.settings import seconds
+from base.spelling import meant
 from cluster.guest_settings import GuestGroup
 from workflows.settings import ManagedCluster
 
@@ -207,7 +207,7 @@ class ClusterSpec:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ClusterSpec:
         """The `cluster:` part of a scenario; what it leaves out is as in `default_spec()`."""
-        known = _known(cls, data, "cluster")
+        known = known_keys(cls, data, "cluster")
         spec = replace(default_spec(), **{key: _PARTS.get(key, _as_is)(value) for key, value in known.items()})
         return _checked(spec if "guests" in known else _dealt(spec))
 
@@ -299,16 +299,16 @@ def _rows(cls: type[T]) -> Callable[[Any], tuple[T, ...]]:
 
 
 def _one(cls: type[T], row: Mapping[str, Any]) -> T:
-    known = _known(cls, row, cls.__name__)
+    known = known_keys(cls, row, cls.__name__)
     return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in known.items()})
 
 
-def _known(cls: Any, row: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+def known_keys(cls: Any, row: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """The row, once every key of it is a field of that dataclass. Raises BadSpec."""
     names = [f.name for f in fields(cls)]
     for key in row:
         if key not in names:
-            near = difflib.get_close_matches(key, names, n=1)
-            raise BadSpec(f'{where}: unknown key "{key}"' + (f' (did you mean "{near[0]}"?)' if near else ""))
+            raise BadSpec(f'{where}: unknown key "{key}"{meant(key, names)}')
     return row
 
 
@@ -342,5 +342,5 @@ _PARTS: Mapping[str, Callable[[Any], Any]] = {
     "ceph": lambda row: _one(CephSpec, row or {}),
     "replicas": _rows(ReplicaSpec),
     "rules": _rows(RuleSpec),
-    "timings": lambda row: Timings(**{k: in_seconds(v) for k, v in _known(Timings, row, "timings").items()}),
+    "timings": lambda row: Timings(**{k: in_seconds(v) for k, v in known_keys(Timings, row, "timings").items()}),
 }

@@ -206,12 +206,16 @@ def turned() -> NightWatch:
     return NightWatch(clock=Turned(MIDNIGHT))
 
 
+def put_back(watch: NightWatch, seconds: float) -> None:
+    assert isinstance(watch.clock, Turned)
+    watch.clock.put_back(seconds)
+
+
 def test_a_clock_that_is_put_back_by_an_hour_does_not_stop_the_ladder(turned: NightWatch) -> None:
     turned.dies(ROUTER)
     first_rung(turned)
     turned.fast_forward(minutes=2)
-    assert isinstance(turned.clock, Turned)
-    turned.clock.put_back(3600.0)
+    put_back(turned, 3600.0)
     outage = turned.outages()[0].id
     turned.store.poke(outage)  # as the runner does: a wake that is too far ahead is due
     turned.fast_forward(minutes=5)
@@ -221,8 +225,7 @@ def test_a_clock_that_is_put_back_by_an_hour_does_not_stop_the_ladder(turned: Ni
 def test_a_tap_is_seen_although_the_clock_was_put_back(turned: NightWatch) -> None:
     outage = turned.dies(ROUTER)
     first_rung(turned)
-    assert isinstance(turned.clock, Turned)
-    turned.clock.put_back(3600.0)
+    put_back(turned, 3600.0)
     turned.pagers["pushover"].states["pushover-1"] = Delivery(State.ACKNOWLEDGED)
     turned.store.poke(outage)
     turned.settle()
@@ -236,8 +239,7 @@ def test_who_answers_after_the_clock_was_put_back_has_it_although_an_older_word_
     turned.types("alice", "/outage ack")
     turned.fast_forward(hours=1, minutes=1)
     first_rung(turned)
-    assert isinstance(turned.clock, Turned)
-    turned.clock.put_back(1200.0)
+    put_back(turned, 1200.0)
     turned.types("alice", "/outage ack")
     turned.fast_forward(minutes=10)
     turned.assert_quiet()
@@ -248,8 +250,7 @@ def test_a_word_that_was_given_before_the_clock_was_put_back_does_not_count_for_
     turned.dies(ROUTER)
     first_rung(turned)
     turned.types("alice", "/outage ack")
-    assert isinstance(turned.clock, Turned)
-    turned.clock.put_back(7200.0)
+    put_back(turned, 7200.0)
     turned.store.poke(turned.outages()[0].id)
     turned.settle()
     first_rung(turned)
@@ -273,8 +274,7 @@ def test_whoever_answers_is_heard_although_a_word_went_stale_at_a_time_that_is_s
     turned.types("alice", "/outage ack")
     turned.fast_forward(hours=1, minutes=1)
     first_rung(turned)
-    assert isinstance(turned.clock, Turned)
-    turned.clock.put_back(3 * 3600.0)
+    put_back(turned, 3 * 3600.0)
     turned.store.poke(turned.outages()[0].id)
     turned.settle()
     turned.woken.clear()
@@ -288,8 +288,7 @@ def test_what_dies_after_the_clock_was_put_back_is_no_part_of_what_somebody_has(
     first_rung(turned)
     turned.fast_forward(minutes=40)
     turned.woken.clear()
-    assert isinstance(turned.clock, Turned)
-    turned.clock.put_back(7200.0)
+    put_back(turned, 7200.0)
     turned.types("alice", "/outage ack")
     turned.settle()
     assert turned.dies("pve3") != old
