@@ -53,6 +53,8 @@ def next_guest(w: Wheel, journey: Journey) -> Any:
     if not isinstance(machines.guests, Read):
         return Waiting(machines.guests.why)
     here = [g for g in machines.guests.value if g.node == w.node and g.status != "stopped" and not g.template]
+    if gone := [guest for guest in journey.due if guest not in {*journey.by_ha, *(g.id for g in here)}]:
+        return _by_ha(w.node, gone[0], journey.due[gone[0]])  # HA was quicker than this listing
     if not here:
         return {"guest": None}
     if odd := [f"guest {g.id} is {g.status}" for g in here if not g.running]:
@@ -70,7 +72,7 @@ def _what_to_do(w: Wheel, journey: Journey, machines: Machines, guest: Guest, mo
     if way.way == "shutdown":
         return {**item, "how": "stop", "way": "shutdown"}
     if guest.under_ha:
-        return {**item, "how": "ha", "source": guest.node, "target": "another node"}
+        return _by_ha(guest.node, guest.id, guest.name)
     groups = w.site.managed.groups
     target = choose(machines, guest, move, groups, w.own.down) if move and way.moves else ""
     if not target:  # or whatever the settings say of guests that have nowhere to go
@@ -78,6 +80,10 @@ def _what_to_do(w: Wheel, journey: Journey, machines: Machines, guest: Guest, mo
     if busy := busy_sibling(machines, guest, groups, journey):
         return Waiting(busy)
     return {**item, "how": "move", "target": target, "beside": _beside(machines, guest, target, groups)}
+
+
+def _by_ha(source: str, guest_id: int, name: str) -> dict[str, Any]:
+    return {"guest": guest_id, "name": name, "how": "ha", "source": source, "target": "another node"}
 
 
 def busy_sibling(machines: Machines, guest: Guest, groups: Sequence[GuestGroup], journey: Journey) -> str:

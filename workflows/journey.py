@@ -22,8 +22,9 @@ class Stopped:
 @dataclass(slots=True)
 class Journey:
     """Which guests this run moved (guest -> target) or stopped for the node, which HA moved away and will bring back,
-    and how they are called."""
+    and how they are called. `due`: those of HA that ran here when maintenance mode was ordered, guest -> name."""
 
+    due: dict[int, str] = field(default_factory=dict)
     moved: dict[int, str] = field(default_factory=dict)
     by_ha: list[int] = field(default_factory=list)
     stopped: dict[int, Stopped] = field(default_factory=dict)

@@ -256,6 +256,7 @@ def maintenance_on(walk: Walk) -> None:
         lambda *_: _enter(w),
         ask_again=_ask_again(walk),
     )
+    walk.journey.due = {int(guest): name for guest, name in (done["value"] or {}).items()}
     w.reduced = True
     w.wait(
         Phase.MAINTENANCE,
@@ -268,18 +269,23 @@ def maintenance_on(walk: Walk) -> None:
     w.say(Phase.MAINTENANCE, "", lambda: messages.maintenance_on(w.node, done["gates"]))
 
 
-def _at_once(w: Wheel) -> NodeStatus:
-    """The node's word right before an act. Raises Unreachable when it comes late: then the gates are asked again."""
-    asked = w.site.clock()
+def _at_once(w: Wheel, asked: float | None = None) -> NodeStatus:
+    """The node's word right before an act; `asked`: when the first question of the act was asked, if not now. Raises
+    Unreachable when it comes late: then the gates are asked again."""
+    asked = w.site.clock() if asked is None else asked
     status = w.site.cluster.node_status(w.node)
     if (took := w.site.clock() - asked) > ANSWERS_S:
         raise Unreachable(f"{w.node} took {messages.span(took)} to answer, so nothing was begun on it")
     return status
 
 
-def _enter(w: Wheel) -> None:
-    uptime = _at_once(w).uptime
+def _enter(w: Wheel) -> dict[str, str]:
+    """Returns the guests that HA will move away, guest -> name: it may have done so before the node is listed again."""
+    asked = w.site.clock()
+    due = {str(g.id): g.name for g in w.site.cluster.guests() if g.node == w.node and g.running and g.under_ha}
+    uptime = _at_once(w, asked).uptime
     w.site.cluster.maintenance(w.node, True, uptime + NOT_AFTER_S)
+    return due
 
 
 def upgrade(walk: Walk) -> None:

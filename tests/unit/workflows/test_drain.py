@@ -102,6 +102,19 @@ def test_stopped_guests_templates_and_those_of_other_nodes_leave_nothing_to_do()
     assert next_guest(wheel(Few(world)), Journey()) == {"guest": None}
 
 
+def test_a_guest_that_ha_moved_before_the_first_listing_is_waited_for_like_the_others() -> None:
+    gone = replace(guest(104, "pve2"), ha="started")
+    journey = Journey(due={104: "web", 105: "pbx"})
+    world = machines(guest(101, "pve1"), gone, replace(guest(105, "pve1"), ha="started"))
+    first = next_guest(wheel(Few(world)), journey)
+    assert first == {"guest": 104, "name": "web", "how": "ha", "source": "pve1", "target": "another node"}
+    journey.note(first)
+    left = next_guest(wheel(Few(replace(world, guests=Read((gone,), 0.0)))), journey)
+    assert left["guest"] == 105, "it left between two listings"
+    journey.note(left)
+    assert next_guest(wheel(Few(replace(world, guests=Read((gone,), 0.0)))), journey) == {"guest": None}
+
+
 def routers(*, status: str = "running", online: bool = True) -> Machines:
     """router-a (101) runs on pve1; of router-b (102), on pve2, it is said."""
     rows = (Member("pve1", True, 1), Member("pve2", online, 1))
@@ -249,3 +262,15 @@ def test_after_the_hold_for_guests_that_keep_coming_back_the_drain_goes_on(monke
     night = Night(Scenario("come-back", "", default_spec(), (), cues, lasts=3600.0)).live()
     assert "pve3: drained, listed again, no guest runs here (db (103) to pve2, web (104) by HA)" in night.text
     assert "pve3 is done" in night.text
+
+
+def test_what_ha_moved_before_the_first_listing_is_said_and_waited_for_on_the_way_back() -> None:
+    """Its node's mode is seen late, or the bot is: the guest would have been forgotten, and nobody asked for it back."""
+    quick = replace(default_spec().timings, ha_queue=0.0, migrate=0.0, migrate_gib=0.0, maintenance_mode=90.0)
+    cues = (
+        Cue("alice", at=0.0, types="/upgrade cluster nodes=pve3"),
+        Cue("carol", when="asked", after=120.0, reacts="white_check_mark"),
+    )
+    night = Night(Scenario("quick-ha", "", replace(default_spec(), timings=quick), (), cues, lasts=3600.0)).live()
+    assert "pve3: drained, listed again, no guest runs here (db (103) to pve2, web (104) by HA)" in night.text
+    assert "guests back and running: db (103), web (104)" in night.text
