@@ -265,7 +265,7 @@ def test_after_the_hold_for_guests_that_keep_coming_back_the_drain_goes_on(monke
 
 
 def test_what_ha_moved_before_the_first_listing_is_said_and_waited_for_on_the_way_back() -> None:
-    """Its node's mode is seen late, or the bot is: the guest would have been forgotten, and nobody asked for it back."""
+    """Its node's mode is seen late, or the bot is: the guest would have been forgotten, and not asked for back."""
     quick = replace(default_spec().timings, ha_queue=0.0, migrate=0.0, migrate_gib=0.0, maintenance_mode=90.0)
     cues = (
         Cue("alice", at=0.0, types="/upgrade cluster nodes=pve3"),
