@@ -22,6 +22,8 @@ from workflows.wheel import Wheel
 
 SAID_OK_S = 180.0
 """A guest that is still listed on its old node so long after its task said OK did not move."""
+HA_MOVES_IT = ("migrate", "relocate")
+"""HA states in which its manager moves a guest."""
 MOST_ROUNDS = 200
 """Listings of one node; guests that keep coming back end in a hold."""
 
@@ -94,7 +96,7 @@ def busy_sibling(machines: Machines, guest: Guest, groups: Sequence[GuestGroup],
         for other in machines.guests.value:
             if other.id not in group.guests or other.id == guest.id:
                 continue
-            if other.lock == "migrate" or other.ha in ("migrate", "relocate"):
+            if other.lock == "migrate" or other.ha in HA_MOVES_IT:
                 return f"{other.name} of {group.name} moves; two members never move at the same time"
             if other.id in (*journey.moved, *journey.by_ha) and (ill := _ill(machines, group, other.id)):
                 return f"{other.name} of {group.name} was moved and does not serve yet: {ill}"

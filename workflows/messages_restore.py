@@ -230,10 +230,6 @@ def written(took: float) -> str:
     return f"✅ Written in {span(took)}."
 
 
-def restored(name: str, guest: int, took: float) -> Saying:
-    return _note(f"✅ {named(name, guest)}: restored in {span(took)}. Next: start.")
-
-
 def failed(why: str) -> str:
     return f"the restore failed: {host(why)}"
 
@@ -283,6 +279,14 @@ def given_up_by_ha(guest: int) -> tuple[str, str]:
     return (
         "HA has it as error, and ignores every start",
         f"`/restore unfreeze {guest}`: once it runs this goes on by itself",
+    )
+
+
+def ignored_by_ha(guest: Guest, what: str) -> tuple[str, str]:
+    """Why it cannot `what` ("be stopped"), as half a sentence, and a hint."""
+    return (
+        f"HA has it as error, and ignores that it is to {what}",
+        f"`ha-manager set {guest.sid} --state disabled` on any node: then HA stops what is left of it, and listens again",
     )
 
 
@@ -337,9 +341,8 @@ def left_copy(new: int) -> str:
 # ---- the other acts of the runbook ---------------------------------------------------------------------------------
 
 
-def ask_start_on(name: str, guest: int, source: str, target: str) -> str:
-    move = f"• it moves from {source} to {target} first, stopped as it is\n" if source != target else ""
-    return f"May I start {named(name, guest)} on {target}?\n{move}• then it is started"
+def ask_start_on(name: str, guest: int, target: str) -> str:
+    return f"May I start {named(name, guest)} on {target}?\n• from the disks that are attached to it now"
 
 
 def ask_unlock(name: str, guest: int, lock: str) -> str:

@@ -15,9 +15,10 @@ from typing import Any
 from cluster.api import ClusterError
 from cluster.facts import Backup, Guest
 from cluster.rescue import Disk
-from engine.port import Plain, Run, Saying, Waiting
+from engine.port import Look, Plain, Run, Saying, Waiting
 from store.api import RunRow
 from workflows import messages_restore as words
+from workflows.drain import HA_MOVES_IT, SAID_OK_S
 from workflows.guestwork import (
     find_task,
     follow,
@@ -300,10 +301,20 @@ def untouchable(guest: Guest) -> Offer | Waiting | None:
         return Offer(no=f"it is locked ({host(guest.lock)})", hint=f"`/restore unlock {guest.id}` if nothing holds it")
     if guest.status != "stopped" and not is_dead(guest):
         return Offer(no=f"it is {host(guest.status)}, which is neither stopped nor dead", hint="look at it by hand")
+    if guest.status != "stopped" and (no := _given_up(guest, "be stopped")):
+        return no
     if guest.status == "stopped" and guest.ha in HA_STARTS_IT:
         keeps = f"`ha-manager set {guest.sid} --state stopped` keeps it down"
         return Waiting(f"it is stopped, but HA has it as {guest.ha} and may start it at any moment; {keeps}")
     return None
+
+
+def _given_up(guest: Guest, what: str) -> Offer | None:
+    """In HA's error state requests are taken, their tasks say OK, and nobody follows them."""
+    if guest.ha != "error":
+        return None
+    no, hint = words.ignored_by_ha(guest, what)
+    return Offer(no=no, hint=hint)
 
 
 def _disks(offer: Offer) -> list[Disk]:
@@ -366,10 +377,30 @@ def move_stopped(w: Steward, guest_id: int, name: str, target: str) -> None:
     while True:
         upid = w.approved(step, deed, lambda _: find_task(w, kinds, guest_id, began) or None)
         ended = follow(w, Stage.MOVE, upid, "its move to end", w.site.managed.limits.drain) if upid else {"error": ""}
-        if w.read(Stage.MOVE, lambda: fresh(w, guest_id).node == target, "where it is", "there"):
+        if w.wait(
+            Stage.MOVE,
+            partial(_arrived, w, guest_id, target, bool(ended["error"])),
+            w.site.managed.limits.drain,
+            why=f"{host(name)} to be listed on {target}",
+            who="Proxmox VE, or the HA manager, by moving it",
+            detail="there",
+        ):
             break
         w.hold(w.key(Stage.MOVE), f"it did not move to {target}: {host(ended['error']) or 'its task says OK'}")
+        if w.read(Stage.MOVE, lambda: fresh(w, guest_id).node == target, "where it is", "moved"):
+            break
     w.say(Stage.MOVE, "", lambda: words.moved(name, guest_id, target))
+
+
+def _arrived(w: Steward, guest_id: int, target: str, failed: bool, at: Look) -> bool | Waiting:
+    """Whether it is listed there. Under HA a task that says OK has only queued a request, which the manager follows
+    some seconds later, or drops without a word."""
+    guest = fresh(w, guest_id)
+    if guest.node == target or failed:
+        return guest.node == target
+    if guest.ha in HA_MOVES_IT or at.now - at.since <= SAID_OK_S:
+        return Waiting(f"it is listed on {guest.node}" + (f", HA has it as {host(guest.ha)}" if guest.ha else ""))
+    return False
 
 
 def _move_offer(w: Steward, guest_id: int, name: str, target: str) -> Offer:
@@ -378,6 +409,8 @@ def _move_offer(w: Steward, guest_id: int, name: str, target: str) -> Offer:
         return Offer(no=f"it is {host(guest.status)} on {guest.node}", hint="only a stopped guest is moved like this")
     if guest.lock:
         return Offer(no=f"it is locked ({host(guest.lock)})", hint=f"`/restore unlock {guest.id}` if nothing holds it")
+    if no := _given_up(guest, "be moved"):
+        return no
     terms = {"guest": named(name, guest_id), "from": guest.node, "to": target}
     return Offer(terms, {"node": guest.node})
 

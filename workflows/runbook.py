@@ -10,6 +10,7 @@ from typing import Any
 
 from cluster.api import NOT_AFTER_S, ClusterError, NotSplit, Unreachable
 from cluster.facts import Guest, Read, Topic
+from cluster.gates.ha import LEFT_ALONE
 from cluster.rescue import Disk, Split
 from engine.port import Look, Plain, Run, Waiting
 from workflows import messages_restore as words
@@ -81,7 +82,7 @@ def start_on(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> Pl
         Stage.ACT,
         f"starting {named(name, guest)} on {target}",
         lambda: _start_offer(w, guest, name, target),
-        lambda _: words.ask_start_on(name, guest, target, target),
+        lambda _: words.ask_start_on(name, guest, target),
         TOO_LATE,
     )
     if w.refuses(step):
@@ -183,7 +184,8 @@ def _ha_offer(guest: Guest, name: str) -> Offer:
     if not guest.ha:
         return Offer(no="it is not under HA", hint=f"`qm start {guest.id}` starts it")
     if guest.running:
-        return Offer(no=f"it runs on {guest.node}, HA has it as {host(guest.ha)}", hint="nothing has to be done")
+        hint = LEFT_ALONE.get(guest.ha, "nothing has to be done").format(sid=guest.sid)
+        return Offer(no=f"it runs on {guest.node}, HA has it as {host(guest.ha)}", hint=hint)
     return Offer({"guest": named(name, guest.id), "HA": guest.ha, "node": guest.node}, {"state": guest.ha})
 
 

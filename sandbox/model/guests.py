@@ -144,8 +144,9 @@ class Guests:
         if target not in self.machines.all:
             raise Denied("no such cluster node", 500)
         if vm.ha:
-            vm.ha = "migrate"
-            self.core.later(self.core.takes(self.core.timings.ha_queue), lambda: self.ha_move(vm, target))
+            if vm.ha != "error":  # then the request is taken, and never followed
+                vm.ha = "migrate"
+                self.core.later(self.core.takes(self.core.timings.ha_queue), lambda: self.ha_move(vm, target))
             return self.tasks.start("hamigrate", vm.node, guest, user, QUEUED)
         if self.stays(vm):
             raise Denied(f"can't migrate VM {guest}: {self.stays(vm)}")
@@ -217,9 +218,10 @@ class Guests:
 
     # the HA manager --------------------------------------------------------------------------------------------------
     def ha_move(self, vm: Vm, target: str) -> None:
-        """A queued request comes to its turn; one that cannot be followed is dropped without a word."""
-        if not vm.running or vm.lock or vm.node == target or self.stays(vm) or not self.open_to(target):
-            vm.ha = "started" if vm.running else vm.ha
+        """A queued request comes to its turn; one that cannot be followed is dropped without a word. A stopped guest
+        moves as it is."""
+        if vm.lock or vm.node == target or self.stays(vm) or not self.open_to(target):
+            vm.ha = "started" if vm.running else "stopped"
             return
         vm.ha = "migrate"
         self._begin_move(vm, target, _kind(vm, "migrate"), ROOT)
@@ -288,7 +290,8 @@ class Guests:
 
     def _arrives(self, vm: Vm, target: str) -> str:
         _unlock(vm)
-        vm.ha = "started" if vm.ha and vm.running else vm.ha
+        if vm.ha:
+            vm.ha = "started" if vm.running else "stopped"
         if self.trouble.take(Kind.MIGRATE_FAILS, str(vm.id)):
             return "migration aborted"
         if self.trouble.take(Kind.MIGRATE_LIES, str(vm.id)):

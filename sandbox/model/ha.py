@@ -118,7 +118,8 @@ class HaManager:
         for vm in self.guests.all.values():
             if vm.home == node and self.machines.all[node].power is Power.UP:
                 vm.home = ""
-                self.guests.ha_move(vm, node)
+                if vm.running:
+                    self.guests.ha_move(vm, node)
 
     def api_back(self, node: Node) -> None:
         """A node that is not in maintenance mode any more gets its guests back when it can take them."""

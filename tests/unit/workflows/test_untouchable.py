@@ -7,6 +7,8 @@ import pytest
 from cluster.facts import Guest
 from engine.port import Waiting
 from workflows.restore import untouchable
+from workflows.runbook import _ha_offer
+from workflows.steward import Offer
 
 
 def guest(status: str, ha: str = "", lock: str = "") -> Guest:
@@ -34,6 +36,22 @@ def test_one_that_is_dead_under_ha_is_stopped_first_which_tells_ha() -> None:
     assert untouchable(guest("io-error", "started")) is None
 
 
+def test_what_is_left_of_one_that_ha_gave_up_is_not_stopped_in_vain() -> None:
+    """The task of the stop would say OK, and the HA manager do nothing: a wait to its limit, for a hold without a hint."""
+    assert untouchable(guest("io-error", "error")) == Offer(
+        no="HA has it as error, and ignores that it is to be stopped",
+        hint="`ha-manager set vm:101 --state disabled` on any node: then HA stops what is left of it, and listens again",
+    )
+
+
 @pytest.mark.parametrize(("status", "lock"), [("running", ""), ("paused", ""), ("stopped", "backup")])
 def test_what_runs_or_is_locked_is_not_touched(status: str, lock: str) -> None:
     assert untouchable(guest(status, "", lock)) is not None
+
+
+def test_one_that_runs_though_ha_gave_it_up_is_not_called_well() -> None:
+    """HA neither moves nor restarts it: the next drain of its node would wait for it in vain."""
+    offer = _ha_offer(guest("running", "error"), "router-a")
+    assert offer.no == "it runs on pve1, HA has it as error"
+    assert offer.hint == "`ha-manager set vm:101 --state disabled`, which stops it, and then `--state started`"
+    assert _ha_offer(guest("running", "started"), "router-a").hint == "nothing has to be done"
