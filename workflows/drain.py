@@ -13,7 +13,7 @@ from cluster.gates.ha import LEFT_ALONE
 from cluster.guest_settings import GuestGroup
 from cluster.ways import WayOut, way_out, why_not_serving
 from engine.port import Look, Waiting
-from workflows import messages
+from workflows import messages, messages_guests
 from workflows.approvals import listed
 from workflows.journey import Journey, find
 from workflows.phases import Phase
@@ -37,8 +37,7 @@ def drain(w: Wheel, journey: Journey) -> None:
             return
         if left["how"] == "stop":
             stop(w, journey, left)
-        else:
-            _move(w, left, left["target"])
+        elif _move(w, left, left["target"]) != OFF:
             journey.note(left)
         if round_ % MOST_ROUNDS == 0:
             w.hold(w.key(Phase.DRAIN), f"guests keep coming back to {w.node}")
@@ -55,8 +54,8 @@ def next_guest(w: Wheel, journey: Journey) -> Any:
     if not isinstance(machines.guests, Read):
         return Waiting(machines.guests.why)
     here = [g for g in machines.guests.value if g.node == w.node and g.status != "stopped" and not g.template]
-    if gone := [guest for guest in journey.due if guest not in {*journey.by_ha, *(g.id for g in here)}]:
-        return _by_ha(w.node, gone[0], journey.due[gone[0]])  # HA was quicker than this listing
+    if gone := [g for g in machines.guests.value if g.id in _unseen(journey) and g not in here and not _off(g)]:
+        return _by_ha(w.node, gone[0].id, journey.due[gone[0].id])  # HA was quicker than this listing
     if not here:
         return {"guest": None}
     if odd := [f"guest {g.id} is {g.status}" for g in here if not g.running]:
@@ -66,6 +65,17 @@ def next_guest(w: Wheel, journey: Journey) -> Any:
     guest = min(here, key=lambda g: (not g.under_ha, g.id))
     move = next((m for m in machines.moves.value if m.guest == guest.id), None)
     return _what_to_do(w, journey, machines, guest, move)
+
+
+def _unseen(journey: Journey) -> set[int]:
+    """Guests that HA was to move, and of which nothing was heard since."""
+    return journey.due.keys() - {*journey.by_ha, *journey.moved, *journey.stopped}
+
+
+def _off(guest: Guest) -> bool:
+    """It is stopped, and HA means it to be: somebody stopped it, so it goes nowhere. A container stands still while HA
+    moves it, and that is another state."""
+    return guest.status == "stopped" and guest.ha in HA_AGREES["stopped"]
 
 
 def _what_to_do(w: Wheel, journey: Journey, machines: Machines, guest: Guest, move: Move | None) -> Any:
@@ -151,9 +161,12 @@ def _free(capacity: Sequence[Capacity], guests: Sequence[Guest]) -> dict[str, in
 # ---- one guest ---------------------------------------------------------------------------------------------------
 
 
-def _move(w: Wheel, item: Mapping[str, Any], target: str) -> bool:
-    """Start the migration (or leave it to HA), then believe the listing alone. False: it did not move, and a person
-    said retry."""
+ARRIVED, OFF, STAYED = "arrived", "off", ""
+
+
+def _move(w: Wheel, item: Mapping[str, Any], target: str) -> str:
+    """Start the migration (or leave it to HA), then believe the listing alone. ARRIVED; OFF: somebody stopped it before
+    HA moved it; STAYED: it did not move, and a person said retry."""
     guest_id, detail = item["guest"], str(item["guest"])
     if item["how"] == "ha":
         started = {"upid": "", "source": item["source"]}
@@ -171,10 +184,12 @@ def _move(w: Wheel, item: Mapping[str, Any], target: str) -> bool:
         who="the migration, by ending",
         detail=f"{detail}.end",
     )
-    if ended == "arrived":
-        return True
+    if ended == OFF:
+        w.say(Phase.MOVE, f"{detail}.off", lambda: messages_guests.stopped_by_others(w.node, guest_id, item["name"]))
+    if ended in (ARRIVED, OFF):
+        return str(ended)
     w.hold(w.key(Phase.MOVE, detail), f"{who} did not move: {ended}")
-    return False
+    return STAYED
 
 
 def _start_move(w: Wheel, guest_id: int, target: str, again: bool, began: float) -> dict[str, Any]:
@@ -198,7 +213,9 @@ def _start_move(w: Wheel, guest_id: int, target: str, again: bool, began: float)
 def _arrived(w: Wheel, guest_id: int, source: str, upid: str, at: Look) -> Any:
     guest = find(w, guest_id)
     if guest.node != source and guest.running and guest.ha in HA_AGREES["running"]:
-        return "arrived"
+        return ARRIVED
+    if not upid and _off(guest):
+        return OFF
     if guest.node == source and guest.ha in LEFT_ALONE:
         return f"its HA state is {guest.ha}: {LEFT_ALONE[guest.ha].format(sid=guest.sid)}"
     if not upid:

@@ -18,6 +18,10 @@ def stopping(node: str, guest: int, name: str, onboot: bool, ha: str) -> Saying:
     return _note(f"⏹️ {node}: {named(name, guest)} does not move; it is shut down until the storage has healed{until}.")
 
 
+def stopped_by_others(node: str, guest: int, name: str) -> Saying:
+    return _note(f"⏹️ {node}: {named(name, guest)} was stopped by somebody else before it had moved; it stays off.")
+
+
 def kept_down(onboot: bool, ha: str) -> str:
     """What was switched off so that nothing starts it too early."""
     parts = ["onboot is off"] if onboot else []

@@ -286,7 +286,7 @@ def ignored_by_ha(guest: Guest, what: str) -> tuple[str, str]:
     """Why it cannot `what` ("be stopped"), as half a sentence, and a hint."""
     return (
         f"HA has it as error, and ignores that it is to {what}",
-        f"`ha-manager set {guest.sid} --state disabled` on any node: then HA stops what is left of it, and listens again",
+        f"`ha-manager set {guest.sid} --state disabled` on a node: then HA stops what is left, and listens again",
     )
 
 

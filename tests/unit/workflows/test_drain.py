@@ -13,12 +13,14 @@ from cluster.facts import Capacity, Guest, Machines, Member, Membership, Move, R
 from cluster.guest_settings import CannotMove, GuestGroup, HealthProbe
 from cluster.world import OwnChanges
 from engine.port import Waiting
+from sandbox.faults import Fault
+from sandbox.faults import Kind as SimKind
 from sandbox.night import Night
 from sandbox.scenario import Cue, Scenario
 from sandbox.spec import default_spec
 from workflows import drain, messages
 from workflows.drain import busy_sibling, choose, next_guest
-from workflows.journey import Journey
+from workflows.journey import Journey, Stopped
 from workflows.plan import impossible
 from workflows.stopping import shut_down
 
@@ -109,10 +111,41 @@ def test_a_guest_that_ha_moved_before_the_first_listing_is_waited_for_like_the_o
     first = next_guest(wheel(Few(world)), journey)
     assert first == {"guest": 104, "name": "web", "how": "ha", "source": "pve1", "target": "another node"}
     journey.note(first)
-    left = next_guest(wheel(Few(replace(world, guests=Read((gone,), 0.0)))), journey)
+    both = replace(world, guests=Read((gone, replace(guest(105, "pve3"), ha="started")), 0.0))
+    left = next_guest(wheel(Few(both)), journey)
     assert left["guest"] == 105, "it left between two listings"
     journey.note(left)
-    assert next_guest(wheel(Few(replace(world, guests=Read((gone,), 0.0)))), journey) == {"guest": None}
+    assert next_guest(wheel(Few(both)), journey) == {"guest": None}
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        [],
+        [replace(guest(104, "pve1"), status="stopped", ha="stopped")],
+        [replace(guest(104, "pve1"), status="stopped")],
+        [replace(guest(104, "pve2"), status="stopped", ha="stopped")],
+    ],
+    ids=["removed", "stopped", "stopped and out of HA", "moved and stopped"],
+)
+def test_a_guest_of_ha_that_somebody_stopped_or_removed_meanwhile_is_not_waited_for(seen: list[Guest]) -> None:
+    """HA will never move it: the drain would stand for hours, and then wake somebody."""
+    journey = Journey(due={104: "web"})
+    assert next_guest(wheel(Few(machines(*seen, guest(102, "pve2")))), journey) == {"guest": None}
+
+
+@pytest.mark.parametrize(("status", "ha"), [("stopped", "relocate"), ("stopped", "started"), ("unknown", "started")])
+def test_a_container_that_ha_takes_elsewhere_is_waited_for_though_it_stands_still(status: str, ha: str) -> None:
+    moving = replace(guest(104, "pve2"), kind="lxc", status=status, ha=ha)
+    assert next_guest(wheel(Few(machines(moving))), Journey(due={104: "web"}))["guest"] == 104
+
+
+@pytest.mark.parametrize("journey", [Journey(moved={104: "pve2"}), Journey(stopped={104: Stopped(False, "started")})])
+def test_a_guest_of_ha_that_the_run_moved_or_shut_down_itself_is_not_waited_for(journey: Journey) -> None:
+    """Somebody took it out of HA meanwhile, or it could not move any more."""
+    journey.due = {104: "web"}
+    elsewhere = replace(guest(104, "pve2"), ha="request_stop")
+    assert next_guest(wheel(Few(machines(elsewhere))), journey) == {"guest": None}
 
 
 def routers(*, status: str = "running", online: bool = True) -> Machines:
@@ -274,3 +307,17 @@ def test_what_ha_moved_before_the_first_listing_is_said_and_waited_for_on_the_wa
     night = Night(Scenario("quick-ha", "", replace(default_spec(), timings=quick), (), cues, lasts=3600.0)).live()
     assert "pve3: drained, listed again, no guest runs here (db (103) to pve2, web (104) by HA)" in night.text
     assert "guests back and running: db (103), web (104)" in night.text
+
+
+def test_a_guest_that_somebody_stops_while_ha_is_to_move_it_ends_the_wait_and_stays_off() -> None:
+    """The drain waited two hours for it to leave, and then paged."""
+    cues = (
+        Cue("alice", at=0.0, types="/upgrade cluster nodes=pve3"),
+        Cue("carol", when="asked", after=120.0, reacts="white_check_mark"),
+    )
+    faults = (Fault(SimKind.GUEST_STOPS, guest=104, at=157.0),)  # the mode is on, and HA has not begun to move it
+    night = Night(Scenario("stopped-by-hand", "", default_spec(), faults, cues, lasts=7200.0)).live()
+    assert "web (104) was stopped by somebody else" in night.text
+    assert "pve3: drained, listed again, no guest runs here (db (103) to pve1)" in night.text
+    assert "pve3 is done" in night.text
+    assert not night.model.guests.get(104).running

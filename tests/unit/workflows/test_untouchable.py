@@ -37,10 +37,10 @@ def test_one_that_is_dead_under_ha_is_stopped_first_which_tells_ha() -> None:
 
 
 def test_what_is_left_of_one_that_ha_gave_up_is_not_stopped_in_vain() -> None:
-    """The task of the stop would say OK, and the HA manager do nothing: a wait to its limit, for a hold without a hint."""
+    """The task of the stop would say OK, and the HA manager do nothing: a long wait, and a hold without a hint."""
     assert untouchable(guest("io-error", "error")) == Offer(
         no="HA has it as error, and ignores that it is to be stopped",
-        hint="`ha-manager set vm:101 --state disabled` on any node: then HA stops what is left of it, and listens again",
+        hint="`ha-manager set vm:101 --state disabled` on a node: then HA stops what is left, and listens again",
     )
 
 
