@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from base.spelling import meant
 from bot.settings_file import Place, Problem
+from cluster.settings import NODE_NAME
 
 WORDS = {
     "model_type": "must be a section: indented lines of `key: value`",
@@ -31,6 +32,7 @@ ADDRESS = "must be an address with a / at its end, such as https://host.example/
 PATTERNS = {
     r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$": NAME,
     r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}$": "must be a name of letters, digits, blanks and . _ -, at most 63 of them",
+    NODE_NAME: "must be a node's name as Proxmox VE shows it: no domain, as in pve1",
     r"^https?://\S+/$": ADDRESS,
     r"^(https?://[^\s/?#]+)?/?$": "must be an address without a path, such as https://host.example",
     r"^AC[0-9a-f]{32}$": "must be AC and 32 hex digits, as Twilio's console shows it",
@@ -45,13 +47,19 @@ PLACES_MOST = 3
 
 def problems_of(errors: Sequence[ErrorDetails], root: type[BaseModel]) -> list[Problem]:
     """One for each; but a list is not called empty because what is in it is wrong."""
-    places = [tuple(error["loc"]) for error in errors]
+    places = [_place(error) for error in errors]
 
     def follows(error: ErrorDetails, place: Place) -> bool:
         return error["type"] == "too_short" and any(p != place and p[: len(place)] == place for p in places)
 
     told = zip(errors, places, strict=True)
     return [Problem(place, _worded(error, place, root)) for error, place in told if not follows(error, place)]
+
+
+def _place(error: ErrorDetails) -> Place:
+    """Where it stands in the file: pydantic says "[key]" behind a key that is wrong itself."""
+    place = tuple(error["loc"])
+    return place[:-1] if place[-1:] == ("[key]",) else place
 
 
 def _worded(error: ErrorDetails, place: Place, root: type[BaseModel]) -> str:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from pydantic import Field, SecretStr
+from typing import Annotated
+
+from pydantic import Field, SecretStr, StringConstraints
 
 from base.settings import Duration, Section
 from cluster.guest_settings import CannotMove, CannotMoveSetting, GuestGroup
 from cluster.probe_settings import ProbeSettings, ProbingSettings
+
+NODE_NAME = r"^[A-Za-z0-9]([A-Za-z0-9-]{0,62}[A-Za-z0-9])?$"
+"""As Proxmox VE names its nodes: the host name without its domain. A dot would also end a node's name in the keys of a
+journal."""
+NodeName = Annotated[str, StringConstraints(pattern=NODE_NAME)]
 
 
 class NodeSettings(Section):
@@ -122,7 +129,7 @@ class ClusterSettings(Section):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$", description="how people call the cluster in commands"
     )
     channel: str = Field(description="Slack channel id (C...) where runs of this cluster live")
-    nodes: dict[str, NodeSettings] = Field(min_length=1, description="by the names that Proxmox VE gives them")
+    nodes: dict[NodeName, NodeSettings] = Field(min_length=1, description="by the names that Proxmox VE gives them")
     api: ApiSettings
     ssh: SshSettings
     gluster: GlusterSettings = GlusterSettings()

@@ -6,14 +6,14 @@ itself stay its own business until they are started again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import inf
 from typing import Any
 
 from cluster.detector import Doing
 from store.api import Entry, RunRow, Store
-from workflows.phases import UPGRADE, Phase, phase_of
-from workflows.picture import picture
+from workflows.phases import UPGRADE, Phase
+from workflows.picture import Step, by_node, nodes_of, state_of, wait_of
 
 HEALS = frozenset({Phase.UPGRADE, Phase.BRICKS, Phase.HEAL, Phase.REBOOT, Phase.PROOF, Phase.REJOIN, Phase.RELEASE})
 """Phases in which a copy of the storage is away, or catches up."""
@@ -34,13 +34,13 @@ def own_work(store: Store, cluster: str, now: float) -> Doing:
 
 
 def of_run(run: RunRow, entries: Sequence[Entry], now: float) -> Doing:
-    shown = picture(run, entries)
-    stopped = frozenset(guest for node in shown.nodes for guest in _stopped(node.node, entries))
-    if shown.state in ("holding", "paused") or shown.dry_run:
+    ways = by_node(nodes_of(run, entries), entries)
+    stopped = frozenset(guest for way in ways.values() for guest in _stopped(way))
+    if state_of(run, wait_of(run)) in ("holding", "paused") or run.args.get("dry_run"):
         return Doing(guests=stopped)
-    down = frozenset(node.node for node in shown.nodes if _rebooting(node.node, entries, now))
-    moving = frozenset(guest for node in shown.nodes for guest in _moving(node.node, entries))
-    healing = any(_phase(node.node, entries) in HEALS for node in shown.nodes)
+    down = frozenset(node for node, way in ways.items() if _rebooting(way, now))
+    moving = frozenset(guest for way in ways.values() for guest in _moving(way))
+    healing = any(_phase(way) in HEALS for way in ways.values())
     return Doing(down, stopped | moving, healing)
 
 
@@ -48,11 +48,11 @@ def _both(one: Doing, other: Doing) -> Doing:
     return Doing(one.nodes | other.nodes, one.guests | other.guests, one.storage or other.storage)
 
 
-def _rebooting(node: str, entries: Sequence[Entry], now: float) -> bool:
+def _rebooting(way: Sequence[Step], now: float) -> bool:
     """From the moment the reboot may have been sent until a while after its bricks are back, or its services: not for
     as long as it heals, for it could die in these hours."""
     down, back_at = False, -inf
-    for entry, phase, detail in _of_node(node, entries):
+    for entry, phase, detail in way:
         if phase is Phase.REBOOT and not detail:
             down = entry.kind == "intent" or (entry.kind == "result" and _word(entry) in SENT)
         elif down and (phase is Phase.RELEASE or (phase in BACK and entry.kind == "result" and _word(entry) == "saw")):
@@ -60,10 +60,10 @@ def _rebooting(node: str, entries: Sequence[Entry], now: float) -> bool:
     return down or 0.0 <= now - back_at < SETTLES_S
 
 
-def _stopped(node: str, entries: Sequence[Entry]) -> frozenset[int]:
+def _stopped(way: Sequence[Step]) -> frozenset[int]:
     """Shut down by us, and not yet running again."""
     stopped: set[int] = set()
-    for entry, phase, detail in _of_node(node, entries):
+    for entry, phase, detail in way:
         guest, _, act = detail.partition(".")
         if phase is Phase.STOP and guest.isdigit() and act == "":
             stopped.add(int(guest))
@@ -72,9 +72,9 @@ def _stopped(node: str, entries: Sequence[Entry]) -> frozenset[int]:
     return frozenset(stopped)
 
 
-def _moving(node: str, entries: Sequence[Entry]) -> frozenset[int]:
+def _moving(way: Sequence[Step]) -> frozenset[int]:
     moving: set[int] = set()
-    for entry, phase, detail in _of_node(node, entries):
+    for entry, phase, detail in way:
         guest, _, act = detail.partition(".")
         if phase is not Phase.MOVE or not guest.isdigit():
             continue
@@ -85,23 +85,14 @@ def _moving(node: str, entries: Sequence[Entry]) -> frozenset[int]:
     return frozenset(moving)
 
 
-def _phase(node: str, entries: Sequence[Entry]) -> Phase | None:
+def _phase(way: Sequence[Step]) -> Phase | None:
     """The last phase that the journal knows of this node; None once it is done with."""
     last: Phase | None = None
-    for entry in entries:
-        if entry.key == node and entry.kind == "result":
+    for step in way:
+        if step.last:
             return None
-        last = phase_of(entry.key, node) or last
+        last = step.phase or last
     return last
-
-
-def _of_node(node: str, entries: Sequence[Entry]) -> Iterator[tuple[Entry, Phase, str]]:
-    """Its entries with their phase and the rest of the key: "pve2.move.101.end.wait#2" -> "101.end.wait"."""
-    for entry in entries:
-        phase = phase_of(entry.key, node)
-        if phase is not None:
-            rest = entry.key[len(node) + 1 :].partition(".")[2]
-            yield entry, phase, rest.split("#")[0]
 
 
 def _word(entry: Entry) -> Any:

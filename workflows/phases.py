@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import lru_cache
 
 RESTORE, RUNBOOK, BACKUP, DRILL = "restore", "runbook", "backup", "drill_restore"
 """Workflows that bring guests back, or make sure that they can be."""
@@ -83,9 +84,10 @@ def key_of(node: str, phase: AnyPhase, detail: str = "") -> str:
     return f"{node}.{phase}.{detail}" if detail else f"{node}.{phase}"
 
 
-def phase_of(key: str, node: str) -> Phase | None:
-    """The phase that a journal key of this node belongs to; None for keys of other nodes or of the run."""
-    if not key.startswith(f"{node}."):
-        return None
-    word = key[len(node) + 1 :].split(".")[0].split("#")[0]
-    return _WORDS.get(word)
+@lru_cache(maxsize=8192)
+def parsed(key: str) -> tuple[str, Phase | None, str]:
+    """Node, phase and the rest of a key, without the number of its try: "pve2.move.101.end.wait#2" -> ("pve2",
+    Phase.MOVE, "101.end.wait"). Phase None: the run's own keys, and those of other workflows."""
+    node, _, path = key.partition(".")
+    phase, _, rest = path.partition(".")
+    return node, _WORDS.get(phase.split("#")[0]), rest.split("#")[0]

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from store.api import Entry, OrderRow, RunRow
 from workflows.orders import Order
-from workflows.phases import STATES, Phase, key_of, phase_of
+from workflows.phases import STATES, Phase, key_of, parsed
 
 ORDER_KEY = "run.look.order.wait"
 
@@ -58,9 +58,32 @@ class RunPicture:
     dry_run: bool = False
 
 
+class Step(NamedTuple):
+    """An entry of one node's way: its phase, and the rest of its key without the number of its try."""
+
+    entry: Entry
+    phase: Phase | None
+    rest: str
+
+    @property
+    def last(self) -> bool:
+        """How the node ended as a whole."""
+        return self.entry.kind == "result" and "." not in self.entry.key
+
+
+def by_node(nodes: Iterable[str], entries: Iterable[Entry]) -> Mapping[str, list[Step]]:
+    """Node -> its steps, oldest first. One pass: a cluster may have hundreds of nodes, and each hundreds of steps."""
+    found: dict[str, list[Step]] = {node: [] for node in nodes}
+    for entry in entries:
+        node, phase, rest = parsed(entry.key)
+        if node in found:
+            found[node].append(Step(entry, phase, rest))
+    return found
+
+
 def picture(run: RunRow, entries: Sequence[Entry], given: Sequence[OrderRow] = ()) -> RunPicture:
     """`given`: the run's orders, for its overrides."""
-    nodes = _nodes_of(run, entries)
+    ways = by_node(nodes_of(run, entries), entries)
     wait = wait_of(run)
     result = run.result or {}
     return RunPicture(
@@ -70,16 +93,16 @@ def picture(run: RunRow, entries: Sequence[Entry], given: Sequence[OrderRow] = (
         started_at=run.created_at,
         started_by=run.created_by,
         finished_at=run.finished_at,
-        nodes=tuple(_node(node, entries, wait, run.state == "active") for node in nodes),
+        nodes=tuple(_node(node, way, wait, run.state == "active") for node, way in ways.items()),
         wait=wait,
-        left=tuple(_left(nodes, entries)),
+        left=tuple(_left(list(ways), entries)),
         overrides=tuple(f"{o.about}: {o.reason} (<@{o.by}>)" for o in given if o.verb == Order.OVERRIDE),
         outcome=result.get("state", ""),
         dry_run=bool(run.args.get("dry_run")),
     )
 
 
-def _nodes_of(run: RunRow, entries: Sequence[Entry]) -> list[str]:
+def nodes_of(run: RunRow, entries: Sequence[Entry]) -> list[str]:
     for entry in entries:
         if entry.key == ORDER_KEY and entry.kind == "result" and entry.value and entry.value[0] == "saw":
             return list(entry.value[1]["nodes"])
@@ -114,13 +137,13 @@ def state_of(run: RunRow, wait: Wait | None) -> str:
     return "watching" if wait.key.startswith("watch.") else "running"
 
 
-def _node(node: str, entries: Sequence[Entry], wait: Wait | None, active: bool) -> NodePicture:
+def _node(node: str, way: Sequence[Step], wait: Wait | None, active: bool) -> NodePicture:
     """The last phase that the journal knows of this node, since its first entry in a row."""
     phase, since, released = None, None, False
-    for entry in entries:
-        if entry.key == node and entry.kind == "result":
+    for step in way:
+        entry, found, _ = step
+        if step.last:
             return NodePicture(node, _ended(str(entry.value)), entry.at, str(entry.value))
-        found = phase_of(entry.key, node)
         released = released or found is Phase.RELEASE
         if found is Phase.MOVE and released:
             found = Phase.RETURN  # the same moves, the other way

@@ -242,6 +242,11 @@ RULES = [
         "address: 192.0.2.12\n        fingerprint: AB:CD\n",
         "clusters[0].nodes.pve2.fingerprint: is not a SHA-256 fingerprint: 32 pairs of hex digits",
     ),
+    (
+        "      pve2:\n",
+        "      pve2.example.org:\n",
+        "clusters[0].nodes.pve2.example.org: must be a node's name as Proxmox VE shows it: no domain, as in pve1",
+    ),
 ]
 
 
