@@ -29,6 +29,7 @@ from sandbox.faults import Kind
 from sandbox.helper import Helper
 from sandbox.inroads import JUMP_USER, JumpHost, Line, SocksProxy
 from sandbox.lines import Act, Acts, Faults
+from sandbox.loops import end_all
 from sandbox.model import Model
 from sandbox.model.model import OUR_USER
 from sandbox.pve_answers import Answers
@@ -235,13 +236,7 @@ class Faces:
         ways = (*self._line_doors.values(), self._jump_line_door, self._jump_door, self._socks_door)
         for door in (*ways, *self._ssh_doors.values(), *self._api_doors.values()):
             await door.shut()
-        late = asyncio.all_tasks() - {asyncio.current_task()}  # handshakes with whoever knocked last
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
-        for transport in list(getattr(self._loop, "_transports", {}).values()):
-            transport.abort()  # TLS that waits for the other side's goodbye: no task and no server knows of it any more
-        await asyncio.sleep(0)
+        await end_all()  # also handshakes with whoever knocked last
 
     def _wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """In the faces' thread. Raises also what the doors' own watch died of, so that it does not die unseen."""

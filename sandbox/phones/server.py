@@ -20,6 +20,7 @@ import aiohttp
 from aiohttp import web
 
 from sandbox.clock import VirtualClock
+from sandbox.loops import end_all
 from sandbox.phones.agenda import Agenda
 from sandbox.phones.company import ACCOUNT, CALLER, CAST, TOKEN, Call, Company, Habit, Paged, Subscriber
 from sandbox.phones.expect import Expect
@@ -32,9 +33,6 @@ from sandbox.slack.lines import cut
 TICK_S = 0.05
 FETCH_S = 15.0
 """As long as Twilio waits for an address that it was given."""
-
-FAREWELL_S = 0.05
-"""Lines that were closed end in later turns of the loop; one that is closed before leaves them to the collector."""
 
 T = TypeVar("T")
 
@@ -77,7 +75,6 @@ class LocalPhones:
             self._ticker.cancel()
         await self._runner.cleanup()
         await self._session.close()
-        await asyncio.sleep(FAREWELL_S)
 
     async def _tick(self) -> None:
         while True:
@@ -239,6 +236,7 @@ def run_in_thread(phones: LocalPhones) -> Iterator[PhonesInThread]:
         finally:
             asyncio.run_coroutine_threadsafe(phones.stop(), loop).result()
     finally:
+        asyncio.run_coroutine_threadsafe(end_all(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()

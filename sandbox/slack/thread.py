@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
+from sandbox.loops import end_all
 from sandbox.slack.faults import Fault
 from sandbox.slack.people import Answer
 from sandbox.slack.server import WAIT_S, LocalSlack, Predicate
@@ -83,6 +84,7 @@ def run_in_thread(slack: LocalSlack | None = None) -> Iterator[SlackInThread]:
         finally:
             asyncio.run_coroutine_threadsafe(running.stop(), loop).result()
     finally:
+        asyncio.run_coroutine_threadsafe(end_all(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()

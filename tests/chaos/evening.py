@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -14,6 +13,7 @@ from sandbox.slack import BOT, Message
 from sandbox.spec import GLUSTER_UPDATE, ClusterSpec, default_spec
 from store.api import RunRow, Store
 from store.opening import read_store
+from tests.waiting import eventually
 
 T = TypeVar("T")
 
@@ -62,10 +62,3 @@ class Evening:
 
     def posts(self) -> list[Message]:
         return [message for message in self.house.slack.messages() if message.user == BOT and message.metadata]
-
-
-def eventually(true: Callable[[], bool], within: float, tell: Callable[[], str] = lambda: "") -> None:
-    end = time.monotonic() + within
-    while not true():
-        assert time.monotonic() < end, f"it did not come to be within {within:.0f} s\n{tell()}"
-        time.sleep(0.2)

@@ -14,8 +14,9 @@ from sandbox.cast import CAROL
 from sandbox.house import REPOSITORY
 from sandbox.model import What
 from store.api import VoteRow
-from tests.chaos.evening import Evening, eventually
+from tests.chaos.evening import Evening
 from tests.chaos.killing import AIMED, POSTS, RANDOM, Killer
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 

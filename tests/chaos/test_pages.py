@@ -22,7 +22,7 @@ from sandbox.spec import default_spec
 from sandbox.speed import at_speed
 from store.api import OrderRow, Store
 from store.opening import read_store
-from tests.chaos.evening import eventually
+from tests.waiting import eventually
 from workflows.alerts import OUTAGE
 
 T = TypeVar("T")

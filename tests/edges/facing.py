@@ -19,6 +19,7 @@ from sandbox.model import Model
 from sandbox.model.model import OUR_USER
 from sandbox.nodes import TOKEN, Faces
 from sandbox.spec import ClusterSpec
+from tests.waiting import PATIENCE_S
 
 START = 1_800_000_000.0
 HELPER = ("sudo", "-n", "/usr/local/sbin/roundsman-helper")
@@ -56,12 +57,12 @@ class Night:
             token_name=name,
             token_value=token,
             verify_ssl=self.settings.api.ca_file,
-            timeout=5,
+            timeout=PATIENCE_S,
         )
         self._sessions.append(api._store["session"])
         return api
 
-    def ssh(self, node: str, *words: str, timeout: float = 5.0) -> Done:
+    def ssh(self, node: str, *words: str, timeout: float = PATIENCE_S) -> Done:
         line = SshNode(node, self.settings.nodes[node], self.settings.ssh)
         try:
             return line.run(words, timeout)

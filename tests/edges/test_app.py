@@ -6,7 +6,7 @@ import logging
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +26,7 @@ from sandbox.model import Model
 from sandbox.slack import ALICE, BOB, CAROL, CHANNEL, LocalSlack, Message, SlackInThread, run_in_thread
 from sandbox.spec import ClusterSpec, default_spec, managed_settings
 from store.api import RunRow, SecondProcess, StoreError
+from tests.waiting import eventually
 from workflows.settings import ManagedCluster
 
 SPEED = 60.0
@@ -80,13 +81,6 @@ def house(tmp_path: Path) -> Iterator[House]:
         yield house
         for bot in house.bots:
             bot.stop()
-
-
-def eventually(true: Callable[[], bool], within: float = 8.0) -> None:
-    end = time.monotonic() + within
-    while not true():
-        assert time.monotonic() < end, "it never came to be"
-        time.sleep(0.02)
 
 
 @pytest.mark.timing

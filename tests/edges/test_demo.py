@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from sandbox.scenario import Scenario
 from sandbox.slack import ALICE, BOT, CAROL, CHANNEL, Message
 from sandbox.spec import default_spec
 from sandbox.speed import at_speed
+from tests.waiting import eventually
 
 FAST = 200.0
 
@@ -49,13 +50,6 @@ def bot(around: House) -> Iterator[BotProcess]:
     with around.bot() as bot:
         eventually(lambda: around.slack.type(ALICE, CHANNEL, "/upgrade help").failure == "")
         yield bot
-
-
-def eventually(true: Callable[[], bool], within: float = 20.0) -> None:
-    end = time.monotonic() + within
-    while not true():
-        assert time.monotonic() < end, "it never came to be"
-        time.sleep(0.1)
 
 
 @pytest.mark.slow

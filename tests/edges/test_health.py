@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -25,29 +25,30 @@ from engine.runner import Runner
 from sandbox.spec import default_spec, managed_settings
 from store.api import AlertRow, PageRow, RunRow, StoreError
 from store.opening import open_store
+from tests.waiting import PATIENCE_S, eventually
 from workflows.night_watch import NightWatch
 from workflows.path_watch import Known, Standing
 
 
 class Bot:
-    """An engine, a database and a doctor; time passes as `later` says."""
+    """An engine, a database and a doctor; time passes as `later` says, and by nothing else."""
 
     def __init__(self, path: Path) -> None:
         self.store = open_store(path / "bot.db")
-        self.later = 0.0
+        self.began, self.later = time.time(), 0.0
         self.engine = Runner(self.store, {}, self.clock, lambda _: None, exit_process=lambda _: None)
         self.engine.begin()
         watch = NightWatch(self.store, managed_settings(default_spec()), 0.0, time.time())
         self.probing = Probing([], {}, time.time, time.monotonic, lambda: None, lambda _: None)
         self.watched = Probing([watch], {}, time.time, time.monotonic, lambda: None, lambda _: None)
-        self.doctor = Doctor(self.store, self.engine, self.probing, self.clock, lambda: time.monotonic() + self.later)
+        self.doctor = Doctor(self.store, self.engine, self.probing, self.clock, lambda: self.later)
         figures = Figures(self.store, ("lab",), self.watched, self.doctor, self.clock)
         routes = [*health.routes(self.doctor), *metrics.routes(figures)]
         self.http = Http(HttpSettings(port=0), routes, lambda _: None)
         self.http.start()
 
     def clock(self) -> float:
-        return time.time() + self.later
+        return self.began + self.later
 
     def get(self, path: str) -> requests.Response:
         return requests.get(f"http://127.0.0.1:{self.http.port}{path}", timeout=10)
@@ -59,7 +60,7 @@ class Bot:
 
     def stop(self) -> None:
         self.http.stop()
-        self.engine.stop(2.0)
+        self.engine.stop(PATIENCE_S)
         self.doctor.stop()
         self.watched.stop()
         self.probing.stop()
@@ -110,14 +111,7 @@ def switch() -> Iterator[Switch]:
 
 
 def heartbeat(bot: Bot, url: str) -> Heartbeat:
-    return Heartbeat(HeartbeatSettings(url=SecretStr(url), timeout=1.0), bot.doctor)
-
-
-def eventually(true: Callable[[], bool], within: float = 5.0) -> None:
-    end = time.monotonic() + within
-    while not true():
-        assert time.monotonic() < end, "it never came to be"
-        time.sleep(0.02)
+    return Heartbeat(HeartbeatSettings(url=SecretStr(url), timeout=20.0), bot.doctor)
 
 
 # ---- /healthz ----------------------------------------------------------------------------------------------------
@@ -132,7 +126,7 @@ def test_a_bot_that_works_is_well(bot: Bot) -> None:
 
 
 def test_an_engine_that_has_ended_is_not(bot: Bot) -> None:
-    bot.engine.stop(2.0)
+    bot.engine.stop(PATIENCE_S)
     answer = bot.get("/healthz")
     assert answer.status_code == 503
     assert answer.json()["engine"] == "the thread that advances runs does not look after them"
@@ -211,7 +205,7 @@ def test_a_server_that_does_not_listen_any_more_is_not_and_the_sign_of_life_says
     doctor.stop()
     bot.http.stop()
     doctor = Doctor(bot.store, bot.engine, bot.probing, bot.clock, time.monotonic, lambda: bot.http.alive)
-    Heartbeat(HeartbeatSettings(url=SecretStr(switch.url), timeout=1.0), doctor).step()
+    Heartbeat(HeartbeatSettings(url=SecretStr(switch.url), timeout=20.0), doctor).step()
     doctor.stop()
     assert switch.pings[-1] == ("/0123-uuid/fail", "http: alerts and key presses do not come in: nobody listens")
 
@@ -246,7 +240,7 @@ def test_a_bot_that_works_says_that_it_starts_and_then_that_it_lives(bot: Bot, s
 def test_a_bot_that_does_not_says_why(bot: Bot, switch: Switch, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "KEPT_S", 0.0)
     beat = heartbeat(bot, switch.url)
-    bot.engine.stop(2.0)
+    bot.engine.stop(PATIENCE_S)
     bot.later = 400.0
     beat.step()
     path, why = switch.pings[-1]

@@ -26,6 +26,7 @@ from bot.webhook import Webhook
 from sandbox.spec import default_spec, managed_settings
 from store.api import AlertRow, StoreError
 from store.opening import open_store
+from tests.waiting import PATIENCE_S, eventually
 from workflows.alerts import OUTAGE
 
 TOKEN, OTHER = "a-token-of-alertmanager", "a-token-of-zabbix-too"
@@ -62,7 +63,9 @@ class Desk:
     def post(self, path: str, data: Any, token: str | None = TOKEN, **more: Any) -> requests.Response:
         body = data if isinstance(data, bytes) else json.dumps(data).encode()
         headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
-        return requests.post(f"http://127.0.0.1:{self.http.port}{path}", data=body, headers=headers, timeout=20, **more)
+        return requests.post(
+            f"http://127.0.0.1:{self.http.port}{path}", data=body, headers=headers, timeout=PATIENCE_S, **more
+        )
 
     def alerts(self) -> list[AlertRow]:
         return [row for run in self.store.runs(workflow=OUTAGE) for row in self.store.alerts(run.id)]
@@ -77,13 +80,6 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     yield desk
     desk.stop()
     assert desk.faults == []
-
-
-def eventually(true: Callable[[], bool], within: float = 5.0) -> None:
-    end = time.monotonic() + within
-    while not true():
-        assert time.monotonic() < end, "it never came to be"
-        time.sleep(0.02)
 
 
 def payload(*alerts: dict[str, Any], **changes: Any) -> dict[str, Any]:
@@ -238,7 +234,7 @@ def test_a_token_that_is_not_set_opens_nothing(tmp_path: Path) -> None:
     http.start()
     for header in ("Bearer", "Bearer ", "bearer x"):
         answer = requests.post(
-            f"http://127.0.0.1:{http.port}/alerts", b"{}", headers={"Authorization": header}, timeout=5
+            f"http://127.0.0.1:{http.port}/alerts", b"{}", headers={"Authorization": header}, timeout=PATIENCE_S
         )
         assert answer.status_code in (401, 403)
     http.stop()
@@ -299,8 +295,8 @@ def test_a_time_that_makes_no_sense_is_now(desk: Desk, began: Any) -> None:
 
 def test_what_is_not_there_and_other_verbs(desk: Desk) -> None:
     base = f"http://127.0.0.1:{desk.http.port}"
-    assert requests.get(f"{base}/alerts", timeout=5).status_code == 405
-    assert requests.get(f"{base}/nothing", timeout=5).status_code == 404
+    assert requests.get(f"{base}/alerts", timeout=PATIENCE_S).status_code == 405
+    assert requests.get(f"{base}/nothing", timeout=PATIENCE_S).status_code == 404
 
 
 # ---- floods, and a store in trouble ------------------------------------------------------------------------------
@@ -309,16 +305,17 @@ def test_what_is_not_there_and_other_verbs(desk: Desk) -> None:
 def test_ten_thousand_alerts_come_out_as_one_outage(desk: Desk) -> None:
     """In requests of a hundred, from twenty senders at a time, each of whom sends again what was answered 503."""
     groups = [[node_down(f"host{n * 100 + m}") for m in range(100)] for n in range(100)]
-    began, worked = time.monotonic(), time.process_time()
+    worked = time.process_time()
+
+    def send(rows: list[dict[str, Any]]) -> int:
+        while (status := desk.post("/alerts/alertmanager", payload(*rows)).status_code) == 503:
+            continue  # as Alertmanager does
+        return status
+
     with ThreadPoolExecutor(20) as senders:
-        answers = list(senders.map(lambda rows: desk.post("/alerts/alertmanager", payload(*rows)), groups))
-    assert {answer.status_code for answer in answers} <= {200, 503}
-    for answer, rows in zip(answers, groups, strict=True):
-        if answer.status_code == 503:  # as Alertmanager does
-            assert desk.post("/alerts/alertmanager", payload(*rows)).status_code == 200
+        assert set(senders.map(send, groups)) == {200}
     assert len(desk.store.runs(workflow=OUTAGE)) == 1
     assert len(desk.firing()) == 10_000
-    assert time.monotonic() - began < 60.0
     assert time.process_time() - worked < 30.0
 
 
@@ -327,7 +324,7 @@ def test_a_store_that_takes_too_long_is_503_and_nothing_is_lost(desk: Desk, monk
     inner = desk.store.alert
 
     def slow(*args: Any) -> Any:
-        go_on.wait(20)
+        go_on.wait(PATIENCE_S)
         return inner(*args)
 
     monkeypatch.setattr(desk.store, "alert", slow)
@@ -377,7 +374,7 @@ def test_a_route_gets_the_request_as_it_came() -> None:
 
     http = served(Route("POST", "/voice/key", in_thread(take)))
     url = f"http://127.0.0.1:{http.port}/voice/key?run=a%2Fb&key=t1"
-    answer = requests.post(url, data={"Digits": "1"}, headers={"X-Twilio-Signature": "abc="}, timeout=5)
+    answer = requests.post(url, data={"Digits": "1"}, headers={"X-Twilio-Signature": "abc="}, timeout=PATIENCE_S)
     http.stop()
     assert (answer.text, answer.headers["Content-Type"]) == ("<Response/>", "application/xml; charset=utf-8")
     (request,) = seen
@@ -391,7 +388,7 @@ def test_a_route_that_breaks_tells_nobody_why(caplog: pytest.LogCaptureFixture) 
         raise RuntimeError("the password is 12345")
 
     http = served(Route("GET", "/x", in_thread(broken)))
-    answer = requests.get(f"http://127.0.0.1:{http.port}/x", timeout=5)
+    answer = requests.get(f"http://127.0.0.1:{http.port}/x", timeout=PATIENCE_S)
     http.stop()
     assert (answer.status_code, answer.text) == (500, "this broke; the bot's log has the trace\n")
     assert "12345" in caplog.text
@@ -400,7 +397,7 @@ def test_a_route_that_breaks_tells_nobody_why(caplog: pytest.LogCaptureFixture) 
 def test_whoever_sends_too_slowly_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_module, "READ_S", 0.2)
     http = served(Route("POST", "/x", in_thread(lambda _: Answer(200, ""))))
-    with socket.create_connection(("127.0.0.1", http.port), 5) as line:
+    with socket.create_connection(("127.0.0.1", http.port), PATIENCE_S) as line:
         line.sendall(b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nab")
         assert b"408" in line.recv(4096).split(b"\r\n")[0]
     http.stop()
@@ -412,14 +409,14 @@ def test_too_many_at_a_time_are_503(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def wait(_: Request) -> Answer:
         there.set()
-        go_on.wait(10)
+        go_on.wait(PATIENCE_S)
         return Answer(200, "")
 
     http = served(Route("GET", "/x", in_thread(wait)))
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(requests.get, f"http://127.0.0.1:{http.port}/x", timeout=10)
-        there.wait(5)
-        assert requests.get(f"http://127.0.0.1:{http.port}/x", timeout=5).status_code == 503
+        first = pool.submit(requests.get, f"http://127.0.0.1:{http.port}/x", timeout=PATIENCE_S)
+        assert there.wait(PATIENCE_S)
+        assert requests.get(f"http://127.0.0.1:{http.port}/x", timeout=PATIENCE_S).status_code == 503
         go_on.set()
         assert first.result().status_code == 200
     http.stop()
@@ -427,7 +424,7 @@ def test_too_many_at_a_time_are_503(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def hold(port: int, path: str, count: int) -> list[socket.socket]:
     """Requests of which only the beginning is sent, as long as these are open."""
-    lines = [socket.create_connection(("127.0.0.1", port), 5) for _ in range(count)]
+    lines = [socket.create_connection(("127.0.0.1", port), PATIENCE_S) for _ in range(count)]
     for line in lines:
         line.sendall(f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nab".encode())
     time.sleep(0.2)
@@ -454,7 +451,7 @@ def test_each_route_has_room_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None
     yes = in_thread(lambda _: Answer(200, "ok"))
     http = served(Route("POST", "/voice/key", yes), Route("GET", "/healthz", yes))
     lines = hold(http.port, "/voice/key", 3)
-    assert requests.get(f"http://127.0.0.1:{http.port}/healthz", timeout=5).status_code == 200
+    assert requests.get(f"http://127.0.0.1:{http.port}/healthz", timeout=PATIENCE_S).status_code == 200
     for line in lines:
         line.close()
     http.stop()
@@ -463,10 +460,10 @@ def test_each_route_has_room_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None
 def test_whoever_sends_slowly_what_nobody_reads_takes_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_module, "MOST_AT_ONCE", 1)
     http = served(Route("GET", "/healthz", in_thread(lambda _: Answer(200, "ok"))))
-    with socket.create_connection(("127.0.0.1", http.port), 5) as line:
+    with socket.create_connection(("127.0.0.1", http.port), PATIENCE_S) as line:
         line.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nab")
         time.sleep(0.2)
-        assert requests.get(f"http://127.0.0.1:{http.port}/healthz", timeout=5).status_code == 200
+        assert requests.get(f"http://127.0.0.1:{http.port}/healthz", timeout=PATIENCE_S).status_code == 200
     http.stop()
 
 
@@ -501,7 +498,7 @@ def test_a_server_whose_socket_was_closed_is_not_alive(monkeypatch: pytest.Monke
     monkeypatch.setattr(http_module, "STILL_S", 1.0)
     http = served()
     time.sleep(1.2)
-    assert http.alive
+    eventually(lambda: http.alive)
     monkeypatch.setattr(web.AppRunner, "addresses", [])
     eventually(lambda: not http.alive)
     http.stop()

@@ -22,7 +22,8 @@ from cluster.probe_settings import ProbeSettings
 from sandbox.clock import ModelClock
 from sandbox.slack import LocalSlack, run_in_thread
 from sandbox.sockets import refused_port
-from tests.edges.test_app import House, eventually
+from tests.edges.test_app import House
+from tests.waiting import eventually
 
 TOKEN = "a-token-of-alertmanager"
 HTTP = HttpSettings(port=0, sources=(SourceSettings(name="alertmanager", token=SecretStr(TOKEN)),))

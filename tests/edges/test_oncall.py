@@ -18,9 +18,10 @@ from oncall.settings import OnCallSettings, Policy, Rung
 from oncall.wall import shown
 from sandbox.clock import ModelClock
 from sandbox.slack import ALICE, BOB, CAROL, CHANNEL, LocalSlack, Manifest, SlackInThread, UserGroup, run_in_thread
-from tests.edges.test_app import House, eventually
+from tests.edges.test_app import House
 from tests.unit.bot.test_rotas import Feeds
 from tests.unit.oncall.test_calendar import calendar, event
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 

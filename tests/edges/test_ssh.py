@@ -19,6 +19,8 @@ from cluster.api import Refused, Uncertain, Unreachable
 from cluster.login import fingerprint, public_key
 from cluster.settings import NodeSettings, SshSettings
 from cluster.ssh import Done, SshNode, spoken
+from sandbox.loops import end_all
+from tests.waiting import PATIENCE_S
 
 Process = asyncssh.SSHServerProcess[bytes]
 
@@ -51,7 +53,7 @@ class Door:
     def close(self) -> None:
         self._do(self._hang_up())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        self._thread.join(PATIENCE_S)
         self._loop.close()
 
     async def _hang_up(self) -> None:
@@ -60,6 +62,7 @@ class Door:
         for connection in self.connections:
             connection.abort()
             await connection.wait_closed()
+        await end_all()
 
     async def _listen(self) -> asyncssh.SSHAcceptor:
         return await asyncssh.listen(
@@ -78,7 +81,7 @@ class Door:
         await COMMANDS[command.split()[0]](process)
 
     def _do(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(5)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_S)
 
 
 class _Login(asyncssh.SSHServer):
@@ -93,7 +96,7 @@ class _Silent(paramiko.ServerInterface):
     """Lets everybody in and opens a session, but never answers the request to run something."""
 
     def __init__(self) -> None:
-        self.thaw = threading.Event()
+        self.thaw, self.thawed = threading.Event(), False
 
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
         return int(paramiko.common.AUTH_SUCCESSFUL)
@@ -102,7 +105,8 @@ class _Silent(paramiko.ServerInterface):
         return int(paramiko.common.OPEN_SUCCEEDED)
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
-        self.thaw.wait(5)
+        self.thaw.wait(PATIENCE_S)
+        self.thawed = True
         return True
 
 
@@ -187,31 +191,31 @@ def pve1(door: Door) -> Iterator[SshNode]:
 
 
 def test_exit_code_and_both_streams_come_back(pve1: SshNode) -> None:
-    assert pve1.run(["both"], 5) == Done(7, b"to stdout\n", b"to stderr\n")
+    assert pve1.run(["both"], PATIENCE_S) == Done(7, b"to stdout\n", b"to stderr\n")
 
 
 def test_words_with_spaces_and_quotes_arrive_as_they_are(pve1: SshNode, door: Door) -> None:
-    pve1.run(["both", "it's one; word"], 5)
+    pve1.run(["both", "it's one; word"], PATIENCE_S)
     assert door.seen == ["""both 'it'"'"'s one; word'"""]
 
 
 def test_what_is_given_on_stdin_arrives(pve1: SshNode) -> None:
-    assert pve1.run(["echo"], 5, stdin=b"the helper's file").out == b"the helper's file"
+    assert pve1.run(["echo"], PATIENCE_S, stdin=b"the helper's file").out == b"the helper's file"
 
 
 def test_more_than_a_window_on_both_streams_does_not_deadlock(pve1: SshNode) -> None:
-    done = pve1.run(["big"], 10, limit_bytes=16 * 2**20)
+    done = pve1.run(["big"], PATIENCE_S, limit_bytes=16 * 2**20)
     assert (done.rc, len(done.out), len(done.err)) == (0, 48 * 65536, 48 * 65536)
 
 
 def test_a_second_command_uses_the_same_connection(pve1: SshNode, door: Door) -> None:
-    pve1.run(["both"], 5)
-    pve1.run(["both"], 5)
+    pve1.run(["both"], PATIENCE_S)
+    pve1.run(["both"], PATIENCE_S)
     assert len(door.connections) == 1
 
 
 def test_threads_share_one_connection(pve1: SshNode, door: Door) -> None:
-    threads = [threading.Thread(target=pve1.run, args=(["both"], 5)) for _ in range(5)]
+    threads = [threading.Thread(target=pve1.run, args=(["both"], PATIENCE_S)) for _ in range(5)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -219,21 +223,19 @@ def test_threads_share_one_connection(pve1: SshNode, door: Door) -> None:
     assert (len(door.connections), door.seen) == (1, ["both"] * 5)
 
 
-@pytest.mark.timing
 def test_a_command_that_never_ends_is_left_at_the_deadline(pve1: SshNode) -> None:
-    began = time.monotonic()
-    with pytest.raises(Uncertain, match=r"`hang` on pve1 did not end within 0\.5 s"):
-        pve1.run(["hang"], 0.5)
-    assert time.monotonic() - began < 2
+    pve1.run(["both"], PATIENCE_S)  # connecting counts
+    with pytest.raises(Uncertain, match="`hang` on pve1 did not end within 2 s"):
+        pve1.run(["hang"], 2)
 
 
 def test_a_hanging_command_does_not_keep_the_next_one_from_running(pve1: SshNode) -> None:
+    pve1.run(["both"], PATIENCE_S)  # connecting counts
     with pytest.raises(Uncertain):
-        pve1.run(["hang"], 0.3)
-    assert pve1.run(["both"], 5).rc == 7
+        pve1.run(["hang"], 2)
+    assert pve1.run(["both"], PATIENCE_S).rc == 7
 
 
-@pytest.mark.timing
 def test_a_server_that_never_answers_the_request_is_left_at_the_deadline(door: Door) -> None:
     host_key, silent = paramiko.Ed25519Key.from_private_key_file(str(door.key_file)), _Silent()
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -243,13 +245,12 @@ def test_a_server_that_never_answers_the_request_is_left_at_the_deadline(door: D
         node = SshNode("pve1", place, SshSettings(key_file=str(door.key_file)))
         server = threading.Thread(target=_serve_silently, args=(listener, host_key, silent))
         server.start()
-        began = time.monotonic()
-        with pytest.raises(Uncertain, match=r"`both` on pve1 did not end within 0\.5 s"):
-            node.run(["both"], 0.5)
-        assert time.monotonic() - began < 2
+        with pytest.raises(Uncertain, match="`both` on pve1 did not end within 4 s"):
+            node.run(["both"], 4)  # connecting counts
+        assert not silent.thawed, "it was waited for, until it gave up by itself"
         silent.thaw.set()
         node.close()
-        server.join(5)
+        server.join(PATIENCE_S)
 
 
 def _serve_silently(listener: socket.socket, host_key: paramiko.PKey, silent: _Silent) -> None:
@@ -257,7 +258,7 @@ def _serve_silently(listener: socket.socket, host_key: paramiko.PKey, silent: _S
     with closing(paramiko.Transport(line)) as transport:
         transport.add_server_key(host_key)
         transport.start_server(server=silent)
-        silent.thaw.wait(5)
+        silent.thaw.wait(PATIENCE_S)
 
 
 @pytest.mark.timing
@@ -265,32 +266,32 @@ def _serve_silently(listener: socket.socket, host_key: paramiko.PKey, silent: _S
 def test_a_hundred_megabytes_are_cut_at_once_and_said(pve1: SshNode, flood: str) -> None:
     began = time.monotonic()
     with pytest.raises(Uncertain, match=f"`{flood}` on pve1 printed more than 1000000 bytes"):
-        pve1.run([flood], 10, limit_bytes=1_000_000)
+        pve1.run([flood], PATIENCE_S, limit_bytes=1_000_000)
     assert time.monotonic() - began < 5
 
 
 def test_a_line_dropped_in_the_middle_may_have_done_it(pve1: SshNode) -> None:
     with pytest.raises(Uncertain, match="the line broke after `drop` on pve1 was sent: it may have been done or not"):
-        pve1.run(["drop"], 5)
+        pve1.run(["drop"], PATIENCE_S)
 
 
 def test_after_a_dropped_line_the_next_command_connects_anew(pve1: SshNode, door: Door) -> None:
     with pytest.raises(Uncertain):
-        pve1.run(["drop"], 5)
-    assert pve1.run(["both"], 5).rc == 7
+        pve1.run(["drop"], PATIENCE_S)
+    assert pve1.run(["both"], PATIENCE_S).rc == 7
     assert len(door.connections) == 2
 
 
 def test_an_end_without_exit_code_is_not_taken_for_success(pve1: SshNode) -> None:
     with pytest.raises(Uncertain, match="may have been done or not"):
-        pve1.run(["no-code"], 5)
+        pve1.run(["no-code"], PATIENCE_S)
 
 
 def test_another_host_key_is_refused_with_both_fingerprints_and_what_to_do(door: Door) -> None:
     other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
     place = NodeSettings(address="127.0.0.1", ssh_port=door.port, host_key=other)
     with pytest.raises(Refused) as refused:
-        SshNode("pve1", place, SshSettings(key_file=str(door.key_file))).run(["both"], 5)
+        SshNode("pve1", place, SshSettings(key_file=str(door.key_file))).run(["both"], PATIENCE_S)
     assert fingerprint(other.split()[1]) in str(refused.value)
     assert fingerprint(door.public_host_key.split()[1]) in str(refused.value)
     assert f'set nodes.pve1.host_key to "{door.public_host_key}"' in refused.value.hint
@@ -301,25 +302,25 @@ def test_a_pinned_key_of_another_kind_is_a_mismatch_too(door: Door) -> None:
     other = asyncssh.generate_private_key("ecdsa-sha2-nistp256").export_public_key().decode().strip()
     place = NodeSettings(address="127.0.0.1", ssh_port=door.port, host_key=other)
     with pytest.raises(Refused, match="shows the SSH host key SHA256:"):
-        SshNode("pve1", place, SshSettings(key_file=str(door.key_file))).run(["both"], 5)
+        SshNode("pve1", place, SshSettings(key_file=str(door.key_file))).run(["both"], PATIENCE_S)
 
 
 def test_a_login_that_is_not_let_in_is_refused_and_names_the_key(door: Door, tmp_path: Path) -> None:
     asyncssh.generate_private_key("ssh-ed25519").write_private_key(tmp_path / "mallory")
     with pytest.raises(Refused, match=r"pve1 does not let roundsman in with the key .*mallory") as refused:
-        door.node(key_file=str(tmp_path / "mallory")).run(["both"], 5)
+        door.node(key_file=str(tmp_path / "mallory")).run(["both"], PATIENCE_S)
     assert "authorized_keys" in refused.value.hint
 
 
 def test_a_missing_private_key_is_named(door: Door) -> None:
     with pytest.raises(Refused, match="the private key /nowhere/key cannot be used: it does not exist"):
-        door.node(key_file="/nowhere/key").run(["both"], 5)
+        door.node(key_file="/nowhere/key").run(["both"], PATIENCE_S)
 
 
 def test_a_private_key_that_is_no_key_is_named_without_its_content(door: Door, tmp_path: Path) -> None:
     (tmp_path / "notes").write_text("hunter2")
     with pytest.raises(Refused, match="notes cannot be used") as refused:
-        door.node(key_file=str(tmp_path / "notes")).run(["both"], 5)
+        door.node(key_file=str(tmp_path / "notes")).run(["both"], PATIENCE_S)
     assert "hunter2" not in str(refused.value) + refused.value.hint
 
 
@@ -328,17 +329,14 @@ def test_nobody_listening_means_nothing_was_sent(door: Door) -> None:
         free.bind(("127.0.0.1", 0))
         place = NodeSettings(address="127.0.0.1", ssh_port=free.getsockname()[1], host_key=door.public_host_key)
         with pytest.raises(Unreachable, match=r"pve1 does not answer over SSH .*refused"):
-            SshNode("pve1", place, SshSettings(key_file=str(door.key_file))).run(["both"], 5)
+            SshNode("pve1", place, SshSettings(key_file=str(door.key_file))).run(["both"], PATIENCE_S)
 
 
-@pytest.mark.timing
 def test_a_port_that_accepts_and_says_nothing_is_left_at_the_deadline(door: Door) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         place = NodeSettings(address="127.0.0.1", ssh_port=mute.getsockname()[1], host_key=door.public_host_key)
-        began = time.monotonic()
         with pytest.raises(Unreachable, match="pve1 does not answer over SSH"):
             SshNode("pve1", place, SshSettings(key_file=str(door.key_file))).run(["both"], 0.5)
-        assert time.monotonic() - began < 3
 
 
 def test_a_helper_command_is_spoken_of_by_its_verb() -> None:

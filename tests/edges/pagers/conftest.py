@@ -36,7 +36,7 @@ def settings(phones: PhonesInThread) -> PagerSettings:
     """As loaded: with the secrets in their places."""
     section = phones.section()
     section["pushover"]["token"], section["twilio"]["token"] = APP_TOKEN, TOKEN
-    return PagerSettings.model_validate({**section, "timeout": "2s"})
+    return PagerSettings.model_validate({**section, "timeout": "20s"})
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ def answering(status: int, body: bytes, **headers: str) -> Say:
     return say
 
 
-def get(odd: Oddity, timeout: float = 2.0) -> tuple[int, dict[str, object]]:
+def get(odd: Oddity, timeout: float = 20.0) -> tuple[int, dict[str, object]]:
     answer = ask("The service", "GET", f"{odd.url}/x", timeout, {"token": "s3cr3t"})
     return answer.status, dict(answer.data)
 
@@ -96,7 +96,7 @@ def test_an_answer_that_drips_is_given_up(odd: Oddity) -> None:
     began = time.monotonic()
     with pytest.raises(PagerError, match="its answer does not end"):
         get(odd, timeout=0.3)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5, "all of it takes ten seconds"
 
 
 def test_an_answer_of_megabytes_is_given_up(odd: Oddity) -> None:
@@ -129,7 +129,7 @@ def test_a_line_that_breaks_tells_no_address(odd: Oddity) -> None:
 @pytest.mark.parametrize(("status", "permanent"), [(400, True), (404, True), (408, False), (429, False), (500, False)])
 def test_what_lasts_and_what_does_not(odd: Oddity, status: int, permanent: bool) -> None:
     odd.say = answering(status, b"{}")
-    assert ask("The service", "GET", odd.url, 2.0, {}).permanent is permanent
+    assert ask("The service", "GET", odd.url, 20.0, {}).permanent is permanent
 
 
 # ---- a service that answers 200 with something else ------------------------------------------------------------------

@@ -34,7 +34,7 @@ class Night(NightWatch):
         self.phones = phones
         tokens = {"pushover": APP_TOKEN, "twilio": TOKEN}
         section = {name: {**given, "token": tokens[name]} for name, given in phones.section().items()}
-        self.settings = PagerSettings.model_validate({**section, "timeout": "5s"})
+        self.settings = PagerSettings.model_validate({**section, "timeout": "20s"})
         self.real = all_pagers(self.settings, public_url, clock)
         people = {
             one.name: {

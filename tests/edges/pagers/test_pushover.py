@@ -144,7 +144,7 @@ def test_trouble_at_pushover_is_not_permanent(phones: PhonesInThread, pushover: 
 def test_a_service_that_hangs_is_given_up_in_time(
     phones: PhonesInThread, settings: PagerSettings, page: Page, clock: VirtualClock
 ) -> None:
-    phones.plant(Fault(Kind.DELAY, "POST /1/messages.json", seconds=0.6))
+    phones.plant(Fault(Kind.DELAY, "POST /1/messages.json", seconds=30.0))
     brief = all_pagers(settings.model_copy(update={"timeout": 0.2}), "", clock)["pushover"]
     assert refused(brief, page) == ("Pushover did not answer: ReadTimeout", False)
 

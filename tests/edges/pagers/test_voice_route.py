@@ -11,6 +11,7 @@ from bot.voice import VoiceHook, signature
 from oncall.pagers.voice import KEY_PATH
 from tests.edges.pagers.test_night import answering
 from tests.unit.bot.test_voice_hook import KEY, RUN, SID, TOKEN, Line
+from tests.waiting import PATIENCE_S
 
 QUERY = f"?run={RUN}&key={KEY}"
 FORM = {"CallSid": SID, "Digits": "1", "From": "+15005550006", "Speech": "ä + b & c"}
@@ -25,7 +26,7 @@ class Door:
     def post(self, form: dict[str, str], signed: str | None = None, query: str = QUERY) -> requests.Response:
         good = signature(TOKEN, f"{self.url}{KEY_PATH}{query}", form)
         headers = {"X-Twilio-Signature": good if signed is None else signed}
-        return requests.post(f"{self.url}{KEY_PATH}{query}", data=form, headers=headers, timeout=5)
+        return requests.post(f"{self.url}{KEY_PATH}{query}", data=form, headers=headers, timeout=PATIENCE_S)
 
 
 @pytest.fixture
@@ -64,15 +65,15 @@ def test_an_unknown_call_is_not_found(door: Door) -> None:
 
 
 def test_looking_at_the_address_does_nothing(door: Door) -> None:
-    assert requests.get(f"{door.url}{KEY_PATH}{QUERY}", timeout=5).status_code == 405
+    assert requests.get(f"{door.url}{KEY_PATH}{QUERY}", timeout=PATIENCE_S).status_code == 405
 
 
 @pytest.mark.parametrize("body", [b"\xff\xfe=1", b"a=1&" * 200], ids=["no text", "too many fields"])
 def test_what_is_no_form_is_refused(door: Door, body: bytes) -> None:
-    answer = requests.post(f"{door.url}{KEY_PATH}", data=body, timeout=5)
+    answer = requests.post(f"{door.url}{KEY_PATH}", data=body, timeout=PATIENCE_S)
     assert (answer.status_code, answer.text) == (400, "this is not a form\n")
 
 
 def test_a_body_of_megabytes_is_refused(door: Door) -> None:
-    answer = requests.post(f"{door.url}{KEY_PATH}", data=b"a=" + b"x" * (2 << 20), timeout=5)
+    answer = requests.post(f"{door.url}{KEY_PATH}", data=b"a=" + b"x" * (2 << 20), timeout=PATIENCE_S)
     assert answer.status_code == 413

@@ -18,7 +18,8 @@ from sandbox.simpagers import ONCALL
 from sandbox.slack import ALICE, BOB, CHANNEL, LocalSlack, Manifest
 from sandbox.slack import run_in_thread as run_slack
 from sandbox.sockets import free_port
-from tests.edges.test_app import SPEED, House, eventually
+from tests.edges.test_app import SPEED, House
+from tests.waiting import eventually
 from workflows.alerts import Alert, clear_alerts, raise_alerts
 
 COMMANDS = Manifest(commands=("/upgrade", "/outage", "/oncall"))

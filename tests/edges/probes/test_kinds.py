@@ -19,20 +19,23 @@ from cluster.probe_settings import Pace
 from cluster.probes import _names, look, ping, read
 from cluster.probes._common import Failed, Ok, Probe, Unknown
 from sandbox.faults import Fault, Kind
+from sandbox.loops import end_all
 from sandbox.sockets import refused_port, silent_port
 from tests.edges.facing import Night
+from tests.waiting import PATIENCE_S
 
-QUICK = Pace(every=5.0, timeout=0.3)
+QUICK, PATIENT = Pace(every=5.0, timeout=0.3), Pace(every=PATIENCE_S, timeout=PATIENCE_S)
+"""For what never answers, and for what does."""
 
 
-def at(kind: str, target: str, **more: Any) -> Probe:
-    return Probe("a", kind, target, QUICK, **more)
+def at(kind: str, target: str, pace: Pace = PATIENT, **more: Any) -> Probe:
+    return Probe("a", kind, target, pace, **more)
 
 
 def seen(probe: Probe) -> object:
     async def once() -> object:
         found = await look(probe)
-        await asyncio.sleep(0.05)  # TLS says goodbye in the loop, which goes on in the bot
+        await end_all()  # TLS says goodbye in the loop, which goes on in the bot
         return found
 
     return asyncio.run(once())
@@ -42,7 +45,7 @@ def seen(probe: Probe) -> object:
 def greeting(text: bytes) -> Iterator[int]:
     """A port that says this to whoever comes, and hangs up."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(5)
+        server.settimeout(PATIENCE_S)
 
         def serve() -> None:
             line, _ = server.accept()
@@ -70,7 +73,7 @@ def test_a_port_that_refuses_is_not() -> None:
 
 def test_a_port_that_says_nothing_is_given_up_after_its_time() -> None:
     with silent_port() as port:
-        assert seen(at("tcp", f"127.0.0.1:{port}")) == Failed(f"127.0.0.1:{port} does not answer within 0.3 s")
+        assert seen(at("tcp", f"127.0.0.1:{port}", QUICK)) == Failed(f"127.0.0.1:{port} does not answer within 0.3 s")
 
 
 def test_a_server_that_greets_as_it_should_is_well() -> None:
@@ -91,7 +94,7 @@ def test_a_server_that_hangs_up_without_a_word_has_failed() -> None:
 
 def test_a_process_that_hangs_behind_an_open_port_has_failed() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:  # the kernel takes the connection, nobody else does
-        found = seen(at("tcp", f"127.0.0.1:{server.getsockname()[1]}", expect="SSH-"))
+        found = seen(at("tcp", f"127.0.0.1:{server.getsockname()[1]}", QUICK, expect="SSH-"))
     assert isinstance(found, Failed)
     assert "does not answer within" in found.why
 
@@ -209,15 +212,15 @@ def test_a_page_without_an_end_is_not_read_to_its_end() -> None:
 
 
 def test_a_web_server_that_never_answers_has_failed_in_time() -> None:
-    assert isinstance(page(mute, url), Failed)
+    assert isinstance(page(mute, url, pace=QUICK), Failed)
 
 
 def test_a_certificate_that_nobody_vouches_for_has_failed_unless_it_need_not_be_trusted(night: Night) -> None:
     target = f"https://127.0.0.1:{night.settings.nodes['pve1'].api_port}/api2/json/version"
-    found = seen(Probe("a", "http", target, Pace(every=10.0, timeout=3.0)))
+    found = seen(Probe("a", "http", target, PATIENT))
     assert isinstance(found, Failed)
     assert "is not trusted" in found.why
-    answered = seen(Probe("a", "http", target, Pace(every=10.0, timeout=3.0), verify=False))
+    answered = seen(Probe("a", "http", target, PATIENT, verify=False))
     assert answered == Failed(f"{target} answers 401")
 
 
@@ -244,7 +247,7 @@ def test_where_no_ping_is_allowed_a_refusal_is_a_sign_of_life(monkeypatch: pytes
     assert found == Ok(f"was only knocked at, on TCP port {port}: {ping.NOT_ALLOWED} (docs/install.md)")
     with silent_port() as port:
         monkeypatch.setattr(ping, "KNOCK", port)
-        found = seen(at("ping", "127.0.0.1"))
+        found = seen(at("ping", "127.0.0.1", QUICK))
     assert isinstance(found, Failed)
     assert ping.NOT_ALLOWED in found.why
 
