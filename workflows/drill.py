@@ -39,7 +39,8 @@ from workflows.wheel import Aborted, GaveUp, Mode
 
 @dataclass(slots=True)
 class Copy:
-    """The copy of one drill; derived from journaled results. `task`: its restore. `made`: it is there."""
+    """The copy of one drill; derived from journaled results. `began`: the drill, in epoch seconds. `task`: its restore.
+    `made`: it is there."""
 
     guest: int
     name: str
@@ -50,6 +51,7 @@ class Copy:
     volid: str
     task: str = ""
     made: bool = False
+    began: float = 0.0
 
 
 def drill_restore(run: Run, site: Site, args: Mapping[str, Plain]) -> Plain:
@@ -109,17 +111,16 @@ def _drill(w: Steward, found: Mapping[str, Any]) -> Plain:
     copy = Copy(
         found["guest"], found["name"], found["kind"], found["id"], found["node"], found["storage"], backup["volid"]
     )
-    began = w.act(Stage.LOOK, lambda *_: w.site.clock(), "began")
+    began = copy.began = w.act(Stage.LOOK, lambda *_: w.site.clock(), "began")
     w.say(
         Stage.LOOK,
         "",
         lambda: words.drill_begins(copy.name, copy.guest, copy.id, Backup(**backup), began, copy.node, copy.storage),
     )
     try:
-        seen = _live_through(w, copy, began)
+        seen = _live_through(w, copy)
     except Aborted:
         w.mode = Mode.ABORT
-        let_end(w, Stage.RESTORE, copy.task)
         left = _deleted(w, copy)
         w.run.say("run.aborted", lambda: words.aborted(w.name, left))
         return {"state": "aborted", "left": left}
@@ -137,9 +138,9 @@ def _drill(w: Steward, found: Mapping[str, Any]) -> Plain:
     return {"state": "done", "took": took}
 
 
-def _live_through(w: Steward, copy: Copy, began: float) -> dict[str, Any]:
+def _live_through(w: Steward, copy: Copy) -> dict[str, Any]:
     """{"error": "" or why, "copying", "booted"} in seconds."""
-    copy.task = _restored(w, copy, began)
+    copy.task = _restored(w, copy)
     ended = follow(w, Stage.RESTORE, copy.task, "the copy to be written", w.site.managed.limits.restore)
     if ended["error"]:
         return {"error": f"the restore ended with: {ended['error']}", "copying": ended["took"], "booted": 0.0}
@@ -153,18 +154,22 @@ def _live_through(w: Steward, copy: Copy, began: float) -> dict[str, Any]:
     return {"error": booted["error"], "copying": ended["took"], "booted": booted["took"]}
 
 
-def _restored(w: Steward, copy: Copy, began: float) -> str:
+def _restored(w: Steward, copy: Copy) -> str:
     """The task that makes the copy. One that is there already is taken for ours only if a try of ours may have started
     it: else somebody's guest, restored meanwhile under the id that was free, would be the one that is deleted."""
-    rescue, kinds = w.site.cluster.rescue, (task_kind(copy.kind, "restore"),)
+    rescue = w.site.cluster.rescue
     sent = w.judged(
         w.key(Stage.RESTORE),
         lambda: Judgement(()),
         lambda *_: rescue.restore(copy.id, copy.kind, copy.node, copy.volid, copy.storage, over=False).upid,
         lambda *_: None,
-        lambda _: find_task(w, kinds, copy.id, began) or None,
+        lambda _: _begun(w, copy) or None,
     )
     return str(sent["value"])
+
+
+def _begun(w: Steward, copy: Copy) -> str:
+    return find_task(w, (task_kind(copy.kind, "restore"),), copy.id, copy.began)
 
 
 def _copy(w: Steward, copy: Copy) -> Guest:
@@ -215,11 +220,20 @@ def _start_unplugged(w: Steward, copy: Copy, began: float) -> str:
 # ---- what it leaves: nothing ---------------------------------------------------------------------------------------
 
 
+OURS, DOUBTFUL, NONE = "ours", "doubtful", ""
+
+
 def _deleted(w: Steward, copy: Copy) -> list[str]:
-    """Stop the copy and delete it; [] if nothing is left of it."""
+    """Let its restore end, stop the copy and delete it; [] if nothing is left of it."""
     try:
-        if not w.read(Stage.DELETE, lambda: _is_ours(w, copy), "whether the copy is there", "there"):
+        if not copy.task:  # aborted before anybody heard whether it was begun
+            copy.task = w.read(Stage.DELETE, lambda: _begun(w, copy), "whether its restore was begun", "begun")
+        let_end(w, Stage.RESTORE, copy.task)
+        found = w.read(Stage.DELETE, lambda: _found(w, copy), "whether the copy is there", "there")
+        if not found:
             return []
+        if found == DOUBTFUL:
+            return [words.drill_doubtful(copy.id, copy.node)]
         w.act(Stage.DELETE, lambda *_: _stop(w, copy), "stop")
         w.wait(
             Stage.DELETE,
@@ -237,11 +251,12 @@ def _deleted(w: Steward, copy: Copy) -> list[str]:
         return [f"{words.drill_left(copy.id, copy.node)} ({why})"]
 
 
-def _is_ours(w: Steward, copy: Copy) -> bool:
-    """There is a guest of this id, and our own restore has made it: its task ended well, or it is still named so."""
+def _found(w: Steward, copy: Copy) -> str:
+    """OURS: there is a guest of this id, and our own restore has made it, for its task ended well. DOUBTFUL: there is
+    one, and a restore of ours was begun that did not end well, as far as anybody can tell: it is left to a person."""
     if not copy.task or not any(guest.id == copy.id for guest in w.site.cluster.guests()):
-        return False
-    return copy.made or _made_by(w, copy)
+        return NONE
+    return OURS if copy.made or _made_by(w, copy) else DOUBTFUL
 
 
 def _made_by(w: Steward, copy: Copy) -> bool:

@@ -93,9 +93,11 @@ def follow(w: Wheel, stage: Stage, upid: str, what: str, timeout: float, detail:
         took = at.now - at.since
         return {"error": _reason(w, ref, state.error), "took": took, "said": "" if state.error else words.written(took)}
 
+    w.follows = upid
     ended: Mapping[str, Any] = w.wait(
         stage, probe, timeout, why=what, who="Proxmox VE, by ending its task", detail=detail
     )
+    w.follows = ""
     w.over.add(upid)
     return ended
 

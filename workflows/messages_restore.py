@@ -307,9 +307,10 @@ def finished(name: str, guest: int, total: float, people: float, copying: float,
 # ---- what an abort leaves ------------------------------------------------------------------------------------------
 
 
-def left_as(name: str, guest: int, status: str, node: str, ha: str = "") -> str:
-    under = f", HA has it as {host(ha)}" if ha else ""
-    return f"{named(name, guest)} is {host(condition(status))} on {node}{under}"
+def left_as(guest: Guest) -> str:
+    under = f", HA has it as {host(guest.ha)}" if guest.ha else ""
+    busy = f", locked ({host(guest.lock)}): something of it is under way, or broke off" if guest.lock else ""
+    return f"{named(guest.name, guest.id)} is {host(condition(guest.status))} on {guest.node}{under}{busy}"
 
 
 def left_unread(name: str, why: str) -> str:
@@ -533,6 +534,10 @@ def drill_failed(name: str, guest: int, why: str, left: Sequence[str]) -> Saying
 
 def drill_left(copy: int, node: str) -> str:
     return f"the copy {copy} on {node}"
+
+
+def drill_doubtful(copy: int, node: str) -> str:
+    return f"guest {copy} on {node}, which may be half of the copy; look before you delete it"
 
 
 def last_drill(name: str, age: float, took: float, passed: bool) -> str:

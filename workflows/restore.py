@@ -54,8 +54,8 @@ SLASH = "/restore"
 class Patient:
     """The guest under way; all of it is derived from journaled results. `old`: slot -> volume of its disks before
     anything was changed, `lines`: slot -> the disk as the configuration had it, `size` of them all in bytes; `failed`:
-    backups that were tried in vain; `task`: the one that runs or ran last; `copy`: the new id of a restored container;
-    `asked_at`: when it was typed, in epoch seconds."""
+    backups that were tried in vain; `copy`: the new id of a restored container; `asked_at`: when it was typed, in epoch
+    seconds."""
 
     guest: int
     name: str
@@ -65,7 +65,6 @@ class Patient:
     lines: dict[str, str] = field(default_factory=dict)
     size: int = 0
     failed: list[str] = field(default_factory=list)
-    task: str = ""
     copy: int = 0
     copying: float = 0.0
     onboot_off: bool = False
@@ -441,7 +440,7 @@ def restore_over(w: Steward, wanted: Wanted, patient: Patient) -> None:
 def _until_restored(w: Steward, patient: Patient, step: Step, send: Any) -> None:
     while True:
         began = w.act(Stage.RESTORE, lambda *_: w.site.clock(), "began")
-        patient.task = w.approved(
+        task = w.approved(
             step,
             lambda _, offer, since=began: send(offer, since),  # type: ignore[misc]
             partial(_begun, w, patient, began),
@@ -450,7 +449,7 @@ def _until_restored(w: Steward, patient: Patient, step: Step, send: Any) -> None
         volid = data["backup"]["volid"]
         w.say(Stage.RESTORE, "", partial(_restoring, w, patient, data))
         patient.copy = data.get("new", 0)
-        ended = follow(w, Stage.RESTORE, patient.task, "the backup to be written", w.site.managed.limits.restore)
+        ended = follow(w, Stage.RESTORE, task, "the backup to be written", w.site.managed.limits.restore)
         patient.copying += ended["took"]
         if not ended["error"]:
             return
@@ -604,7 +603,7 @@ def _onboot_off(w: Steward, guest_id: int) -> bool:
 def _aborted(w: Steward, patient: Patient) -> Plain:
     """What was begun ends first; then the world is asked what is left, and it is said."""
     w.mode = Mode.ABORT
-    let_end(w, Stage.RESTORE, patient.task)
+    let_end(w, Stage.RESTORE, w.follows)
     left: list[str] = w.run.step(f"{w.node or 'run'}.{Stage.PUT_BACK}", lambda: _left(w, patient))
     w.run.say("run.aborted", lambda: words.aborted(w.name, left))
     return {"state": "aborted", "guest": patient.guest, "left": left}
@@ -623,7 +622,7 @@ def _left_of(w: Steward, patient: Patient) -> Any:
     guest = fresh(w, patient.guest)
     config = w.site.cluster.rescue.config(guest)
     if guest.status == "stopped":
-        yield words.left_as(patient.name, patient.guest, guest.status, guest.node, guest.ha)
+        yield words.left_as(guest)
     if not config.disks and patient.old:
         yield words.left_without_disks(patient.guest, patient.lines)
     if patient.copy and any(other.id == patient.copy for other in w.site.cluster.guests()):

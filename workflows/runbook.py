@@ -14,14 +14,14 @@ from cluster.gates.ha import LEFT_ALONE
 from cluster.rescue import Disk, Split
 from engine.port import Look, Plain, Run, Waiting
 from workflows import messages_restore as words
-from workflows.guestwork import fresh, must_be_stopped, node_is_dead, start_and_serve
+from workflows.guestwork import fresh, let_end, must_be_stopped, node_is_dead, start_and_serve
 from workflows.messages import host, named
 from workflows.phases import Stage
 from workflows.restore import SLASH, is_stopped, move_stopped, stop_if_dead, untouchable
 from workflows.restore_look import find_guest, image_in, is_image_of, mounts_of, nameless
 from workflows.site import Site
 from workflows.steward import Offer, Step, Steward
-from workflows.wheel import Aborted
+from workflows.wheel import Aborted, Mode
 
 START_ON, UNLOCK, UNFREEZE, POWER_CYCLE, HEAL = "start", "unlock", "unfreeze", "power-cycle", "heal"
 FORGET = "forget"
@@ -45,6 +45,8 @@ def runbook(run: Run, site: Site, args: Mapping[str, Plain]) -> Plain:
         w = Steward(run, site, by, str(found["guest"]), found["name"], slash=SLASH, pages=False)
         return ACTS[str(args["act"])](w, found["guest"], found["name"], args)
     except Aborted:
+        w.mode = Mode.ABORT
+        let_end(w, Stage.ACT, w.follows)
         left = run.step("run.left", lambda: _left(w))
         run.say("run.aborted", lambda: words.aborted(w.name, left))
         return {"state": "aborted", "left": left}
@@ -58,7 +60,7 @@ def _left(w: Steward) -> list[str]:
         guest = fresh(w, int(w.node))
     except ClusterError as silent:
         return [words.left_unread(w.name, str(silent))]
-    return [words.left_as(guest.name, guest.id, guest.status, guest.node, guest.ha)]
+    return [words.left_as(guest)]
 
 
 def _find(site: Site, args: Mapping[str, Plain]) -> Any:

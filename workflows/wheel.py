@@ -111,6 +111,8 @@ class Wheel:
         self.approval: Approval | None = None
         self.over: set[str] = set()
         """Tasks of Proxmox VE that this run followed to their end: none of them is the one that is looked for."""
+        self.follows = ""
+        """The task of Proxmox VE that is followed just now: an abort lets it end first."""
         self.fallen: list[str] = []
         """Guest groups of which too few serve, as it was said while something was waited for."""
         self.fallen_alarm = ""

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster.api import Refused, TaskRef
+from cluster.api import Refused, TaskRef, TaskState, Uncertain, Unreachable
 from cluster.facts import Guest
 from cluster.rescue import guest_config
+from sandbox.direct import SimCluster
 from sandbox.night import Night
 from sandbox.rescue import SimRescue
 from sandbox.scenario import load
-from workflows.drill import Copy, _delete, _start_unplugged, _stop
+from workflows.drill import DOUBTFUL, NONE, Copy, _delete, _found, _start_unplugged, _stop
 
 CLUSTER = {
     "guests": [
@@ -125,3 +126,71 @@ def test_a_drill_of_a_guest_with_a_card_of_its_node_says_that_its_copy_was_not_s
     assert "it was restored, and not started: hostpci0 of it is a device of pve3" in lived.text
     assert "-> start 100" not in lived.text
     assert "-> delete 100" in lived.text
+
+
+# ---- what an abort leaves --------------------------------------------------------------------------------------------
+
+
+def test_a_copy_whose_restore_nobody_heard_of_is_deleted_after_an_abort(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line broke after the order was sent, and the drill was aborted before the node could be asked: it said that
+    nothing was left, while the copy was being written."""
+    restore, find_task = SimRescue.restore, SimCluster.find_task
+    asked: list[str] = []
+
+    def lost(self: SimRescue, *args: Any, **how: Any) -> Any:
+        restore(self, *args, **how)
+        raise Uncertain("the line broke")
+
+    def silent(self: SimCluster, kind: str, guest: int, since: float) -> TaskRef | None:
+        asked.append(kind)
+        if len(asked) <= 2:
+            raise Unreachable("no connection")
+        return find_task(self, kind, guest, since)
+
+    monkeypatch.setattr(SimRescue, "restore", lost)
+    monkeypatch.setattr(SimCluster, "find_task", silent)
+    lived = night(
+        tmp_path,
+        {"at": "0m", "who": "alice", "types": "/drill restore dns"},
+        {"at": "1m", "who": "alice", "types": "/restore abort dns"},
+    ).live()
+    assert "aborted. Nothing is left changed" in lived.text
+    assert "-> delete 100" in lived.text
+    assert 100 not in lived.model.guests.all
+
+
+@pytest.mark.parametrize("state", [TaskState(running=True), TaskState(False, "unexpected status"), None])
+def test_what_a_restore_that_did_not_end_well_may_have_left_is_said(state: TaskState | None) -> None:
+    """A node that dies in the middle of a restore keeps what was written; an abort waits for its end in vain."""
+
+    def task(_: TaskRef) -> TaskState:
+        if state is None:
+            raise Unreachable("pve3 is silent")
+        return state
+
+    listed = Guest(100, "", "qemu", "pve3", "stopped", 1, lock="create")
+    w: Any = SimpleNamespace(site=SimpleNamespace(cluster=SimpleNamespace(guests=lambda: (listed,), task=task)))
+    assert _found(w, replace(COPY, made=False)) == DOUBTFUL
+
+
+def test_a_guest_of_its_id_that_no_restore_of_ours_may_have_made_is_none_of_the_drill() -> None:
+    w, _ = copy_listed("mail")
+    assert _found(w, replace(COPY, made=False, task="")) == NONE
+
+
+def test_after_a_restore_that_broke_off_what_may_be_left_of_it_stands_in_the_last_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its node died in the middle: the task says so, and the half-written guest stays."""
+    task = SimCluster.task
+
+    def broke_off(self: SimCluster, ref: TaskRef) -> TaskState:
+        seen = task(self, ref)
+        return replace(seen, error="unexpected status") if "restore" in ref.upid else seen
+
+    monkeypatch.setattr(SimCluster, "task", broke_off)
+    lived = night(tmp_path, {"at": "0m", "who": "alice", "types": "/drill restore dns"}).live()
+    assert "Left behind: guest 100 on pve3, which may be half of the copy; look before you delete it" in lived.text
+    assert "-> delete" not in lived.text
