@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import socket
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
@@ -23,7 +24,25 @@ HEAVY = {
 ALONE = ("lab", "chaos", "browser", "timing")
 """Those that measure or kill: one after the other, in one worker, never beside each other."""
 
+NOWHERE = (".example", ".example.org", ".example.com", ".invalid", ".test")
+"""Ends of names that are reserved for examples (RFC 2606, RFC 6761)."""
+
 _left_out: Counter[str] = Counter()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _names_that_exist_nowhere() -> Iterator[None]:
+    """Said at once, by no name server: the question would leave this machine, and take as long as that is silent."""
+    ask = socket.getaddrinfo
+
+    def known(host: Any, *args: Any, **more: Any) -> Any:
+        if isinstance(host, str) and host.endswith(NOWHERE):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return ask(host, *args, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", known)
+        yield
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
