@@ -1,5 +1,7 @@
 """Commands: saved, then acknowledged, then worked on elsewhere, so that Slack's 3 seconds are never a question.
 
+The acknowledgement is silent: the answer follows at once, and only one that takes longer is announced.
+
 What was acknowledged is a row, so a crash loses nothing: after a start the same rows are worked on, and working one
 twice is harmless. A row that lands after its sender was refused is void, and so is one that is found hours later:
 nobody expects an upgrade to begin because the bot's host came back.
@@ -11,6 +13,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
 from typing import Protocol
 
 from commands.api import Reply
@@ -19,11 +22,13 @@ from workflows.site import ChatDown
 
 SAVE_S = 2.0
 """Of Slack's 3 seconds; the rest is for the way back."""
+SOON_S = 1.0
+"""Whoever has no answer after so long is told that it comes."""
 OLD_S = 900.0
 """Older saved commands are not worked on any more."""
 REST_S = 30.0  # without a wake
 
-ON_IT = "👍 On it."
+ON_IT = "👍 On it; the answer follows."
 NOT_SAVED = "⚠️ I could not save this, so nothing was done: my disk did not answer in time. Type it again in a minute."
 TOO_OLD = "⚠️ I was not running when you typed `{slash} {text}`, and did nothing. Type it again if it still holds."
 FAULT = (
@@ -52,21 +57,29 @@ class Inbox:
     ) -> None:
         self._store, self._answer, self._reply, self._clock = store, answer, reply, clock
         self.landed = landed
-        self._savers = ThreadPoolExecutor(2, "save")
+        self._savers, self._announcer = ThreadPoolExecutor(2, "save"), ThreadPoolExecutor(1, "announce")
         self._refused: set[str] = set()
+        self._unanswered: set[str] = set()
+        self._telling = Lock()
 
     async def receive(self, row: CommandRow) -> str:
-        """Save it; what to tell the sender at once."""
+        """Save it; what to tell the sender at once, "" if nothing."""
+        self._unanswered.add(row.id)  # before anybody can answer it
         saving = self._savers.submit(self._store.save_command, row)
         try:
-            await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(saving)), SAVE_S)
+            fresh = await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(saving)), SAVE_S)
         except (TimeoutError, StoreError) as error:
             log.error("inbox: command '%s' is refused: it could not be saved (%r)", row.id, error)
             self._refused.add(row.id)
+            self._unanswered.discard(row.id)
             saving.add_done_callback(lambda landed: self._void(row, landed))
             return NOT_SAVED
+        if fresh:
+            asyncio.get_running_loop().call_later(SOON_S, self._announcer.submit, self._announce, row)
+        else:  # delivered twice, and perhaps answered meanwhile
+            self._unanswered.discard(row.id)
         self.landed()
-        return ON_IT
+        return ""
 
     def step(self) -> float:
         """Work every saved command, oldest first; seconds until the next look."""
@@ -76,6 +89,7 @@ class Inbox:
 
     def stop(self) -> None:
         self._savers.shutdown(wait=False)
+        self._announcer.shutdown(wait=False, cancel_futures=True)
 
     # ----------------------------------------------------------------------------------------------------------
 
@@ -102,7 +116,17 @@ class Inbox:
             log.exception("inbox: command '%s' (%s %s) met a fault", row.id, row.slash, row.text)
             return Reply(FAULT)
 
+    def _announce(self, row: CommandRow) -> None:
+        with self._telling:  # never after the answer
+            if row.id in self._unanswered:
+                self._send(row, Reply(ON_IT))
+
     def _tell(self, row: CommandRow, reply: Reply) -> None:
+        with self._telling:
+            self._unanswered.discard(row.id)
+            self._send(row, reply)
+
+    def _send(self, row: CommandRow, reply: Reply) -> None:
         """What was ordered is done, told or not: the thread shows it."""
         try:
             self._reply(row, reply)

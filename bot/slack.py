@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 
 class Receiver(Protocol):
-    """Whom the edge hands things to. `received` saves a command and says what to acknowledge it with."""
+    """Whom the edge hands things to. `received` saves a command and says what to acknowledge it with, "" for silence."""
 
     async def received(self, row: CommandRow) -> str: ...
 
@@ -244,7 +244,8 @@ def bolt_app(api_url: str, identity: AuthorizeResult, receiver: Receiver, clock:
 
     @app.command(re.compile(".*"))
     async def command(ack: Callable[..., Awaitable[Any]], body: dict[str, Any]) -> None:
-        await ack(text=await receiver.received(command_row(body, clock())))
+        told = await receiver.received(command_row(body, clock()))
+        await (ack(text=told) if told else ack())
 
     @app.event("app_mention")
     async def mention(body: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ import pytest
 from bot import inbox
 from bot.board import Board
 from bot.delivery import Delivery
-from bot.inbox import NOT_SAVED, ON_IT, Inbox
+from bot.inbox import NOT_SAVED, Inbox
 from bot.slack import SlackEdge
 from bot.slackchat import Refused, SlackChat, Unsure
 from bot.votes import Mark, Votes
@@ -138,7 +138,7 @@ def shown_to(slack: SlackInThread, user: str) -> list[str]:
 
 def test_a_command_is_acknowledged_at_once_and_answered_after_it(office: Office, slack: SlackInThread) -> None:
     answer = slack.type(ALICE, CHANNEL, "/upgrade why lab")
-    assert (answer.text, answer.failure) == (ON_IT, "")
+    assert (answer.text, answer.failure) == ("", "")
     slack.wait_for(lambda message: message.text == "answered: why lab" and message.only_for == ALICE)
     eventually(lambda: len(office.store.commands("done")) == 1)
 
@@ -150,7 +150,7 @@ def test_a_public_answer_is_seen_by_the_channel(office: Office, slack: SlackInTh
 
 def test_a_command_that_slack_delivers_twice_is_worked_once(office: Office, slack: SlackInThread) -> None:
     slack.plant(Fault(Kind.TWICE, on="slash_commands"))
-    assert slack.type(ALICE, CHANNEL, "/upgrade cluster").text == ON_IT
+    assert not slack.type(ALICE, CHANNEL, "/upgrade cluster").failure
     slack.wait_for(lambda message: message.text == "answered: cluster")
     eventually(lambda: not office.store.commands("saved"))
     assert len(office.answered) == 1
@@ -200,7 +200,7 @@ def test_no_command_is_lost_or_late_while_slack_refreshes_the_connections(office
         slack.plant(Fault(Kind.REFRESH))
         for number in range(10):
             answer = slack.type(ALICE, CHANNEL, f"/upgrade why {round_}.{number}")
-            assert (answer.text, answer.failure) == (ON_IT, "")
+            assert (answer.text, answer.failure) == ("", "")
         office.wait_until_connected()
     eventually(lambda: len(office.answered) == 30)
 
@@ -208,7 +208,7 @@ def test_no_command_is_lost_or_late_while_slack_refreshes_the_connections(office
 def test_connections_that_drop_come_back_by_themselves(office: Office, slack: SlackInThread) -> None:
     slack.plant(Fault(Kind.DROP))
     office.wait_until_connected()
-    assert slack.type(ALICE, CHANNEL, "/upgrade why").text == ON_IT
+    assert not slack.type(ALICE, CHANNEL, "/upgrade why").failure
 
 
 def test_a_slack_that_is_away_at_the_start_is_waited_for_with_a_sentence(
@@ -221,7 +221,7 @@ def test_a_slack_that_is_away_at_the_start_is_waited_for_with_a_sentence(
         eventually(lambda: "slack: bot: not connected (Slack did not answer auth.test: HTTP 503" in caplog.text)
         slack.plant(Fault(Kind.DOWN, seconds=0.0, word="error"))  # and so it is back
         office.wait_until_connected()
-    assert slack.type(ALICE, CHANNEL, "/upgrade why").text == ON_IT
+    assert not slack.type(ALICE, CHANNEL, "/upgrade why").failure
     office.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -52,14 +53,49 @@ def counter() -> Counter:
 
 
 def test_a_command_is_saved_before_it_is_acknowledged_and_worked_on_after(counter: Counter) -> None:
-    assert counter.receive(command()) == ON_IT
+    assert counter.receive(command()) == ""
     assert (counter.states(), counter.told, counter.landed) == ({"T1": "saved"}, [], 1)
     counter.inbox.step()
     assert (counter.states(), counter.told) == ({"T1": "done"}, ["done: cluster"])
 
 
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not true():
+            await asyncio.sleep(0.005)
+
+
+def test_an_answer_that_takes_its_time_is_announced_and_comes_after(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox_module, "SOON_S", 0.01)
+
+    async def type_and_wait() -> None:
+        assert await counter.inbox.receive(command()) == ""
+        await until(lambda: bool(counter.told))
+
+    asyncio.run(type_and_wait())
+    counter.inbox.step()
+    assert counter.told == [ON_IT, "done: cluster"]
+
+
+def test_an_answer_that_comes_at_once_is_the_only_one(counter: Counter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbox_module, "SOON_S", 0.01)
+
+    async def type_twice() -> None:
+        await counter.inbox.receive(command("T1", "why"))
+        counter.inbox.step()
+        assert counter.told == ["done: why"]
+        await counter.inbox.receive(command("T1", "why"))  # again: a delivery that Slack repeats
+        await counter.inbox.receive(command("T2", "cluster"))  # announced after T1 would be: the same thread does it
+        await until(lambda: ON_IT in counter.told)
+
+    asyncio.run(type_twice())
+    assert counter.told == ["done: why", ON_IT]
+
+
 def test_the_same_typing_delivered_twice_is_acknowledged_twice_and_worked_once(counter: Counter) -> None:
-    assert [counter.receive(command()), counter.receive(command())] == [ON_IT, ON_IT]
+    assert [counter.receive(command()), counter.receive(command())] == ["", ""]
     counter.inbox.step()
     counter.receive(command())
     counter.inbox.step()
