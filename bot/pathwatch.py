@@ -13,6 +13,8 @@ from workflows.path_watch import Died, take_in
 from workflows.settings import ManagedCluster
 
 EVERY_S = 60.0
+AGAIN_S = 10.0
+"""While a node is down for us, and paths to it with it: the next node waits until it is seen that they are back."""
 LEAST_REST_S = 5.0
 
 log = logging.getLogger(__name__)
@@ -47,4 +49,6 @@ class PathWatch:
             word = "live -> dead" if isinstance(news, Died) else "dead -> live"
             self._told()
             log.warning("paths: path '%s' of '%s': %s", news.path, self._managed.name, word)
-        return max(EVERY_S - max(self._clock() - began, 0.0), LEAST_REST_S)
+        dead = any(not test.alive for test in ways.tests)
+        every = AGAIN_S if knife and dead else EVERY_S
+        return max(every - max(self._clock() - began, 0.0), LEAST_REST_S)
