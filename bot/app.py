@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from bot import logs, lookout, systemd
+from bot.at_once import AtOnce
 from bot.board import EVERY_S, Board
 from bot.clock import WallClock
 from bot.delivery import Delivery
@@ -160,6 +161,7 @@ class Roundsman:
             for name, managed in self._managed.items()
         }
         self._path_watches = [self._path_watch(site) for site in sites.values()]
+        self._at_once = AtOnce({name: site.cluster for name, site in sites.items()})
         rules = Rules(Pace(pace.divisor, pace.least, pace.most), page=self._fault, scrub=self._scrub)
         return Runner(
             self._store,
@@ -248,6 +250,7 @@ class Roundsman:
         for worker in (self._commands, self._marks, self._posting):
             worker.stop()
         self._inbox.stop()
+        self._at_once.stop()
         self._store.close()
 
     def _warn_of_pagers(self) -> None:
@@ -298,9 +301,9 @@ class Roundsman:
         self._commands.wake()
 
     def _answer(self, row: CommandRow) -> Reply:
-        reply = answer(
-            Desk(self._managed, self._store, self._chat, self._clock(), self._chat.link, self._watchers), row
-        )
+        known, chat = self._at_once.guests, self._chat
+        desk = Desk(self._managed, self._store, chat, self._clock(), chat.link, self._watchers, known)
+        reply = answer(desk, row)
         self._runner.wake()
         self._posting.wake()
         return reply

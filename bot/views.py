@@ -76,10 +76,15 @@ def board(run: RunPicture) -> View:
     what = "Dry run of a rolling upgrade" if run.dry_run else "The rolling upgrade"
     state = STATES.get(run.state, run.state)
     icon, _, verb = state.partition(" ")
-    title = f"{icon} *{what} of {run.cluster}* {verb}."
+    title = f"{icon} *{what} of {run.cluster}* {verb}{because(run.why)}."
     lines = [_node(node) for node in run.nodes]
     blocks = [*sections([title]), *sections(lines), *wait_blocks(run.wait), *_rest(run), context([_origin(run)])]
     return view(_told(run, title), blocks)
+
+
+def because(why: str) -> str:
+    """After "was refused"."""
+    return f": {sentence(why)}" if why else ""
 
 
 def _told(run: RunPicture, title: str) -> str:
@@ -126,7 +131,8 @@ def _says_more(run: RunPicture) -> bool:
 
 def _origin(run: RunPicture) -> str:
     end = f", ended {day(run.finished_at)}" if run.finished_at is not None else ""
-    return f"Run `{host(run.run_id)}` · started by <@{run.started_by}> {day(run.started_at)}{end} · `/upgrade why`"
+    hint = "" if end else " · `/upgrade why`"
+    return f"Run `{host(run.run_id)}` · started by <@{run.started_by}> {day(run.started_at)}{end}{hint}"
 
 
 # ---- an outage -----------------------------------------------------------------------------------------------------

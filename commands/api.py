@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from cluster.facts import Guest
 from store.api import Store
 from workflows.settings import ManagedCluster
 from workflows.site import Chat, Watchers
@@ -36,6 +37,8 @@ class Desk:
     link: Callable[[str, str], str]
     """(channel, ts) -> address of that message, "" if unknown."""
     watchers: Watchers | None = None
+    guests: Callable[[str], Sequence[Guest] | None] = lambda _: None
+    """The guests of that cluster, if it tells them at once: an answer waits for no machine."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from commands.api import Command, Desk, Reply, Typed, Wrong
 from commands.finding import cluster_in, must_operate
-from commands.rescuing import plain_name, start
+from commands.rescuing import must_exist, plain_name, start
 from workflows.phases import BACKUP
 
 USAGE = "/backup now GUEST|GROUP [storage=STORAGE]"
@@ -15,7 +15,7 @@ def handle(desk: Desk, typed: Typed, words: list[str]) -> Reply:
     must_operate(desk, typed, managed, "make a backup")
     if not 1 <= len(rest) <= 2:
         raise Wrong(f"name the guest or the group: `{USAGE}`.")
-    args = {"group": plain_name(rest[0], "guest or group")}
+    args = {"group": must_exist(desk, managed, rest[0], groups=True)}
     if len(rest) == 2:
         if not rest[1].startswith("storage="):
             raise Wrong(f'unknown argument "{rest[1]}". Type `{USAGE}`.')

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from commands.api import Command, Desk, Reply, Typed, Wrong
 from commands.finding import cluster_in, must_operate
-from commands.rescuing import plain_name, start
+from commands.rescuing import must_exist, start
 from workflows.phases import DRILL
 
 USAGE = "/drill restore GUEST|GROUP"
@@ -15,7 +15,7 @@ def handle(desk: Desk, typed: Typed, words: list[str]) -> Reply:
     must_operate(desk, typed, managed, "start a drill")
     if len(rest) != 1:
         raise Wrong(f"name the guest or the group: `{USAGE}`.")
-    guest = plain_name(rest[0], "guest or group")
+    guest = must_exist(desk, managed, rest[0], groups=True)
     return start(desk, typed, managed, DRILL, {"guest": guest}, f"The restore drill of {guest}")
 
 

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 
 from commands.api import Desk, Typed, Wrong
 from store.api import AuditRow, OrderRow, RunRow
+from workflows.messages import some
 from workflows.orders import Order
 from workflows.phases import UPGRADE
 from workflows.picture import RunPicture, picture
@@ -35,7 +36,7 @@ def did_you_mean(word: str, known: list[str]) -> str:
     written = {one.lower(): one for one in known}  # telephones like to begin with a capital
     low = word.lower()
     close = [low] if low in written else get_close_matches(low, written, n=2, cutoff=0.55)
-    return f' (did you mean "{written[close[0]]}"?)' if len(close) == 1 else f" (known: {', '.join(known)})"
+    return f' (did you mean "{written[close[0]]}"?)' if len(close) == 1 else f" (known: {some(known)})"
 
 
 def must_operate(desk: Desk, typed: Typed, managed: ManagedCluster, deed: str) -> None:

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from commands.api import Desk, Reply, Typed, Wrong
-from commands.finding import link_to
+from commands.finding import did_you_mean, link_to
 from store.api import AuditRow, RunRow
+from workflows.messages import host
 from workflows.picture_restore import WORKFLOWS, RescuePicture, rescue_picture
 from workflows.settings import ManagedCluster
 
@@ -22,6 +23,21 @@ def plain_name(word: str, what: str, letters: frozenset[str] = LETTERS) -> str:
     if not word or not set(word) <= letters or word.startswith(("-", ".")):
         raise Wrong(f'"{word}" is no {what}.')
     return word
+
+
+def must_exist(desk: Desk, managed: ManagedCluster, word: str, groups: bool = False) -> str:
+    """The id or name of a guest, or where `groups` are taken the name of a guest group. Raises Wrong for one that the
+    cluster surely has not; where it does not tell at once, the run itself looks, and refuses in its thread."""
+    plain_name(word, "guest or group" if groups else "id or name of a guest")
+    known = [group.name for group in managed.groups]
+    listed = None if groups and word in known else desk.guests(managed.name)
+    if listed is None or any(word in (str(guest.id), guest.name) for guest in listed):
+        return word
+    for group in managed.groups:
+        if group.name == word:
+            raise Wrong(f"{word} is a guest group; name one of its guests: {', '.join(map(str, group.guests))}.")
+    names = [host(guest.name or str(guest.id)) for guest in listed] + (known if groups else [])
+    raise Wrong(f'*{managed.name}* has no guest{" or group" if groups else ""} "{word}"{did_you_mean(word, names)}.')
 
 
 def start(

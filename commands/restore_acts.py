@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from commands.api import Command, Desk, Reply, Typed, Wrong
 from commands.finding import cluster_in, did_you_mean, must_operate
-from commands.rescuing import VOLUME_LETTERS, plain_name, start
+from commands.rescuing import VOLUME_LETTERS, must_exist, plain_name, start
 from workflows.phases import RUNBOOK
 from workflows.runbook import FORGET, HEAL, POWER_CYCLE, START_ON, UNFREEZE, UNLOCK
 from workflows.settings import ManagedCluster
@@ -29,7 +29,7 @@ def _words(desk: Desk, typed: Typed, words: list[str], most: int, usage: str) ->
 
 def heal(desk: Desk, typed: Typed, words: list[str]) -> Reply:
     managed, rest = _words(desk, typed, words, 2, HEAL_USAGE)
-    guest = plain_name(rest[0], "id or name of a guest")
+    guest = must_exist(desk, managed, rest[0])
     args = {"act": HEAL, "guest": guest, "title": f"A look at both sides of the image of {guest}"}
     if len(rest) == 2:
         if not rest[1].startswith("from="):
@@ -43,28 +43,28 @@ def start_on(desk: Desk, typed: Typed, words: list[str]) -> Reply:
     managed, rest = _words(desk, typed, words, 2, START_USAGE)
     if len(rest) < 2:
         raise Wrong(f"name the guest and the node: `{START_USAGE}`.")
-    guest, node = plain_name(rest[0], "id or name of a guest"), _node(managed, rest[1])
+    guest, node = must_exist(desk, managed, rest[0]), _node(managed, rest[1])
     args = {"act": START_ON, "guest": guest, "node": node, "title": f"Starting {guest} on {node}"}
     return start(desk, typed, managed, RUNBOOK, args, f"Starting {guest} on {node}")
 
 
 def unlock(desk: Desk, typed: Typed, words: list[str]) -> Reply:
     managed, rest = _words(desk, typed, words, 1, "/restore unlock GUEST")
-    guest = plain_name(rest[0], "id or name of a guest")
+    guest = must_exist(desk, managed, rest[0])
     args = {"act": UNLOCK, "guest": guest, "title": f"Unlocking {guest}"}
     return start(desk, typed, managed, RUNBOOK, args, f"Unlocking {guest}")
 
 
 def unfreeze(desk: Desk, typed: Typed, words: list[str]) -> Reply:
     managed, rest = _words(desk, typed, words, 1, "/restore unfreeze GUEST")
-    guest = plain_name(rest[0], "id or name of a guest")
+    guest = must_exist(desk, managed, rest[0])
     args = {"act": UNFREEZE, "guest": guest, "title": f"Unfreezing {guest} in HA"}
     return start(desk, typed, managed, RUNBOOK, args, f"Unfreezing {guest} in HA")
 
 
 def forget(desk: Desk, typed: Typed, words: list[str]) -> Reply:
     managed, rest = _words(desk, typed, words, 1, "/restore forget GUEST")
-    guest = plain_name(rest[0], "id or name of a guest")
+    guest = must_exist(desk, managed, rest[0])
     args = {"act": FORGET, "guest": guest, "title": f"Deleting the unused disks of {guest}"}
     return start(desk, typed, managed, RUNBOOK, args, f"Deleting the unused disks of {guest}")
 

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 from commands.api import Command, Desk, Reply, Typed, Wrong
 from commands.finding import cluster_in, did_you_mean, must_operate
-from commands.rescuing import VOLUME_LETTERS, plain_name, start
+from commands.rescuing import VOLUME_LETTERS, must_exist, plain_name, start
 from workflows.phases import RESTORE
 from workflows.settings import ManagedCluster
 
@@ -47,6 +47,7 @@ def handle(desk: Desk, typed: Typed, words: list[str]) -> Reply:
         raise Wrong(f"name the guest: `{USAGE}`.")
     args = parse(managed, rest)
     _no_slip(args["guest"])
+    must_exist(desk, managed, args["guest"])
     return start(desk, typed, managed, RESTORE, args, f"The restore of {args['guest']} on *{managed.name}*")
 
 

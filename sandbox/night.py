@@ -14,6 +14,7 @@ from commands import answer
 from commands.api import Desk
 from engine.journal import Rules, Waits, advance
 from engine.port import Plain, Workflow
+from sandbox.at_once import at_once
 from sandbox.cast import IDS, NAMES, readable
 from sandbox.clock import VirtualClock
 from sandbox.direct import SimCluster
@@ -63,6 +64,7 @@ class Night:
         guard = s.way == "roundsman"
         cluster = SimCluster(self.model, self.managed, self.clock, guard=guard, on_act=self._on_act, line=self._line)
         self.cluster = Calls(cluster, self._call)
+        self._at_once = at_once(self.model, self.managed, self.clock)
         self.watched = None if s.oncall is None else Watched(self, s.oncall, self._rang)
         self.watchers = self.watched.watchers if self.watched else None
         checksum = s.spec.helper_checksum
@@ -222,9 +224,8 @@ class Night:
         self._typed += 1
         slash, _, rest = text.partition(" ")
         row = CommandRow(f"typed-{self._typed}", rest, slash, IDS[who], self.managed.channel, "", self.clock.now)
-        desk = Desk(
-            {self.managed.name: self.managed}, self.store, self.chat, self.clock.now, lambda *_: "", self.watchers
-        )
+        here = {self.managed.name: self.managed}
+        desk = Desk(here, self.store, self.chat, self.clock.now, lambda *_: "", self.watchers, self._at_once)
         reply = answer(desk, row)
         self.write("roundsman", reply.text if reply.public else f"(only {who}) {reply.text}")
 

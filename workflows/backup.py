@@ -34,7 +34,7 @@ def backup_now(run: Run, site: Site, args: Mapping[str, Plain]) -> Plain:
         found = w.read(Stage.LOOK, lambda: _look(site, word, str(args.get("storage", ""))), "looking for room")
         if found["refused"]:
             w.say(Stage.LOOK, "refused", lambda: words.refused(found["refused"], found.get("hint", "")))
-            return {"state": "refused"}
+            return {"state": "refused", "why": found["refused"]}
         return _make(w, found)
     except Aborted:
         left = run.step("run.left", lambda: [words.left_saving()] if _saving(site) else [])

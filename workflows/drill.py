@@ -63,7 +63,7 @@ def drill_restore(run: Run, site: Site, args: Mapping[str, Plain]) -> Plain:
         found = w.read(Stage.LOOK, lambda: _look(site, word), "looking for a backup and room for it", "guest")
         if found["refused"]:
             run.say("run.refused", lambda: words.refused(found["refused"]))
-            return {"state": "refused"}
+            return {"state": "refused", "why": found["refused"]}
     except Aborted:
         run.say("run.aborted", lambda: words.aborted(w.name, []))
         return {"state": "aborted"}

@@ -55,6 +55,8 @@ class RunPicture:
     left: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
     outcome: str = ""
+    why: str = ""
+    """Why it was refused, "" if it was not."""
     dry_run: bool = False
 
 
@@ -98,6 +100,7 @@ def picture(run: RunRow, entries: Sequence[Entry], given: Sequence[OrderRow] = (
         left=tuple(_left(list(ways), entries)),
         overrides=tuple(f"{o.about}: {o.reason} (<@{o.by}>)" for o in given if o.verb == Order.OVERRIDE),
         outcome=result.get("state", ""),
+        why=result.get("why", ""),
         dry_run=bool(run.args.get("dry_run")),
     )
 

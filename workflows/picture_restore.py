@@ -38,7 +38,7 @@ STAGES: Mapping[Stage, str] = {
 @dataclass(frozen=True, slots=True)
 class RescuePicture:
     """`title`: what it is ("Restore of router-a"); `state`: running, holding, done, refused, aborted, failed; `stage`:
-    what it does. `left`: what it changed and has not put back."""
+    what it does. `left`: what it changed and has not put back. `why`: why it was refused, or failed; or ""."""
 
     run_id: str
     cluster: str
@@ -51,6 +51,7 @@ class RescuePicture:
     finished_at: float | None
     wait: Wait | None
     left: tuple[str, ...] = ()
+    why: str = ""
 
 
 def rescue_picture(run: RunRow, entries: Sequence[Entry]) -> RescuePicture:
@@ -67,6 +68,7 @@ def rescue_picture(run: RunRow, entries: Sequence[Entry]) -> RescuePicture:
         finished_at=run.finished_at,
         wait=wait,
         left=tuple(_left(entries)) if run.state == "active" else (),
+        why=str((run.result or {}).get("why", "")),
     )
 
 

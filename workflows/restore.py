@@ -80,7 +80,7 @@ def restore(run: Run, site: Site, args: Mapping[str, Plain]) -> Plain:
         found = w.read(Stage.LOOK, lambda: _find(site, run.id, wanted), "finding the guest", "guest")
         if found["refused"]:
             run.say("run.refused", lambda: words.refused(found["refused"], found["hint"]))
-            return {"state": "refused"}
+            return {"state": "refused", "why": found["refused"]}
         patient = Patient(found["guest"], found["name"], found["kind"], found["at"])
         w = Steward(run, site, wanted.by, str(patient.guest), patient.name or wanted.guest, slash=SLASH, pages=True)
         return _restore(w, wanted, patient)
@@ -93,7 +93,7 @@ def _restore(w: Steward, wanted: Wanted, patient: Patient) -> Plain:
     w.say(Stage.LOOK, "", lambda: words.shown(seen["told"]))
     if seen["refused"]:
         w.say(Stage.LOOK, "refused", lambda: words.refused(seen["refused"], seen["hint"]))
-        return {"state": "refused", "guest": patient.guest}
+        return {"state": "refused", "guest": patient.guest, "why": seen["refused"]}
     patient.old, patient.lines, patient.size = dict(seen["disks"]), dict(seen["lines"]), seen["size"]
     if patient.kind == "lxc":
         return _container(w, wanted, patient)

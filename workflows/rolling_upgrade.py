@@ -53,7 +53,7 @@ def _upgrade(wheel: Wheel, wanted: Wanted) -> Plain:
     order = wheel.read(Phase.LOOK, lambda: in_order(site, wanted.nodes), "reading the cluster", "order")
     if refusal := order["refused"]:
         run.say("run.refused", lambda: messages.refused(refusal, order["hint"]))
-        return {"state": "refused", "nodes": {}}
+        return {"state": "refused", "nodes": {}, "why": refusal}
     nodes = order["nodes"]
     run.say("run.order", lambda: messages.order_of_nodes(nodes, order["reasons"], order.get("ways", ())))
     if wanted.dry_run:

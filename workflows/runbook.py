@@ -41,7 +41,7 @@ def runbook(run: Run, site: Site, args: Mapping[str, Plain]) -> Plain:
         found = w.read(Stage.LOOK, lambda: _find(site, args), "finding the guest", "guest")
         if found["refused"]:
             run.say("run.refused", lambda: words.refused(found["refused"], found.get("hint", "")))
-            return {"state": "refused"}
+            return {"state": "refused", "why": found["refused"]}
         w = Steward(run, site, by, str(found["guest"]), found["name"], slash=SLASH, pages=False)
         return ACTS[str(args["act"])](w, found["guest"], found["name"], args)
     except Aborted:
@@ -87,8 +87,8 @@ def start_on(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> Pl
         lambda _: words.ask_start_on(name, guest, target),
         TOO_LATE,
     )
-    if w.refuses(step):
-        return {"state": "refused"}
+    if why := w.refuses(step):
+        return {"state": "refused", "why": why}
     w.approved(step, lambda *_: "go")
     start_and_serve(w, guest, name)
     return {"state": "done"}
@@ -118,8 +118,8 @@ def unlock(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> Plai
         lambda offer: words.ask_unlock(name, guest, offer.data["lock"]),
         TOO_LATE,
     )
-    if w.refuses(step):
-        return {"state": "refused"}
+    if why := w.refuses(step):
+        return {"state": "refused", "why": why}
     w.approved(step, lambda _, offer: _unlock(w, guest, offer.data["lock"]), lambda _: _unlocked(w, guest))
     lock = w.offered().data["lock"]
     w.say(Stage.ACT, "", lambda: words.unlocked(name, guest, lock))
@@ -151,8 +151,8 @@ def unfreeze(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> Pl
         lambda offer: words.ask_unfreeze(name, guest, offer.data["state"]),
         TOO_LATE,
     )
-    if w.refuses(step):
-        return {"state": "refused"}
+    if why := w.refuses(step):
+        return {"state": "refused", "why": why}
     w.approved(step, lambda *_: _tell_ha(w, guest, "disabled"), lambda _: fresh(w, guest).ha in LET_GO or None)
     _until_ha(w, guest, LET_GO, "HA to let it go", "disabled")
     w.act(Stage.ACT, lambda *_: _tell_ha(w, guest, "started"), "started")
@@ -211,8 +211,8 @@ def forget(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> Plai
         lambda offer: words.ask_forget(name, guest, offer.data["volumes"]),
         "they were deleted before you took it back",
     )
-    if w.refuses(step):
-        return {"state": "refused"}
+    if why := w.refuses(step):
+        return {"state": "refused", "why": why}
     w.approved(step, lambda _, offer: _forget(w, guest, offer), lambda _: _forgotten(w, guest, w.offered()))
     volumes = w.offered().data["volumes"]
     w.say(Stage.ACT, "", lambda: words.forgotten(name, guest, volumes))
@@ -302,7 +302,7 @@ def heal(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> Plain:
     found = w.read(Stage.LOOK, lambda: _sides(w, guest), "reading both sides of its image")
     if found["refused"]:
         w.say(Stage.LOOK, "refused", lambda: words.refused(found["refused"], found["hint"]))
-        return {"state": "refused"}
+        return {"state": "refused", "why": found["refused"]}
     w.say(Stage.LOOK, "", lambda: words.shown(found["told"]))
     if not brick:
         w.say(Stage.LOOK, "choose", lambda: words.choose_one(guest, found["nodes"]))

@@ -134,12 +134,12 @@ class Steward(Wheel):
 
         return self.judged(base, lambda: self._judge(step), do, shut, found)["value"]
 
-    def refuses(self, step: Step) -> bool:
-        """True, and said, if it could not be done anyway: then nobody is asked."""
+    def refuses(self, step: Step) -> str:
+        """Why, and said, if it could not be done anyway: then nobody is asked. "" if it can."""
         plain = self.read(step.stage, lambda: _plain(step.look()), f"looking before {step.what}", "first")
         if plain["no"]:
             self.say(Stage.LOOK, "refused", lambda: messages_restore.refused(plain["no"], plain["hint"]))
-        return bool(plain["no"])
+        return str(plain["no"])
 
     def offered(self) -> Offer:
         """What was approved last."""

@@ -73,6 +73,12 @@ def test_what_a_screen_reader_hears_is_a_whole_sentence() -> None:
     assert views.board(run()).text == "🔧 The rolling upgrade of lab runs. It waits for the storage to be fully healed."
 
 
+def test_a_refused_run_says_why_on_its_board_and_offers_no_wait_to_look_at() -> None:
+    view = views.board(run(state="refused", wait=None, why="two nodes & no QDevice", finished_at=NOON))
+    assert view.text == "⛔ The rolling upgrade of lab was refused: two nodes &amp; no QDevice."
+    assert "`/upgrade why`" not in str(view.blocks)
+
+
 def test_a_run_that_ended_tells_what_it_left_behind() -> None:
     left = ("pve1 is in maintenance mode",)
     assert "📌 *Changed for now*\n• pve1 is in maintenance mode" in shown(views.board(run(left=left)))

@@ -41,6 +41,14 @@ def test_a_restore_that_is_done_says_so() -> None:
     assert "Changed and not put back" not in shown
 
 
+def test_a_restore_that_was_refused_says_why_on_its_board() -> None:
+    shown = board(lived("restore-of-a-running-guest"))
+    refused = "router-a (101) runs on pve1, and a running guest is never restored over."
+    assert f"⛔ *Restore of router-a on lab* was refused: {refused}" in text_of(shown)
+    assert shown.text == f"⛔ Restore of router-a on lab was refused: {refused}"
+    assert "`/restore why`" not in text_of(shown)  # it waits for nothing any more
+
+
 def test_a_board_that_waits_tells_what_for_and_what_is_changed() -> None:
     night = lived("restore-aborted")
     run = night.store.runs()[0]

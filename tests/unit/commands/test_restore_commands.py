@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
+from cluster.facts import Guest
 from commands import answer, help_text
 from commands.api import Desk
 from sandbox.cast import ALICE, CAROL, MALLORY
@@ -21,12 +24,14 @@ class Channel:
         nodes = [{"name": "pve1", "power_cycle": ["ipmitool"]}, "pve2", "pve3"]
         self.managed = managed_settings(ClusterSpec.from_dict({"nodes": nodes}))
         self.store, self.count = MemoryStore(check_plain=True), 0
+        self.listed: Sequence[Guest] | None = None
 
     def types(self, who: str, text: str, source: str = "") -> str:
         self.count += 1
         slash, _, rest = text.partition(" ")
         row = CommandRow(source or f"t{self.count}", rest, slash, who, self.managed.channel, "", NOW)
-        return answer(Desk({"lab": self.managed}, self.store, SimChat(), NOW, lambda *_: ""), row).text
+        desk = Desk({"lab": self.managed}, self.store, SimChat(), NOW, lambda *_: "", None, lambda _: self.listed)
+        return answer(desk, row).text
 
     def runs(self, workflow: str) -> list[RunRow]:
         return self.store.runs(cluster="lab", workflow=workflow)
@@ -111,6 +116,43 @@ def test_a_second_restore_of_the_same_guest_is_told_where_the_first_stands(chann
 def test_what_cannot_be_is_answered_with_what_to_type(channel: Channel, text: str, said: str) -> None:
     assert channel.types(ALICE, text) == f"⚠️ {said}"
     assert channel.store.runs() == []
+
+
+GUESTS = [Guest(101, "router-a", "qemu", "pve1", "running", 1 << 30), Guest(103, "db", "qemu", "pve3", "running", 1)]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("/backup now WRONG", '*lab* has no guest or group "WRONG" (known: router-a, db, routers).'),
+        ("/backup now dbb", '*lab* has no guest or group "dbb" (did you mean "db"?).'),
+        ("/drill restore rooters", '*lab* has no guest or group "rooters" (known: router-a, db, routers).'),
+        ("/restore router_a", '*lab* has no guest "router_a" (did you mean "router-a"?).'),
+        ("/restore 102", '*lab* has no guest "102" (known: router-a, db).'),
+        ("/restore routers", "routers is a guest group; name one of its guests: 101, 102."),
+        ("/restore heal 999", '*lab* has no guest "999" (known: router-a, db).'),
+        ("/restore start 999 pve1", '*lab* has no guest "999" (known: router-a, db).'),
+        ("/restore unlock 999", '*lab* has no guest "999" (known: router-a, db).'),
+        ("/restore unfreeze 999", '*lab* has no guest "999" (known: router-a, db).'),
+        ("/restore forget 999", '*lab* has no guest "999" (known: router-a, db).'),
+    ],
+)
+def test_a_guest_that_is_not_there_is_refused_in_the_answer_and_opens_no_thread(
+    channel: Channel, text: str, said: str
+) -> None:
+    channel.listed = GUESTS
+    assert channel.types(ALICE, text) == f"⚠️ {said}"
+    assert channel.store.runs() == []
+
+
+@pytest.mark.parametrize("text", ["/backup now routers", "/backup now 103", "/drill restore db", "/restore router-a"])
+def test_a_guest_that_is_there_is_taken(channel: Channel, text: str) -> None:
+    channel.listed = GUESTS
+    assert "starts as" in channel.types(ALICE, text)
+
+
+def test_a_cluster_that_tells_nothing_at_once_is_asked_by_the_run_itself(channel: Channel) -> None:
+    assert "starts as" in channel.types(ALICE, "/restore 999")
 
 
 @pytest.mark.parametrize(
