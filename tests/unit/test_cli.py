@@ -245,7 +245,9 @@ def own(tmp_path: Path) -> Path:
 
 def test_rota_prints_the_plan_and_what_the_bot_knows_of_it(own: Path) -> None:
     store = open_store(own.parent / "db.sqlite3")
-    store.override_shift([ShiftOverrideRow(0, "primary", "replace", "carol", "", 1.7e9, 2.2e9, "U0BOB00001", 1.0, "t1")])
+    store.override_shift(
+        [ShiftOverrideRow(0, "primary", "replace", "carol", "", 1.7e9, 2.2e9, "U0BOB00001", 1.0, "t1")]
+    )
     store.close()
     result = shell("rota", "primary", "--next", "2d", settings=own)
     lines = result.output.splitlines()
