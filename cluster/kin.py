@@ -13,6 +13,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ class Own:
 def configured(guest: int, config: Mapping[str, Any]) -> Nets:
     """From a guest's configuration: `net0: virtio=BC:24:11:..,bridge=vmbr0`, `ipconfig0: ip=192.0.2.5/24,gw=..`."""
     lines = " ".join(str(value) for name, value in config.items() if _NETS.fullmatch(name))
-    return Nets(guest, frozenset(map(str.lower, _MAC.findall(lines))), frozenset(_IP.findall(lines)) - {"dhcp", "d"})
+    return Nets(guest, frozenset(map(str.lower, _MAC.findall(lines))), outside(_IP.findall(lines)))
 
 
 def seen_inside(rows: Iterable[Mapping[str, Any]]) -> frozenset[str]:
@@ -221,8 +222,17 @@ def addresses_of(host: str) -> frozenset[str]:
 
 
 def outside(addresses: Iterable[str]) -> frozenset[str]:
-    """Without those that every machine has, or gives itself: they tell nobody from anybody."""
-    return frozenset(a for a in addresses if a and not a.startswith(("127.", "::1", "fe80:", "169.254.")))
+    """In one spelling, and without those that every machine has, or gives itself: they tell nobody from anybody. What
+    is no address (how one is got: "ip6=auto") is left out too."""
+    found = [address for text in addresses if (address := _address(text))]
+    return frozenset(str(address) for address in found if not (address.is_loopback or address.is_link_local))
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
 
 
 def own_host(settings: ClusterSettings) -> Own:

@@ -373,8 +373,10 @@ class Store(Protocol):
     # audit, housekeeping ---------------------------------------------------------------------------------------
     def audit(self, row: AuditRow) -> None: ...
 
-    def audits(self, *, run_id: str = "", cluster: str = "", limit: int = 200) -> Sequence[AuditRow]:
-        """Newest first."""
+    def audits(
+        self, *, run_id: str = "", cluster: str = "", since: float = 0.0, until: float = inf, limit: int = 200
+    ) -> Sequence[AuditRow]:
+        """Newest first; of those whose time lies between these two (epoch seconds, both included)."""
         ...
 
     def tidy(self, before: float) -> int:

@@ -310,9 +310,11 @@ class MemoryStore:
         with self._lock:
             self._note(row)
 
-    def audits(self, *, run_id: str = "", cluster: str = "", limit: int = 200) -> list[AuditRow]:
+    def audits(
+        self, *, run_id: str = "", cluster: str = "", since: float = 0.0, until: float = inf, limit: int = 200
+    ) -> list[AuditRow]:
         with self._lock:
-            newest_first = self._audits[::-1]
+            newest_first = [row for row in reversed(self._audits) if since <= row.at <= until]
         chosen = [row for row in newest_first if run_id in ("", row.run_id) and cluster in ("", row.cluster)]
         return chosen[:limit]
 

@@ -359,8 +359,11 @@ class SqlStore:
         with self._writing() as connection:
             _note(connection, row)
 
-    def audits(self, *, run_id: str = "", cluster: str = "", limit: int = 200) -> list[AuditRow]:
-        chosen = _filtered(_select(AuditRow, audit), audit, run_id=run_id, cluster=cluster)
+    def audits(
+        self, *, run_id: str = "", cluster: str = "", since: float = 0.0, until: float = inf, limit: int = 200
+    ) -> list[AuditRow]:
+        chosen = _filtered(_select(AuditRow, audit), audit, run_id=run_id, cluster=cluster).where(audit.c.at >= since)
+        chosen = chosen if until == inf else chosen.where(audit.c.at <= until)
         return self._all(AuditRow, chosen.order_by(audit.c.number.desc()).limit(limit))
 
     def tidy(self, before: float) -> int:

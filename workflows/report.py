@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import inf
 
 from store.api import AlertRow, AuditRow, OrderRow, OutboxRow, PageRow, RunRow, Store
 from workflows.acknowledging import Deed
@@ -14,9 +15,11 @@ from workflows.phases import UPGRADE
 
 BEFORE_S = 24 * 3600.0
 """A run of the cluster that ended so shortly before is named: in 2017 it was the cause."""
+MOST_AUDITS = 1000
+"""Rows of the audit log that are looked through: while gates are waited for there is one a minute, or more."""
 MOST_EVIDENCE = 300
 """Characters of one piece of evidence; the audit log has all of it."""
-DEEDS = {
+DEEDS: Mapping[str, str] = {
     Deed.ACK: "acknowledged",
     Deed.SNOOZE: "snoozed it",
     Deed.SIGN: "gave a sign of life",
@@ -67,8 +70,7 @@ def read(store: Store, run: RunRow) -> Recorded:
         for row in store.runs(cluster=run.cluster, workflow=UPGRADE)
         if row.created_at <= began and (row.finished_at or began) > began - BEFORE_S
     ]
-    ended = run.finished_at or float("inf")
-    meanwhile = [row for row in store.audits(cluster=run.cluster, limit=1000) if began <= row.at <= ended]
+    meanwhile = store.audits(cluster=run.cluster, since=began, until=run.finished_at or inf, limit=MOST_AUDITS)
     audits = [row for row in reversed(meanwhile) if row.run_id != run.id]
     orders = store.orders(run.id)
     pages, said = store.pages(run.id), store.outbox(run.id)
@@ -76,7 +78,8 @@ def read(store: Store, run: RunRow) -> Recorded:
 
 
 def _last(store: Store, runs: Sequence[RunRow], began: float) -> AuditRow | None:
-    judged = [row for run in runs for row in store.audits(run_id=run.id, limit=1000) if _judges(row) and row.at < began]
+    rows = [row for run in runs for row in store.audits(run_id=run.id, until=began, limit=MOST_AUDITS)]
+    judged = [row for row in rows if _judges(row) and row.at < began]
     return max(judged, key=lambda row: row.at, default=None)
 
 
@@ -112,7 +115,7 @@ def _events(r: Recorded, name: Names) -> Iterator[tuple[float, str]]:
     for page in r.pages:
         yield page.at, f"{page.person} paged by {page.how}{_came_of(r, page, name)}"
     for order in r.orders:
-        yield order.at, f"{name(order.by)} {DEEDS.get(Deed(order.verb), order.verb)} ({order.reason})"
+        yield order.at, f"{name(order.by)} {DEEDS.get(order.verb, order.verb)} ({order.reason})"
     for audit in r.audits:
         if audit.who != "roundsman":
             yield audit.at, f"{name(audit.who)}: {audit.what} ({audit.run_id})"

@@ -224,3 +224,14 @@ def test_a_guest_that_tells_another_address_now_has_that_one() -> None:
     asked.look([ROUTER])
     api.answers["network-get-interfaces"] = {"result": [{"ip-addresses": [{"ip-address": "192.0.2.88"}]}]}
     assert asked.look([ROUTER])[0] == {"lte": {}}
+
+
+@pytest.mark.parametrize("line", ["ip=dhcp,ip6=auto", "ip=manual,ip6=dhcp", "name=eth0,ip=dhcp,ip6=auto,type=veth"])
+def test_how_an_address_is_got_is_no_address(line: str) -> None:
+    """ "auto" was read as a host called "a", which was looked up and asked for its SSH key at every reading."""
+    assert configured(110, {"net0": line, "ipconfig0": line}).addresses == frozenset()
+
+
+def test_an_address_of_ip_6_is_known_however_it_is_written() -> None:
+    assert configured(101, {"ipconfig0": "ip6=2001:DB8:0::5/64"}).addresses == frozenset({"2001:db8::5"})
+    assert seen_inside([{"ip-addresses": [{"ip-address": "2001:db8::5"}]}]) == frozenset({"2001:db8::5"})

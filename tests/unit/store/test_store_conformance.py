@@ -377,6 +377,15 @@ def test_the_audit_comes_newest_first_and_can_be_chosen(store: Store) -> None:
     assert store.audits(limit=1) == [approved]
 
 
+def test_the_audit_of_some_hours_is_found_however_much_came_later(store: Store) -> None:
+    rows = [AuditRow(MIDNIGHT + n, RUN.id, "lab", "roundsman", f"gates {n}") for n in range(5)]
+    for row in rows:
+        store.audit(row)
+    assert store.audits(since=MIDNIGHT + 1, until=MIDNIGHT + 3) == rows[3:0:-1]
+    assert store.audits(until=MIDNIGHT + 3, limit=1) == [rows[3]]
+    assert store.audits(since=MIDNIGHT + 4) == [rows[4]]
+
+
 def test_what_is_ordered_and_started_is_audited_with_it_and_once(store: Store) -> None:
     started = AuditRow(MIDNIGHT, RUN.id, "lab", "alice", "start", {"nodes": ["pve1"]})
     paused = AuditRow(MIDNIGHT, RUN.id, "lab", "bob", "pause")

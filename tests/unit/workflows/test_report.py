@@ -1,0 +1,47 @@
+"""What an outage is written up from."""
+
+from __future__ import annotations
+
+from store.api import AuditRow, OrderRow, RunRow
+from store.memory import MemoryStore
+from workflows import report
+from workflows.alerts import OUTAGE
+from workflows.phases import UPGRADE
+
+BEGAN, WEEK_S = 1_000_000.0, 7 * 86400.0
+
+
+def judged(at: float, run_id: str = "lab-1") -> AuditRow:
+    verdict = {"heal": {"verdict": "blocked", "reason": f"at {at:.0f}", "evidence": {}}}
+    return AuditRow(at, run_id, "lab", "roundsman", "gates reboot pve2", verdict)
+
+
+def begun(store: MemoryStore, run_id: str, workflow: str, at: float) -> RunRow:
+    assert store.start_run(RunRow(run_id, workflow, "lab", {}, "active", at, "U0ALICE", at))
+    run = store.run(run_id)
+    assert run is not None
+    return run
+
+
+def test_an_outage_of_last_week_is_written_up_with_what_was_judged_then() -> None:
+    """A thousand later rows hid it, and the draft said that no gate was asked and nothing tried."""
+    store = MemoryStore()
+    begun(store, "lab-1", UPGRADE, BEGAN - 600)
+    outage = begun(store, "lab-outage-1", OUTAGE, BEGAN)
+    store.audit(judged(BEGAN - 60))
+    store.audit(judged(BEGAN + 60))
+    for number in range(report.MOST_AUDITS):
+        store.audit(judged(BEGAN + WEEK_S + number))
+    store.finish(outage.id, {"state": "recovered"}, BEGAN + 3600)
+    found = store.run(outage.id)
+    assert found is not None
+    recorded = report.read(store, found)
+    assert [row.at for row in recorded.audits] == [BEGAN + 60]
+    assert recorded.last == judged(BEGAN - 60)
+
+
+def test_what_a_former_version_let_people_order_is_written_up_in_its_own_word() -> None:
+    run = RunRow("lab-outage-1", OUTAGE, "lab", {}, "active", BEGAN, "alerts", BEGAN)
+    order = OrderRow(1, run.id, "hush", "", "emoji", "U0BOB", BEGAN + 5, "Ev1")
+    recorded = report.Recorded(run, [], [], [order], [], [], [])
+    assert "bob hush (emoji)" in report.markdown(recorded, lambda _: "bob")
