@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 
 class Receiver(Protocol):
-    """Whom the edge hands things to. `received` saves a command and says what to acknowledge it with, "" for silence."""
+    """Whom the edge hands things to. `received` saves a command and says what to acknowledge it with, "" for none."""
 
     async def received(self, row: CommandRow) -> str: ...
 
