@@ -243,7 +243,7 @@ def _disk(slot: str, line: str) -> Disk | None:
     """None for what is no disk of its own: a CD-ROM, a cloud-init drive, a directory or device of the node."""
     first, *options = line.split(",")
     volid = first.partition("=")[2] if first.startswith(("file=", "volume=")) else first
-    if ":" not in volid or "media=cdrom" in options or volid.endswith("-cloudinit"):
+    if ":" not in volid or volid.startswith("/") or "media=cdrom" in options or volid.endswith("-cloudinit"):
         return None
     size = next((option.partition("=")[2] for option in options if option.startswith("size=")), "")
     return Disk(slot, volid, size_of(size), line)

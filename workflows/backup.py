@@ -14,7 +14,7 @@ from workflows import messages_restore as words
 from workflows.guestwork import follow, fresh, node_is_dead, start_once
 from workflows.messages import host, named
 from workflows.phases import Stage
-from workflows.restore import SLASH
+from workflows.restore import SLASH, locked
 from workflows.restore_look import find_guest, is_sick, sickness
 from workflows.site import Site
 from workflows.steward import Offer, Step, Steward
@@ -126,9 +126,8 @@ def _offer(w: Steward, guests: Sequence[Mapping[str, Any]], storage: str) -> Off
     full = []
     for row in guests:
         guest = fresh(w, row["id"])
-        if guest.lock:
-            why = f"{named(guest.name, guest.id)} is locked ({host(guest.lock)})"
-            return Offer(no=why, hint=f"wait, or `/restore unlock {guest.id}` if nothing holds it")
+        if no := locked(guest):
+            return Offer(no=f"{named(guest.name, guest.id)}: {no.no}", hint=no.hint)
         terms[f"guest {guest.id}"] = f"{guest.name} on {guest.node}"
         full += [named(guest.name, guest.id)] if _is_full(w, guest, storage) else []
     return Offer(terms, {"full": full})

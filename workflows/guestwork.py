@@ -127,12 +127,12 @@ def _under_way(w: Wheel, ref: TaskRef, at: Look) -> Waiting:
 # ---- starting --------------------------------------------------------------------------------------------------------
 
 
-def start_and_serve(w: Wheel, guest_id: int, name: str) -> float:
+def start_and_serve(w: Wheel, guest_id: int, name: str, old: int = 0) -> float:
     """Start it and wait until it serves; seconds from the one to the other. A start that fails holds; a retry tries
-    again."""
+    again. `old`: the guest that this one is a copy of, with its addresses; 0 for none. The two never run together."""
     while True:
         began = w.act(Stage.START, lambda *_: w.site.clock(), "began")
-        node = w.act(Stage.START, lambda *_, since=began: _start(w, guest_id, since))
+        node = w.act(Stage.START, lambda *_, since=began: _start(w, guest_id, since, old))
         w.say(Stage.START, "", lambda node=node: words.starting(name, guest_id, node))  # type: ignore[misc]
         served = w.wait(
             Stage.SERVE,
@@ -156,9 +156,11 @@ def _runs(w: Wheel, guest_id: int) -> bool:
         return False
 
 
-def _start(w: Wheel, guest_id: int, began: float) -> str:
+def _start(w: Wheel, guest_id: int, began: float, old: int) -> str:
     """The node on which it is started."""
     guest = fresh(w, guest_id)
+    if beside := [other for other in w.site.cluster.guests() if other.id == old and other.status != "stopped"]:
+        raise Refused(*words.beside_its_copy(beside[0], guest_id))
     start_task(w, guest, began)
     return guest.node
 

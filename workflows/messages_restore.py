@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from cluster.facts import Backup, Guest, condition
+from cluster.gates.locks import ASLEEP
 from cluster.rescue import Disk, Side
 from engine.port import Saying
 from workflows.messages import at, bullets, day, host, named, paged, span, who_may_answer, with_hint
@@ -262,8 +263,8 @@ def ask_container(name: str, guest: int, new: int, backup: Backup, age: float, n
 
 def container_restored(name: str, guest: int, new: int, took: float) -> Saying:
     return _note(
-        f"✅ {named(name, guest)} is restored as {new} in {span(took)}. {guest} stays, stopped and with onboot off, "
-        f"until somebody deletes it. Next: start {new}."
+        f"✅ {named(name, guest)} is restored as {new} in {span(took)}. {guest} stays as it is, with onboot off, until "
+        f"somebody deletes it. Next: start {new}."
     )
 
 
@@ -279,6 +280,25 @@ def given_up_by_ha(guest: int) -> tuple[str, str]:
     return (
         "HA has it as error, and ignores every start",
         f"`/restore unfreeze {guest}`: once it runs this goes on by itself",
+    )
+
+
+def locked(guest: Guest) -> tuple[str, str]:
+    """Why it is left alone, as half a sentence, and a hint."""
+    if guest.lock == ASLEEP:
+        return (
+            "it is hibernated, with what it had in memory on its disk",
+            f"`qm resume {guest.id}` lets it go on where it stood; after `qm unlock {guest.id}` that is lost",
+        )
+    return f"it is locked ({host(guest.lock)})", f"`/restore unlock {guest.id}` if nothing holds it"
+
+
+def beside_its_copy(old: Guest, new: int) -> tuple[str, str]:
+    """Why the copy is not started, and a hint."""
+    tool = "pct" if old.kind == "lxc" else "qm"
+    return (
+        f"guest {old.id} is {condition(old.status)} on {old.node}, and {new} has its addresses: not both may run",
+        f"`{tool} shutdown {old.id}`, or leave {new} off",
     )
 
 

@@ -296,8 +296,8 @@ def untouchable(guest: Guest) -> Offer | Waiting | None:
     without its disks, or end in HA's error state, which ignores the start at the end."""
     if guest.running:
         return Offer(no=f"it runs on {guest.node}: a running guest is never restored over", hint="somebody started it")
-    if guest.lock:
-        return Offer(no=f"it is locked ({host(guest.lock)})", hint=f"`/restore unlock {guest.id}` if nothing holds it")
+    if no := locked(guest):
+        return no
     if guest.status != "stopped" and not is_dead(guest):
         return Offer(no=f"it is {host(guest.status)}, which is neither stopped nor dead", hint="look at it by hand")
     if guest.status != "stopped" and (no := _given_up(guest, "be stopped")):
@@ -306,6 +306,10 @@ def untouchable(guest: Guest) -> Offer | Waiting | None:
         keeps = f"`ha-manager set {guest.sid} --state stopped` keeps it down"
         return Waiting(f"it is stopped, but HA has it as {guest.ha} and may start it at any moment; {keeps}")
     return None
+
+
+def locked(guest: Guest) -> Offer | None:
+    return Offer(no=words.locked(guest)[0], hint=words.locked(guest)[1]) if guest.lock else None
 
 
 def _given_up(guest: Guest, what: str) -> Offer | None:
@@ -406,9 +410,7 @@ def _move_offer(w: Steward, guest_id: int, name: str, target: str) -> Offer:
     guest = fresh(w, guest_id)
     if guest.status != "stopped":
         return Offer(no=f"it is {host(guest.status)} on {guest.node}", hint="only a stopped guest is moved like this")
-    if guest.lock:
-        return Offer(no=f"it is locked ({host(guest.lock)})", hint=f"`/restore unlock {guest.id}` if nothing holds it")
-    if no := _given_up(guest, "be moved"):
+    if no := locked(guest) or _given_up(guest, "be moved"):
         return no
     terms = {"guest": named(name, guest_id), "from": guest.node, "to": target}
     return Offer(terms, {"node": guest.node})
@@ -552,7 +554,7 @@ def _container(w: Steward, wanted: Wanted, patient: Patient) -> Plain:
         "new",
         lambda: words.container_restored(patient.name, patient.guest, new, patient.copying),
     )
-    start_and_serve(w, new, patient.name)
+    start_and_serve(w, new, patient.name, old=patient.guest)
     return _done(w, patient, new)
 
 

@@ -11,13 +11,14 @@ from typing import Any
 from cluster.api import NOT_AFTER_S, ClusterError, NotSplit, Unreachable
 from cluster.facts import Guest, Read, Topic
 from cluster.gates.ha import LEFT_ALONE
+from cluster.gates.locks import ASLEEP
 from cluster.rescue import Disk, Split
 from engine.port import Look, Plain, Run, Waiting
 from workflows import messages_restore as words
 from workflows.guestwork import fresh, let_end, must_be_stopped, node_is_dead, start_and_serve
 from workflows.messages import host, named
 from workflows.phases import Stage
-from workflows.restore import SLASH, is_stopped, move_stopped, stop_if_dead, untouchable
+from workflows.restore import SLASH, is_stopped, locked, move_stopped, stop_if_dead, untouchable
 from workflows.restore_look import find_guest, image_in, is_image_of, mounts_of, nameless
 from workflows.site import Site
 from workflows.steward import Offer, Step, Steward
@@ -98,13 +99,7 @@ def _start_offer(w: Steward, guest_id: int, name: str, target: str) -> Offer:
     guest = fresh(w, guest_id)
     if guest.status != "stopped":
         return Offer(no=f"it is {host(guest.status)} on {guest.node}", hint="only a stopped guest is started")
-    return _locked(guest) or Offer({"guest": named(name, guest_id), "node": target})
-
-
-def _locked(guest: Guest) -> Offer | None:
-    if not guest.lock:
-        return None
-    return Offer(no=f"it is locked ({host(guest.lock)})", hint=f"`/restore unlock {guest.id}` if nothing holds it")
+    return locked(guest) or Offer({"guest": named(name, guest_id), "node": target})
 
 
 # ---- locks and HA --------------------------------------------------------------------------------------------------
@@ -129,6 +124,8 @@ def unlock(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> Plai
 def _lock_offer(guest: Guest, name: str) -> Offer:
     if not guest.lock:
         return Offer(no="it is not locked", hint="nothing has to be done")
+    if guest.lock == ASLEEP and (no := locked(guest)):
+        return no
     return Offer({"guest": named(name, guest.id), "lock": guest.lock, "node": guest.node}, {"lock": guest.lock})
 
 

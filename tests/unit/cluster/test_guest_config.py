@@ -38,8 +38,14 @@ def test_disks_are_what_a_restore_would_delete_and_no_cd_is_one() -> None:
 
 
 def test_a_containers_mount_points_are_disks_and_a_directory_of_the_node_is_none() -> None:
-    row = {"digest": "d", "rootfs": "vmstore:110/vm-110-disk-0.raw,size=8G", "mp0": "/srv/data,mp=/data"}
+    row = {"digest": "d", "rootfs": "vmstore:110/vm-110-disk-0.raw,size=8G", "mp0": "/srv/data:1,mp=/data"}
     assert [disk.slot for disk in guest_config(row, "lxc").disks] == ["rootfs"]
+
+
+def test_a_device_of_the_node_is_no_disk_that_could_be_set_aside() -> None:
+    """Its name may have a colon; detached, it is no unused disk, but gone from the configuration."""
+    row = {**ROUTER, "scsi5": "/dev/disk/by-path/pci-0000:03:00.0-sas-phy0-lun-0,size=4T"}
+    assert "scsi5" not in [disk.slot for disk in guest_config(row, "qemu").disks]
 
 
 def test_a_guest_with_snapshots_is_known_by_the_last_one() -> None:

@@ -7,7 +7,7 @@ import pytest
 from cluster.facts import Guest
 from engine.port import Waiting
 from workflows.restore import untouchable
-from workflows.runbook import _ha_offer
+from workflows.runbook import _ha_offer, _lock_offer
 from workflows.steward import Offer
 
 
@@ -55,3 +55,17 @@ def test_one_that_runs_though_ha_gave_it_up_is_not_called_well() -> None:
     assert offer.no == "it runs on pve1, HA has it as error"
     assert offer.hint == "`ha-manager set vm:101 --state disabled`, which stops it, and then `--state started`"
     assert _ha_offer(guest("running", "started"), "router-a").hint == "nothing has to be done"
+
+
+def test_one_that_was_hibernated_is_not_told_to_be_unlocked() -> None:
+    """Its lock keeps what it had in memory: unlocked, it boots as after a power cut, and that is gone."""
+    asleep = guest("stopped", lock="suspended")
+    told = Offer(
+        no="it is hibernated, with what it had in memory on its disk",
+        hint="`qm resume 101` lets it go on where it stood; after `qm unlock 101` that is lost",
+    )
+    assert untouchable(asleep) == told
+    assert _lock_offer(asleep, "router-a") == told
+    other = guest("stopped", lock="snapshot")
+    assert untouchable(other) == Offer(no="it is locked (snapshot)", hint="`/restore unlock 101` if nothing holds it")
+    assert _lock_offer(other, "router-a").no == ""
