@@ -54,6 +54,7 @@ NODES = {
     "done": "☑️",
     "nothing to do": "⏭️",
     "skipped": "⏭️",
+    "put back": "↩️",
 }
 UNDER_WAY = "▶️"
 

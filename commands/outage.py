@@ -13,6 +13,7 @@ from workflows import report
 from workflows.acknowledging import Deed, give, take, why_not
 from workflows.alerts import OUTAGE, Alert, open_outages, raise_alerts
 from workflows.messages import at, bullets, host
+from workflows.messages_waits import sentence
 from workflows.picture_outage import OutagePicture, picture
 from workflows.settings import ManagedCluster
 
@@ -53,7 +54,9 @@ def show(desk: Desk, typed: Typed, words: list[str]) -> Reply:
 
 
 def _shown(desk: Desk, row: RunRow) -> str:
-    return "\n".join(messages.lines_of(_picture(desk, row)))
+    shown = _picture(desk, row)
+    hint = [messages.HINT_TAKE] if shown.state == "ringing" else []
+    return "\n".join([*messages.lines_of(shown), *hint])
 
 
 def _picture(desk: Desk, row: RunRow) -> OutagePicture:
@@ -69,7 +72,9 @@ def declare(desk: Desk, typed: Typed, words: list[str]) -> Reply:
         raise Wrong("say what is wrong: `/outage declare the phones are dead`.")
     if len(text) > MOST_TEXT:
         raise Wrong(f"say it in {MOST_TEXT} characters at most; it is read out on the phone.")
-    alert = Alert(f"person/{typed.source}", "person", text, f"declared by <@{typed.by}>", "critical", desk.now)
+    by = desk.watchers.name_of(typed.by) if desk.watchers else ""
+    said = f"declared by {by}" if by else "declared in Slack"  # it may be spoken: no mention
+    alert = Alert(f"person/{typed.source}", "person", text, said, "critical", desk.now)
     outage = raise_alerts(desk.store, managed, [alert], desk.now)
     return Reply(f"🔥 <@{typed.by}> declares an outage of *{managed.name}*: {host(text)} (`{outage}`).", True)
 
@@ -133,7 +138,9 @@ def _still_seen(alerts: list[AlertRow]) -> str:
 def timeline(desk: Desk, typed: Typed, words: list[str]) -> Reply:
     _, row, rest = _meant(desk, typed, words, ended=True)
     nothing_else(rest, "/outage timeline", list(desk.clusters))
-    lines = report.timeline(report.read(desk.store, row), _names(desk))
+    names = _names(desk)
+    lines = report.timeline(report.read(desk.store, row), lambda user: messages.called(names(user)))
+    lines = [sentence(line) for line in lines]
     return Reply("\n".join([f"*Timeline of `{row.id}`* (UTC)", *_fitting(lines)]))
 
 

@@ -337,7 +337,8 @@ def still_healed(node: str, bricks: int) -> Saying:
 
 
 def split_brain(count: int) -> str:
-    return f"{count} entries are in split-brain: the copies blame each other, and that does not heal by itself"
+    entries = "1 entry is" if count == 1 else f"{count} entries are"
+    return f"{entries} in split-brain: the copies blame each other, and that does not heal by itself"
 
 
 SPLIT_BRAIN_HINT = "choose the good copy: `gluster volume heal VOLUME split-brain source-brick BRICK FILE`"
@@ -366,8 +367,12 @@ def putting_back(node: str, why: str) -> Saying:
     return _note(f"↩️ {node}: {why}; what was begun ends first, then what was changed is put back.")
 
 
+def not_moved_back(moved: Iterable[int], called: Mapping[str, str]) -> str:
+    return f"{guests(sorted(moved), called)} not moved back"
+
+
 def put_back(node: str, done: Sequence[str], left: Sequence[str]) -> Saying:
-    back = "; ".join(done) or "nothing had to be put back"
+    back = "; ".join(done) or ("nothing was put back" if left else "nothing had to be put back")
     rest = f" Left as it is: {'; '.join(left)}." if left else ""
     return _note(f"↩️ {node}: {back}.{rest}")
 

@@ -20,6 +20,8 @@ from workflows.site import Site
 WHO_ACKNOWLEDGES = f"whoever takes it: :{ACK_EMOJI}: in Slack, `/outage ack`, or the key 1 on the phone"
 HINT_ACK = f"*Hint:* :{ACK_EMOJI}: here or `/outage ack` takes it and stops the ringing."
 DRILL = "This is a drill of the on-call pager"
+HINT_TAKE = "*Hint:* `/outage ack` takes it and stops the ringing."
+SLACK_ID = re.compile(r"[USW](?=[A-Z]*[0-9])[A-Z0-9]{3,}")
 MOST_BEHIND = 4
 MOST_SPOKEN = 2
 """So many alerts are read out on a phone; the rest is counted."""
@@ -77,6 +79,11 @@ def names(users: Sequence[str]) -> str:
     return mention(users) or "nobody"
 
 
+def called(person: str) -> str:
+    """By name. Without a section `oncall` those who are paged are operators, known by their Slack ids alone."""
+    return mention([person]) if SLACK_ID.fullmatch(person) else host(person)
+
+
 def board(cluster: str, alerts: Sequence[AlertRow]) -> Saying:
     return Saying("board", f"{_head(cluster, alerts)}\n{bullets(what(alerts))}")
 
@@ -117,9 +124,13 @@ def plain(text: str) -> str:
 
 def taken(users: Sequence[str], ends: float, snooze: bool) -> Saying:
     if snooze:
-        return _note(f"😴 {names(users)} has it and is left alone until {at(ends)}; then it rings again.")
+        return _note(f"😴 {names(users)} {_has(users)} it until {at(ends)}; then it rings again.")
     sign = f"Without a sign of life (`/outage ack` is enough) it rings again at {at(ends)}."
-    return _note(f"🙋 {names(users)} has it; nothing rings any more. {sign}")
+    return _note(f"🙋 {names(users)} {_has(users)} it; nothing rings any more. {sign}")
+
+
+def _has(users: Sequence[str]) -> str:
+    return "have" if len(users) > 1 else "has"
 
 
 def remind(users: Sequence[str], ends: float) -> Saying:
@@ -132,7 +143,8 @@ def lapsed(users: Sequence[str], snooze: bool) -> Saying:
 
 
 def released(users: Sequence[str]) -> Saying:
-    return _note(f"↩️ {names(users)} does not have it any more; the ladder begins again.")
+    does = "do" if len(users) > 1 else "does"
+    return _note(f"↩️ {names(users)} {does} not have it any more; the ladder begins again.")
 
 
 def news(users: Sequence[str], alerts: Sequence[AlertRow]) -> Saying:
@@ -173,7 +185,25 @@ def left_summary(summary: str, cluster: str) -> str:
 
 
 def last_run(state: str, ago: float) -> str:
-    return f"began {span(ago)} ago and is still active" if state == "active" else f"ended {span(ago)} ago"
+    """`state`: as a picture of it has that."""
+    match state:
+        case "running" | "holding" | "paused":
+            return f"began {span(ago)} ago and {RUNS[state]}"
+        case "watching":
+            return f"began {span(ago)} ago, is done with the last node, and watches"
+        case _:
+            return f"ended {span(ago)} ago ({state})"
+
+
+RUNS = {"running": "is under way", "holding": "holds", "paused": "is paused"}
+
+
+def guests_known(running: int, down: Sequence[Guest]) -> str:
+    """How many run, and where those are that do not."""
+    if not down:
+        return f"all {running} guests run"
+    names = some([f"{named(guest.name, guest.id)} on {guest.node}" for guest in down])
+    return f"{running} guests run, {len(down)} {'does' if len(down) == 1 else 'do'} not: {names}"
 
 
 def drill(name: str, user: str) -> Saying:
@@ -215,7 +245,7 @@ def lines_of(outage: OutagePicture) -> list[str]:
     if outage.pages:
         last = outage.pages[-1]
         count = f"{len(outage.pages)} pages; the last" if len(outage.pages) > 1 else "One page,"
-        lines.append(f"📟 {count} to {last.person} by {last.how} at {at(last.at)}.")
+        lines.append(f"📟 {count} to {called(last.person)} by {last.how} at {at(last.at)}.")
     if outage.wait:
         lines.append(
             f"⏳ Waits for {sentence(outage.wait.why)} until {at(outage.wait.deadline)}."

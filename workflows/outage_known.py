@@ -9,8 +9,9 @@ from cluster.api import ClusterError
 from engine.port import Plain, Run
 from store.api import RunRow
 from workflows import messages_outage as messages
-from workflows.messages import host, named, some
+from workflows.messages import host
 from workflows.phases import UPGRADE
+from workflows.picture import state_of, wait_of
 from workflows.site import Site
 
 KNOWN = "outage_known"
@@ -44,11 +45,10 @@ def _guests(site: Site) -> tuple[str, str]:
     except ClusterError as silent:
         return f"Proxmox VE does not answer: {host(str(silent))}", ""
     down = [guest for guest in guests if not guest.running and not guest.template]
-    names = some([f"{named(guest.name, guest.id)} on {guest.node}" for guest in down])
     running = sum(guest.running for guest in guests)
     grouped = {member for group in site.managed.groups for member in group.guests}
     hint = next((messages.way_back(guest) for guest in down if guest.id in grouped), "")
-    return f"{running} guests run, {len(down)} do not: {names or 'none'}", hint
+    return messages.guests_known(running, down), hint
 
 
 def _paths(site: Site) -> str:
@@ -59,5 +59,6 @@ def _paths(site: Site) -> str:
 def _last_run(site: Site) -> list[str]:
     for row in site.store.runs(cluster=site.managed.name, workflow=UPGRADE, limit=1):
         ago = site.clock() - (row.finished_at or row.created_at)
-        return [f"the last run, `{row.id}` by <@{row.created_by}>, {messages.last_run(row.state, ago)}"]
+        state = state_of(row, wait_of(row))
+        return [f"the last run, `{row.id}` by <@{row.created_by}>, {messages.last_run(state, ago)}"]
     return ["no run has touched this cluster yet"]

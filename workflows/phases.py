@@ -77,6 +77,9 @@ STATES = {
 """The word that people see for a node in that phase."""
 
 
+UNTOUCHED = frozenset({Phase.PREFLIGHT, Phase.LOOK, Phase.GATES, Phase.ASK})
+"""Phases in which nothing of the node has been changed yet."""
+
 _WORDS = {phase.value: phase for phase in Phase}
 
 

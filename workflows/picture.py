@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from store.api import Entry, OrderRow, RunRow
 from workflows.orders import Order
-from workflows.phases import STATES, Phase, key_of, parsed
+from workflows.phases import STATES, UNTOUCHED, Phase, key_of, parsed
 
 ORDER_KEY = "run.look.order.wait"
 
@@ -152,8 +152,10 @@ def _node(node: str, way: Sequence[Step], wait: Wait | None, active: bool) -> No
             found = Phase.RETURN  # the same moves, the other way
         if found and found is not phase:
             phase, since = found, entry.at
-    if phase is None or phase is Phase.PREFLIGHT:
+    if phase is None or phase is Phase.PREFLIGHT or (phase in UNTOUCHED and not active):
         return NodePicture(node, "waiting" if active else "not taken", None)
+    if phase is Phase.PUT_BACK and not active:
+        return NodePicture(node, "put back", since)
     held = wait is not None and ".hold" in wait.key and wait.key.startswith(f"{node}.")
     return NodePicture(node, "holding" if held else STATES[phase], since, wait.seen if held and wait else "")
 

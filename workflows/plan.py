@@ -85,7 +85,11 @@ def describe_node(site: Site, node: str, force: bool) -> str:
         return f"{node}: nothing to upgrade, no new kernel; it would be left as it is"
     judgement = judge_now(site, "", node, GatePhase.PREFLIGHT, OwnChanges(), None, "")
     count, shut = len(judgement.opinions), len(judgement.reasons)
-    verdict = f"{shut} of {count} gates are shut, and it would wait for them" if shut else f"all {count} gates are open"
+    verdict = (
+        f"{shut} of {count} gates {'is' if shut == 1 else 'are'} shut, and it would wait for that"
+        if shut
+        else f"all {count} gates are open"
+    )
     lines = [f"{node}: {verdict}\n{messages.what_is_approved(need)}"]
     lines += [
         f"  {'passed' if isinstance(o.verdict, Passed) else 'SHUT'} {o.gate}: {_words(o.verdict)}"

@@ -53,6 +53,7 @@ def _put_back(w: Wheel, journey: Journey, halt: Halt) -> None:
     if not w.own.maintenance and not w.own.stopped:
         if journey.moved:  # it came while they were brought back
             away = f"not all may be back on {w.node}: {messages.guests(sorted(journey.moved), journey.called)}"
+            halt.left = (away,)
             w.say(Phase.PUT_BACK, "over", lambda: messages.put_back(w.node, [], [away]))
         return
     w.say(Phase.PUT_BACK, "", lambda: messages.putting_back(w.node, "aborted" if abort else "skipped"))
@@ -71,10 +72,12 @@ def _put_back(w: Wheel, journey: Journey, halt: Halt) -> None:
         else:
             left.append("noout is still set on Ceph: `ceph osd unset noout` when all OSDs are up")
     why_not = "" if whole else "the storage is not healed" if ended else "what was begun has not ended"
+    halt.left = tuple(left)
     _maintenance_off(w, why_not, done, left)
     meanwhile.settle(w, Phase.PUT_BACK)
     if journey.moved:
-        left.append(f"not moved back: {messages.guests(sorted(journey.moved), journey.called)}")
+        left.append(messages.not_moved_back(journey.moved, journey.called))
+        halt.left += tuple(left[-1:])
     w.say(Phase.PUT_BACK, "over", lambda: messages.put_back(w.node, done, left))
 
 

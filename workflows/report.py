@@ -26,7 +26,7 @@ DEEDS: Mapping[str, str] = {
     Deed.RELEASE: "released it",
     Deed.RESOLVE: "resolved it",
 }
-STATES = {"posted": "posted in Slack", "cancelled": "stopped"}
+STATES = {"posted": "posted in Slack", "cancelled": "not answered, then stopped"}
 """What came of a page, where the word of its row says too little."""
 
 
@@ -91,7 +91,7 @@ def _judges(audit: AuditRow) -> bool:
 
 
 Names = Callable[[str], str]
-"""Slack's user id -> how people are called."""
+"""Slack's user id, or the name in the settings -> how people are called."""
 
 
 def timeline(r: Recorded, name: Names) -> list[str]:
@@ -113,7 +113,7 @@ def _events(r: Recorded, name: Names) -> Iterator[tuple[float, str]]:
         "outage opened: " + "; ".join(f"{plain(a.subject)}: {plain(a.summary)}" for a in opened_by[:3]),
     )
     for page in r.pages:
-        yield page.at, f"{page.person} paged by {page.how}{_came_of(r, page, name)}"
+        yield page.at, f"{name(page.person)} paged by {page.how}{_came_of(r, page, name)}"
     for order in r.orders:
         yield order.at, f"{name(order.by)} {DEEDS.get(order.verb, order.verb)} ({order.reason})"
     for audit in r.audits:
@@ -133,7 +133,7 @@ def _state(r: Recorded, page: PageRow, name: Names) -> str:
     answered = any(
         order.verb == Deed.ACK
         and order.reason == page.how
-        and name(order.by) == page.person
+        and name(order.by) == name(page.person)
         # and it was the last one before the answer: an older call was replaced by it
         and page.at == max((at for at in same if at <= order.at), default=None)
         for order in r.orders
@@ -196,7 +196,7 @@ def _run_before(r: Recorded, row: RunRow) -> str:
 
 
 def _paged(r: Recorded, page: PageRow, name: Names) -> str:
-    return f"- {_clock(page.at)} {page.person} by {page.how}: {_state(r, page, name)}"
+    return f"- {_clock(page.at)} {name(page.person)} by {page.how}: {_state(r, page, name)}"
 
 
 def _tried(audit: AuditRow, name: Names) -> str:

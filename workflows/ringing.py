@@ -247,7 +247,7 @@ class Rung:
     # waiting ----------------------------------------------------------------------------------------------------
 
     def wait(self, planned: Plain) -> Any:
-        who = ", ".join(dict.fromkeys(person for person, _ in planned["rings"])) or "nobody"
+        who = ", ".join(dict.fromkeys(messages.called(person) for person, _ in planned["rings"])) or "nobody"
         return self.o.run.until(
             self._key("wait"),
             self._answer,

@@ -41,8 +41,8 @@ def rolling_upgrade(run: Run, site: Site, args: Mapping[str, Plain]) -> Plain:
     run.say("board", lambda: messages.board(site.managed.name, named, wanted.by, wanted.dry_run))
     try:
         return _upgrade(wheel, wanted)
-    except Aborted:
-        left = _left(wheel)
+    except Aborted as aborted:
+        left = [*_left(wheel), *aborted.left]
         run.say("run.aborted", lambda: messages.aborted(site.managed.name, left))
         return {"state": "aborted", "nodes": {}, "left": left}
 
@@ -100,7 +100,7 @@ def _one(wheel: Wheel, wanted: Wanted, node: str) -> str:
 
 
 def _left(wheel: Wheel) -> list[str]:
-    """What is still changed, asked of the world: maintenance modes. The rest was said when it was put back."""
+    """What is still changed, asked of the world: maintenance modes."""
     found: list[str] = wheel.run.step("run.left", lambda: _maintenance(wheel.site))
     return found
 

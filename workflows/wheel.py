@@ -46,7 +46,10 @@ def _urgent(reasons: Sequence[str]) -> bool:
 
 
 class Halt(Exception):
-    """A person ended the way: raised only from journaled results."""
+    """A person ended the way: raised only from journaled results. `left`: what putting back left, but for maintenance
+    mode, of which the world is asked."""
+
+    left: tuple[str, ...] = ()
 
 
 class Skipped(Halt): ...

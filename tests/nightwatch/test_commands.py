@@ -29,8 +29,24 @@ def test_outage_shows_what_is_down_who_was_paged_and_what_comes_next(watch: Nigh
         f"🔥 *lab*: outage, ringing (`{outage}`), since 00:00 UTC.\n"
         "• *router-a (101)*: is silent (since 00:00 UTC)\n"
         "📟 3 pages; the last to alice by voice at 00:00 UTC.\n"
-        "⏳ Waits for alice to acknowledge until 00:05 UTC."
+        "⏳ Waits for alice to acknowledge until 00:05 UTC.\n"
+        "*Hint:* `/outage ack` takes it and stops the ringing."
     )
+    watch.types("alice", "/outage ack")
+    watch.types("bob", "/outage ack")
+    watch.assert_said("🙋 @alice @bob have it; nothing rings any more.")
+    assert "*Hint:*" not in watch.types("bob", "/outage")
+
+
+def test_without_anybody_on_call_operators_are_named_as_slack_knows_them() -> None:
+    watch = NightWatch(None)
+    watch.types("mallory", "/outage declare the phones are dead")
+    watch.woken.clear()
+    said = watch.types("bob", "/outage")
+    assert "• *the phones are dead*: declared in Slack (since 00:00 UTC)" in said
+    assert "📟 2 pages; the last to @bob by mention at 00:00 UTC." in said
+    assert "⏳ Waits for @alice, @bob to acknowledge until " in said
+    assert "@alice paged by mention" in watch.types("bob", "/outage timeline")
 
 
 def test_without_an_outage_it_says_so(watch: NightWatch) -> None:
@@ -44,6 +60,7 @@ def test_anybody_may_declare_an_outage_and_resolve_it(watch: NightWatch) -> None
     said = watch.types("mallory", "/outage declare the phones are dead")
     assert said.startswith("🔥 @mallory declares an outage of *lab*: the phones are dead (`outage-lab-20260303-000000-")
     watch.assert_paged("alice", "mention", "pushover", "voice")
+    assert "*the phones are dead*: declared in Slack" in watch.types("bob", "/outage")
     watch.fast_forward(minutes=3)
     assert watch.types("carol", "/outage resolve").startswith("🏁 @carol resolves the outage of *lab*")
     watch.assert_said("🏁 The outage of *lab* is over after 3 minutes: resolved by @carol.")
@@ -68,7 +85,7 @@ def test_ack_by_command_stops_the_ringing(watch: NightWatch) -> None:
 def test_a_snooze_is_an_acknowledgement_with_an_end(watch: NightWatch) -> None:
     rung(watch)
     watch.types("alice", "/outage snooze 30m")
-    watch.assert_said("😴 @alice has it and is left alone until 00:30 UTC; then it rings again.")
+    watch.assert_said("😴 @alice has it until 00:30 UTC; then it rings again.")
     watch.fast_forward(minutes=29, seconds=59)
     watch.assert_quiet()
     watch.fast_forward(seconds=1)

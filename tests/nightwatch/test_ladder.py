@@ -318,7 +318,7 @@ def test_what_is_known_is_told_in_the_thread(watch: NightWatch) -> None:
     watch.dies(ROUTER)
     first_rung(watch)
     watch.assert_said(
-        "🔎 What is known:\n• 4 guests run, 0 do not: none\n"
+        "🔎 What is known:\n• all 4 guests run\n"
         "• the way in works over direct (all 3 nodes), lte (all 3 nodes)\n• no run has touched this cluster yet"
     )
 

@@ -97,13 +97,40 @@ def recorded() -> report.Recorded:
     return report.Recorded(run, [alert(101, 0.0), alert(102, 130.0)], pages, [answered], [], [], [])
 
 
+def called(user: str) -> str:
+    return "bob" if user == "U0BOB" else user
+
+
 def test_the_report_says_who_answered_and_whose_telephone_was_only_stopped() -> None:
-    text = report.markdown(recorded(), {"U0BOB": "bob"}.get)  # type: ignore[arg-type]
-    assert "alice by voice: stopped\n" in text
+    text = report.markdown(recorded(), called)
+    assert "alice by voice: not answered, then stopped\n" in text
     assert "bob by voice: acknowledged\n" in text
     assert "bob by mention: posted in Slack\n" in text
 
 
 def test_the_timeline_opens_an_outage_with_what_was_known_then() -> None:
-    lines = report.timeline(recorded(), {"U0BOB": "bob"}.get)  # type: ignore[arg-type]
+    lines = report.timeline(recorded(), called)
     assert [line.partition("  ")[2] for line in lines if "opened" in line] == ["outage opened: guest 101: is stopped"]
+
+
+@pytest.mark.parametrize(
+    ("person", "said"),
+    [("alice", "alice"), ("U0ALICE", "<@U0ALICE>"), ("S0ADMINS", "<!subteam^S0ADMINS>"), ("USER", "USER")],
+)
+def test_whoever_has_no_name_in_the_settings_is_mentioned(person: str, said: str) -> None:
+    assert messages_outage.called(person) == said
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("running", "began 2 minutes ago and is under way"),
+        ("holding", "began 2 minutes ago and holds"),
+        ("paused", "began 2 minutes ago and is paused"),
+        ("watching", "began 2 minutes ago, is done with the last node, and watches"),
+        ("done", "ended 2 minutes ago (done)"),
+        ("aborted", "ended 2 minutes ago (aborted)"),
+    ],
+)
+def test_the_last_run_is_told_with_what_it_does_now(state: str, said: str) -> None:
+    assert messages_outage.last_run(state, 120.0) == said
