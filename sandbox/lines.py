@@ -56,6 +56,8 @@ class _Planned:
 class Faults:
     """Planned faults, and who is told of acts. Used by the faces' one thread; plan from any other."""
 
+    met: int = 0
+    """How many requests have gone wrong so far."""
     _planned: list[_Planned] = field(default_factory=list)
     _told: list[Callable[[Act], None]] = field(default_factory=list)
 
@@ -73,6 +75,7 @@ class Faults:
             fits = planned.times > 0 and planned.node in ("", node) and planned.what in what
             if fits and only in (None, planned.fault):
                 planned.times -= 1
+                self.met += 1
                 return planned.fault
         return None
 

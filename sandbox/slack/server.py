@@ -28,7 +28,8 @@ from sandbox.slack.web import Limits, Tokens, WebApi
 
 Predicate = Callable[[Message], bool]
 
-WAIT_S = 10.0
+WAIT_S = 60.0
+"""A slow machine may take so long for what a quick one does in a moment."""
 
 
 class LocalSlack:

@@ -22,16 +22,25 @@ from cluster.install import helper_checksum
 from sandbox.clock import ModelClock
 from sandbox.direct import SimCluster
 from sandbox.model import Model
+from sandbox.scenario import Scenario
 from sandbox.slack import ALICE, BOB, CAROL, CHANNEL, LocalSlack, Message, SlackInThread, run_in_thread
 from sandbox.spec import ClusterSpec, default_spec, managed_settings
+from sandbox.speed import at_speed, duration, least_look
 from store.api import RunRow, SecondProcess, StoreError
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 from workflows.settings import ManagedCluster
 
 SPEED = 60.0
-QUIET = {"limits": {"watch": "1s"}, "probing": {"defaults": False}}
+LOOK_S = least_look(SPEED)
+QUIET = {
+    "limits": {"watch": "1s"},
+    "probing": {"defaults": False},
+    "gluster": {"volumes": ["vmstore"], "gap": duration(LOOK_S)},
+}
 """Its machines have no ports to look at."""
-SPEC: ClusterSpec = replace(default_spec(), helper_checksum=helper_checksum(), settings=QUIET)
+USUAL: ClusterSpec = replace(default_spec(), helper_checksum=helper_checksum(), settings=QUIET)
+SPEC = at_speed(Scenario("the whole bot", "", USUAL, (), ()), SPEED, time.time()).spec
+"""Its machines are quick; the bot's own clock is the one on the wall, which no slow machine lets run ahead of it."""
 
 
 class House:
@@ -48,7 +57,7 @@ class House:
                 bot_token=SecretStr("xoxb-local"), app_token=SecretStr("xapp-local"), api_url=slack.api_url
             ),
             store=StoreSettings(path=str(path / "roundsman.db")),
-            pace=PaceSettings(divisor=4, least=5.0, most=60.0),
+            pace=PaceSettings(divisor=4, least=LOOK_S, most=3 * LOOK_S),
             clusters=(self.managed,),
         )
 
@@ -67,14 +76,13 @@ class House:
     def _cluster(self, managed: ManagedCluster) -> Cluster:
         return SimCluster(self.model, managed, self.clock)
 
-    def says(self, text: str, within: float = 150.0) -> Message:
-        """In good time: its clock runs ahead, so on a busy machine evidence gets too old, and is read again."""
-        return self.slack.wait_for(lambda message: text in message.text, within)
+    def says(self, text: str) -> Message:
+        return self.slack.wait_for(lambda message: text in message.text, PATIENCE_S)
 
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    clock = ModelClock(SPEED)
+    clock = ModelClock()
     with run_in_thread(LocalSlack(clock=clock)) as slack:
         house = House(slack, tmp_path, clock)
         yield house
@@ -82,11 +90,15 @@ def house(tmp_path: Path) -> Iterator[House]:
             bot.stop()
 
 
-@pytest.mark.timing
 def test_the_first_command_after_a_start_is_acknowledged_within_three_seconds(house: House) -> None:
-    began = time.monotonic()
-    house.running()
-    assert time.monotonic() - began < 3.0
+    """Of Slack's, which says `operation_timeout` then; until somebody listens it says `dispatch_failed`."""
+    house.bot().start()
+    failures: list[str] = []
+    while (answer := house.slack.type(ALICE, CHANNEL, "/upgrade help")).failure:
+        failures.append(answer.failure)
+        time.sleep(0.02)
+    assert set(failures) <= {"dispatch_failed"}
+    assert answer.text == ON_IT
     house.slack.wait_for(lambda message: "/upgrade cluster" in message.text and message.only_for == ALICE)
 
 

@@ -30,9 +30,12 @@ from sandbox.model import What
 from sandbox.spec import ClusterSpec, default_spec
 from store.memory import MemoryStore
 from tests.edges.facing import HELPER, Night
+from tests.waiting import eventually
 from workflows.path_watch import last_round
 
-SILENCE_S = 2.0
+SILENCE_S = 3.0
+ROOM_S = 5.0
+"""For a busy machine; far less than the seconds that a command or a question may take by itself."""
 STATUS = [*HELPER, "status"]
 
 
@@ -176,7 +179,7 @@ def test_a_socks_proxy_that_accepts_and_says_nothing_is_left_at_the_silence_limi
             paths.shells["pve1"].run(STATUS, 30)
         with pytest.raises(Unreachable, match="accepts, and then says nothing"):
             api.ask("pve1", "get", "version")
-        assert time.monotonic() - began < 2 * (SILENCE_S + 1)
+        assert time.monotonic() - began < 2 * (SILENCE_S + ROOM_S)
 
 
 def test_a_proxy_that_is_not_there_is_told_and_the_next_way_taken(night: Night) -> None:
@@ -199,14 +202,15 @@ def slowly(night: Night, seconds: float) -> None:
 
 @pytest.mark.parametrize("kept", [True, False], ids=["a kept connection", "a new one"])
 def test_a_command_over_a_line_that_fell_silent_is_answered_within_its_silence_limit(
-    night: Night, paths: Paths, kept: bool
+    night: Night, paths: Paths, monkeypatch: pytest.MonkeyPatch, kept: bool
 ) -> None:
     own = took(lambda: paths.line("pve2", "lte").run(STATUS, 10))
     if kept:
         paths.line("pve2", "direct").run(STATUS, 10)
     silence(night, "direct")
-    assert took(lambda: paths.shells["pve2"].run(STATUS, 30, twice=True)) < SILENCE_S + 1 + own
-    assert took(lambda: paths.shells["pve2"].run(STATUS, 30, twice=True)) < 1 + own, "the next call does not try it"
+    assert took(lambda: paths.shells["pve2"].run(STATUS, 60, twice=True)) < SILENCE_S + ROOM_S + own
+    monkeypatch.setattr(paths.line("pve2", "direct"), "run", None)  # the next call does not try it
+    assert paths.shells["pve2"].run(STATUS, 60, twice=True).rc == 0
     assert paths.routes.detours() == {"pve2": "lte"}
 
 
@@ -217,14 +221,15 @@ def test_a_command_in_flight_on_a_line_that_falls_silent_is_answered_over_the_ne
     died: list[float] = []
 
     def die() -> None:
+        eventually(lambda: night.faces.faults.met)
         silence(night, "direct")
         died.append(time.monotonic())
 
-    threading.Timer(1.0, die).start()
-    done = paths.shells["pve2"].run(STATUS, 30, twice=True)
+    threading.Thread(target=die).start()
+    done = paths.shells["pve2"].run(STATUS, 60, twice=True)
     assert b'"node": "pve2"' in done.out
-    assert "fell silent for 2 s" in done.doubt
-    assert time.monotonic() - died[0] < SILENCE_S + 1 + own
+    assert "fell silent for 3 s" in done.doubt
+    assert time.monotonic() - died[0] < SILENCE_S + ROOM_S + own
 
 
 @pytest.mark.slow
@@ -240,7 +245,7 @@ def test_a_read_of_the_api_in_flight_on_a_line_that_falls_silent_is_answered_ove
 ) -> None:
     api.get("version")
     silence(night, "direct")
-    assert took(lambda: api.get("version")) < SILENCE_S + 1 + 1
+    assert took(lambda: api.get("version")) < SILENCE_S + ROOM_S
     assert "lte" in paths.routes.detours().values()
 
 
@@ -252,7 +257,7 @@ def test_a_no_of_the_api_is_an_answer_and_not_asked_again(night: Night, api: Pro
 
 @pytest.mark.slow
 def test_a_better_way_is_gone_back_to_when_it_has_been_good_for_a_while(night: Night) -> None:
-    settings = patient(night.settings, paths_back_after=0.5)
+    settings = patient(night.settings, paths_back_after=4.0)
     with closing(LiveCluster(settings, night.clock, lambda _: None)) as live:
         silence(night, "direct")
         live.node_status("pve1")
@@ -262,7 +267,7 @@ def test_a_better_way_is_gone_back_to_when_it_has_been_good_for_a_while(night: N
         live.test_paths()
         live.node_status("pve1")
         assert live.detours() == {"pve1": "lte"}, "not at its first sign of life"
-        time.sleep(0.6)
+        time.sleep(4.1)
         live.test_paths()
         live.node_status("pve1")
         assert live.detours() == {}

@@ -19,7 +19,7 @@ from sandbox.slack import ALICE, BOB, CHANNEL, LocalSlack, Manifest
 from sandbox.slack import run_in_thread as run_slack
 from sandbox.sockets import free_port
 from tests.edges.test_app import SPEED, House
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 from workflows.alerts import Alert, clear_alerts, raise_alerts
 
 COMMANDS = Manifest(commands=("/upgrade", "/outage", "/oncall"))
@@ -84,7 +84,7 @@ def test_the_second_person_presses_one_and_everything_else_stops(house: Called, 
     house.slack.wait_for(lambda message: message.channel.startswith("D") and "*lab*: outage" in message.text)
     eventually(lambda: phones.pushes_to("alice") != [])
 
-    house.says(f"<@{BOB}> has it; nothing rings any more", within=30)
+    house.says(f"<@{BOB}> has it; nothing rings any more")
     [call] = phones.calls("bob")
     assert "router a (1 0 1): does not answer" in call.said[0]
     eventually(lambda: call.said[-1] == "Acknowledged. Thank you. It is yours now.")
@@ -99,14 +99,14 @@ def test_the_button_of_the_thread_takes_it_and_stops_the_phones(house: Called, p
     """A click on the page, `interactive` over Socket Mode, Bolt, an order, and nothing rings any more."""
     house.with_phones(phones).running()
     outage = house.dies()
-    head = house.slack.wait_for(lambda message: "I have it" in str(message.blocks), 20)
+    head = house.slack.wait_for(lambda message: "I have it" in str(message.blocks), PATIENCE_S)
     eventually(lambda: phones.pushes_to("alice") != [])
     house.slack.click(BOB, head.ts, ACK_BUTTON)
-    house.says(f"<@{BOB}> has it; nothing rings any more", within=20)
+    house.says(f"<@{BOB}> has it; nothing rings any more")
     store = house.bots[0]._store
     assert [(order.verb, order.by) for order in store.orders(outage)] == [("ack", BOB)]
     eventually(lambda: phones.pushes_to("alice")[0].cancelled is not None)
-    house.slack.wait_for(lambda message: message.ts == head.ts and f"<@{BOB}> has it by" in message.text, 20)
+    house.slack.wait_for(lambda message: message.ts == head.ts and f"<@{BOB}> has it by" in message.text, PATIENCE_S)
 
 
 def test_a_button_of_an_outage_that_is_over_takes_nothing(
@@ -123,7 +123,7 @@ def test_a_button_of_an_outage_that_is_over_takes_nothing(
         worked.append(mark.user)
 
     monkeypatch.setattr(votes, "work", noted)
-    head = house.slack.wait_for(lambda message: "I have it" in str(message.blocks), 20)
+    head = house.slack.wait_for(lambda message: "I have it" in str(message.blocks), PATIENCE_S)
     clear_alerts(store, house.managed.name, ["probe/101"], house.clock())
     house.slack.type(BOB, CHANNEL, "/outage resolve")
     eventually(lambda: (row := store.run(outage)) is not None and row.state == "done")
