@@ -42,8 +42,8 @@ OUTAGE_WATCH = "30m"
 """The demo watches for less long afterwards than the scenario does: by then the routers of 2017 were lost already."""
 PATIENCE_S = 60.0
 """Whoever plays by hand waits no longer than this for what the night is about."""
-START_S = 20.0
-"""So long the bot may take until its first answer."""
+START_S = 60.0
+"""So long the bot may take until its first answer, on a slow machine; one that ended is told of at once."""
 LOOK_S = 0.2
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 from sandbox.door import HOST
 
@@ -20,12 +21,18 @@ def refused_port() -> Iterator[int]:
         yield keeper.getsockname()[1]
 
 
+QUIET_PORTS = range(16_000, 32_000)
+"""Below those that Linux gives to whoever does not care which."""
+
+
 def free_port() -> int:
-    """Free a moment ago; for a process that is about to be started with it."""
-    with socket.socket() as keeper:
-        keeper.bind((HOST, 0))
-        port: int = keeper.getsockname()[1]
-        return port
+    """Free a moment ago; for a process that is about to be started with it. Raises OSError if none is found."""
+    for _ in range(100):
+        port = secrets.choice(QUIET_PORTS)  # not from the seed of a test: others with the same run beside it
+        with socket.socket() as keeper, suppress(OSError):
+            keeper.bind((HOST, port))
+            return port
+    raise OSError(f"no port of {QUIET_PORTS} is free")
 
 
 @contextmanager

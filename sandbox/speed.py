@@ -19,12 +19,12 @@ from workflows.settings import Limits
 
 NO_DURATION = ("heal_factor", "heal_climb", "spread")
 RATES = ("entries_s", "restore_mib", "backup_mib")
-LEAST_LIMIT_S = 20.0
-"""Real adapters need some seconds for what a model does in none; no limit gets shorter than this."""
-MACHINES = ("drain", "upgrade", "reboot", "brick_back", "guests_back", "restore", "serving")
+LEAST_LIMIT_S = 60.0
+"""Real adapters need some seconds for what a model does in none, many on a busy machine; no limit gets shorter."""
+MACHINES = ("approval_valid", "drain", "upgrade", "reboot", "brick_back", "guests_back", "restore", "serving")
 LEAST_FOR_MACHINES_S = 360.0
 """These limits stay longer than what the bot itself knows of machines, such as that a node which still answers five
-minutes after its reboot does not reboot."""
+minutes after its reboot does not reboot; and an approval outlives what it allows."""
 WINDOW_S = 120.0
 """Windows open and close at whole minutes, however fast the night is."""
 AT_LEISURE = 20.0
@@ -78,16 +78,17 @@ def limits(settings: Mapping[str, Any], speed: float) -> dict[str, str]:
     return {name: duration(max(value / speed, least[name])) for name, value in plain.items()}
 
 
-OF_PEOPLE = ("wait", "pause", "stale_after", "test_wait")
 LEAST_RING_S = 6.0
 """A telephone rings for real seconds, and so long is it waited for an answer at least."""
+OF_PEOPLE = dict.fromkeys(("wait", "pause", "test_wait"), LEAST_RING_S) | {"stale_after": LEAST_FOR_MACHINES_S}
+"""Whoever has an outage waits for machines, and says nothing meanwhile."""
 
 
 def _patience(section: Any, speed: float) -> Any:
     """The waits of a section `oncall` in proportion, wherever they stand."""
     if isinstance(section, Mapping):
         return {
-            key: duration(max(seconds(value) / speed, LEAST_RING_S)) if key in OF_PEOPLE else _patience(value, speed)
+            key: duration(max(seconds(value) / speed, OF_PEOPLE[key])) if key in OF_PEOPLE else _patience(value, speed)
             for key, value in section.items()
         }
     return [_patience(value, speed) for value in section] if isinstance(section, list) else section

@@ -40,7 +40,7 @@ class Evening:
 
     def begin(self) -> None:
         """Once somebody listens: Alice types, and Carol will approve whatever she is asked."""
-        eventually(lambda: self.house.slack.ask(lambda: bool(self.house.slack.slack.sockets.sockets)), 20.0)
+        eventually(lambda: self.house.slack.ask(lambda: bool(self.house.slack.slack.sockets.sockets)))
         self.house.slack.ask(self.people.begin)
 
     def run(self) -> RunRow:

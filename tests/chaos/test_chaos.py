@@ -16,12 +16,12 @@ from sandbox.model import What
 from store.api import VoteRow
 from tests.chaos.evening import Evening
 from tests.chaos.killing import AIMED, POSTS, RANDOM, Killer
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
 SEED = 7
-WHOLE_RUN_S = 240.0
+WHOLE_RUN_S = 600.0
 NODES = ("pve1", "pve2", "pve3")
 
 
@@ -57,7 +57,7 @@ def test_a_second_process_on_the_same_file_is_refused_with_a_sentence(evening: E
         env={**os.environ, **evening.house.environment},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE_S,
     )
     assert second.returncode == 1
     assert f"another roundsman (pid {evening.bot.pid}) already works on" in second.stderr
@@ -85,7 +85,7 @@ def test_a_new_version_takes_over_a_run_in_the_middle(evening: Evening) -> None:
     evening.bot.program = (str(older),)
     evening.bot.kill()
     evening.begin()
-    eventually(lambda: rebooted(evening)["pve3"] == 1, 60.0)
+    eventually(lambda: rebooted(evening)["pve3"] == 1, WHOLE_RUN_S)
     evening.bot.program = ("-m", "bot.cli")
     evening.bot.kill()
     eventually(lambda: evening.done() and not undelivered(evening), WHOLE_RUN_S, evening.thread)

@@ -22,7 +22,7 @@ from sandbox.scenario import Scenario
 from sandbox.slack import ALICE, BOT, CAROL, CHANNEL, Message
 from sandbox.spec import default_spec
 from sandbox.speed import at_speed
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 FAST = 200.0
 
@@ -32,7 +32,7 @@ def demo(*arguments: str) -> list[str]:
 
 
 def played(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(demo(*arguments), cwd=REPOSITORY, capture_output=True, text=True, timeout=150)
+    return subprocess.run(demo(*arguments), cwd=REPOSITORY, capture_output=True, text=True, timeout=550)
 
 
 # ---- the skeleton ------------------------------------------------------------------------------------------------
@@ -56,14 +56,12 @@ def bot(around: House) -> Iterator[BotProcess]:
 def test_one_node_goes_from_the_slash_command_to_the_last_healed_brick(around: House, bot: BotProcess) -> None:
     slack = around.slack
     slack.type(ALICE, CHANNEL, "/upgrade cluster nodes=pve3")
-    asked = slack.wait_for(lambda message: "May I take pve3?" in message.text, 20.0)
+    asked = slack.wait_for(lambda message: "May I take pve3?" in message.text)
     slack.react(CAROL, asked.ts, "white_check_mark")
-    slack.wait_for(lambda message: "*lab* is done after" in message.text, 50.0)
+    slack.wait_for(lambda message: "*lab* is done after" in message.text, 200.0)
 
     thread = [shape(message) for message in slack.messages() if message.user == BOT and message.thread_ts]
-    told = [
-        line for line in thread if not line.startswith("🩹")
-    ]  # a heal that is over at once is not announced any more
+    told = [line for line in thread if not line.startswith("🩹") and line != BY_HA]  # what is over at once is not told
     assert "\n".join(told) == THREAD
     happened = around.faces.run(lambda: [(event.what, event.node) for event in around.model.events])
     ours = (What.MAINTENANCE_ON, What.UPGRADE, What.REBOOT, What.BOOTED, What.MAINTENANCE_OFF)
@@ -72,6 +70,7 @@ def test_one_node_goes_from_the_slash_command_to_the_last_healed_brick(around: H
     assert guests == {101: "pve1", 102: "pve2", 103: "pve3", 104: "pve3"}
 
 
+BY_HA = "🚚 pve3: HA moves web (104) to pve3."
 THREAD = """\
 📋 The nodes go in this order: pve3.
 ✅ Preflight passed.
@@ -88,7 +87,6 @@ THREAD = """\
 ✅ pve3: rebooted, proven by another boot id; runs 6.8.12-9-pve; took A WHILE.
 💚 pve3: fully healed after A WHILE: 3 bricks connected, 0 pending on each.
 ✅ pve3: maintenance mode is off (N gates passed).
-🚚 pve3: HA moves web (104) to pve3.
 🚚 pve3: db (103) moves to pve3.
 🏠 pve3: guests back and running: db (103), web (104).
 ☑️ pve3 is done after A WHILE.
@@ -106,7 +104,7 @@ def shape(message: Message) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_people_who_act_by_themselves_take_three_nodes_and_the_verdict_is_passed() -> None:
     night = played("--play", "--speed", "300", "--port", "0")
     verdict = "PASSED: done: 3 nodes upgraded, 3 approvals, 0 pages, invariants held\n"
@@ -117,7 +115,7 @@ def test_people_who_act_by_themselves_take_three_nodes_and_the_verdict_is_passed
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_the_morning_after_two_dead_routers_come_back_over_the_line_that_is_left() -> None:
     night = played("--scenario", "morning-after", "--play", "--speed", "20", "--port", "0")
     assert night.returncode == 0, night.stdout
@@ -127,7 +125,7 @@ def test_the_morning_after_two_dead_routers_come_back_over_the_line_that_is_left
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 def test_a_killed_bot_is_started_again_and_ctrl_c_leaves_nothing_behind() -> None:
     with ExitStack() as stack:
         playing = stack.enter_context(
@@ -139,7 +137,7 @@ def test_a_killed_bot_is_started_again_and_ctrl_c_leaves_nothing_behind() -> Non
         assert said(playing, r"The bot was killed \(SIGKILL\); it is started again in 3 s")
         second = int(said(playing, r"The bot is process (\d+) now")[1])
         playing.send_signal(signal.SIGINT)
-        assert playing.wait(30) == 128 + signal.SIGINT
+        assert playing.wait(PATIENCE_S) == 128 + signal.SIGINT
     assert not running(second)
 
 

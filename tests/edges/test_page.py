@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,7 @@ from sandbox.slack import (
     SlackInThread,
     run_in_thread,
 )
+from tests.waiting import PATIENCE_S, eventually
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -80,7 +80,7 @@ def page(chromium: Browser, slack: SlackInThread) -> Iterator[Page]:
     """The page, as Alice sees it. An error in its scripts, or a request to elsewhere, fails the test."""
     troubles: list[str] = []
     opened = chromium.new_page(viewport={"width": 1440, "height": 900})
-    opened.set_default_timeout(10_000)
+    opened.set_default_timeout(1000 * PATIENCE_S)
     opened.on("pageerror", lambda error: troubles.append(str(error)))
     opened.on("request", lambda request: troubles.append(request.url) if foreign(request.url, slack) else None)
     opened.goto(slack.url)
@@ -185,17 +185,19 @@ def test_the_cluster_is_shown_in_the_head(page: Page) -> None:
 
 
 def test_the_page_says_when_slack_is_away_and_catches_up(page: Page, slack: SlackInThread, bot: WebClient) -> None:
-    slack.plant(Fault(Kind.DOWN, seconds=0.5))
+    slack.plant(Fault(Kind.DOWN, seconds=2.0))
     page.get_by_text("Slack cannot be reached").wait_for()
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        try:
-            bot.chat_postMessage(channel=CHANNEL, text="back again")
-            break
-        except OSError:
-            time.sleep(0.1)
+    eventually(lambda: posted(bot, "back again"))
     page.get_by_text("back again").wait_for()
     page.get_by_text("Slack cannot be reached").wait_for(state="hidden")
+
+
+def posted(bot: WebClient, text: str) -> bool:
+    """False while nobody listens."""
+    try:
+        return bool(bot.chat_postMessage(channel=CHANNEL, text=text))
+    except OSError:
+        return False
 
 
 def test_a_command_that_nobody_takes_is_told_in_slacks_words(page: Page) -> None:

@@ -40,7 +40,7 @@ def test_with_several_workers_only_one_of_them_gets_those_that_are_alone(tmp_pat
     (tmp_path / "test_some.py").write_text(FILE)
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    timing: as in the project\n")
     argv = [sys.executable, "-m", "pytest", "-n", "3", "--dist", "loadgroup", "-q", "--rootdir", str(tmp_path)]
-    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False)
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "7 passed" in done.stdout
     assert len(list(tmp_path.glob("*.alone"))) == 1

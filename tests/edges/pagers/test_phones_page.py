@@ -15,7 +15,7 @@ from oncall.duty import Duty
 from oncall.pagers import Page as Paging
 from oncall.pagers import Pager, all_pagers
 from oncall.settings import OnCallSettings, PagerSettings, Person
-from sandbox.house import House, house
+from sandbox.house import house
 from sandbox.phones import APP_TOKEN, TOKEN, LocalPhones, PhonesInThread, run_in_thread
 from sandbox.scenario import load
 from sandbox.simpagers import ONCALL
@@ -26,6 +26,7 @@ from store.api import PageRow, RunRow
 from store.memory import MemoryStore
 from tests.edges.pagers.test_night import answering
 from tests.edges.test_page import CLUSTER, chromium, page, pytestmark  # noqa: F401
+from tests.waiting import PATIENCE_S, eventually
 from workflows.site import Watchers
 
 if TYPE_CHECKING:
@@ -125,28 +126,18 @@ def test_a_drill_by_hand_against_the_whole_bot(chromium: Browser, tmp_path: Path
     scenario = at_speed(load(SCENARIOS / "midnight"), 60.0, time.time())
     with house(scenario, 60.0, tmp_path) as around, around.bot():
         page = chromium.new_page(viewport={"width": 1440, "height": 900})
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(1000 * PATIENCE_S)
         page.goto(around.slack.url)
         page.get_by_role("radio", name="Alice").click()
-        typed(page, around, "/oncall test")
+        eventually(lambda: around.slack.ask(lambda: bool(around.slack.slack.sockets.sockets)))
+        page.locator("#composer textarea").fill("/oncall test")
+        page.locator("#composer textarea").press("Enter")
         call = page.locator(".ring.phone")
         call.get_by_role("button", name="Answer").click()
         call.get_by_text("This is a drill of the on call pager").wait_for()
         call.get_by_role("button", name="Press 1").click()
         call.get_by_text("Acknowledged. Thank you.").wait_for()
-        around.slack.wait_for(lambda message: "this pager is proven" in message.text, 30)
+        around.slack.wait_for(lambda message: "this pager is proven" in message.text)
         page.locator(".ring.push").get_by_text("push stopped").wait_for()
         page.screenshot(path=tmp_path / "drill.png")
         page.close()
-
-
-def typed(page: Page, around: House, text: str) -> None:  # noqa: F811
-    """Until the bot takes it: it may still be starting."""
-    end = time.monotonic() + 30
-    while time.monotonic() < end:
-        page.locator("#composer textarea").fill(text)
-        page.locator("#composer textarea").press("Enter")
-        time.sleep(1.0)
-        if not any("dispatch_failed" in message.text for message in around.slack.messages()[-1:]):
-            return
-    raise AssertionError("the bot does not answer")

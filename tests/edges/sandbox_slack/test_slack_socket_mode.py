@@ -18,6 +18,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.slack import ALICE, BOT, CAROL, CHANNEL, MALLORY, Fault, Kind, LocalSlack, Pace, Refusal
 from sandbox.slack.socketmode import Socket
+from tests.waiting import PATIENCE_S
 
 QUICK = Pace(retries=(0.0, 0.05, 0.05), warning=0.05, grace=0.05)
 SPARING = replace(QUICK, spare_warned=True)
@@ -73,7 +74,7 @@ async def connected(slack: LocalSlack, sockets: int = 1) -> AsyncIterator[Bot]:
             await handler.close_async()  # type: ignore[no-untyped-call]
 
 
-async def until(true: Callable[[], bool], within: float = 5.0) -> None:
+async def until(true: Callable[[], bool], within: float = PATIENCE_S) -> None:
     async with asyncio.timeout(within):
         while not true():
             await asyncio.sleep(0.005)
@@ -132,7 +133,7 @@ async def test_an_acknowledgement_too_late_reads_operation_timeout_though_it_was
     async with LocalSlack(pace=HASTY) as slack, connected(slack) as bot:
         bot.asleep = 0.4
         assert (await slack.type(ALICE, CHANNEL, "/upgrade cluster")).failure == "operation_timeout"
-        assert len(bot.commands) == 1
+        await until(lambda: len(bot.commands) == 1)
 
 
 @story
@@ -214,7 +215,7 @@ async def test_a_mention_is_heard_with_its_thread() -> None:
 
 @story
 async def test_a_reaction_given_while_nobody_listened_arrives_as_a_retry() -> None:
-    async with LocalSlack(pace=Pace(retries=(0.0, 0.3, 0.3))) as slack:
+    async with LocalSlack(pace=Pace(retries=(0.0, *[0.3] * 100))) as slack:
         slack.react(CAROL, await ask(slack), "white_check_mark")
         async with connected(slack) as bot:
             await until(lambda: bool(bot.events))
@@ -286,7 +287,7 @@ async def test_two_handlers_lose_no_command_over_refreshes() -> None:
 async def test_a_refresh_of_all_sockets_replaces_each() -> None:
     async with LocalSlack(pace=QUICK) as slack, connected(slack, sockets=2):
         await slack.plant(Fault(Kind.REFRESH))
-        await until(lambda: sorted(socket.number for socket in slack.sockets.sockets) == [3, 4])
+        await until(lambda: len(slack.sockets.sockets) == 2 and all(one.number > 2 for one in slack.sockets.sockets))
 
 
 async def refreshed(slack: LocalSlack, old: Socket) -> None:
@@ -314,7 +315,10 @@ async def test_what_was_sent_may_still_be_answered_before_a_refresh_closes_the_s
 async def test_sockets_that_grow_old_are_replaced() -> None:
     async with LocalSlack(pace=Pace(life=0.2, warning=0.05, grace=0.05)) as slack, connected(slack) as bot:
         await until(lambda: any(socket.number >= 3 for socket in slack.sockets.sockets))
-        assert (await slack.type(ALICE, CHANNEL, "/upgrade status")).failure == ""
+        async with asyncio.timeout(PATIENCE_S):
+            while (failure := (await slack.type(ALICE, CHANNEL, "/upgrade status")).failure) == "dispatch_failed":
+                continue  # a client of Slack's SDK closes the old one before the next is there
+        assert failure == ""
         assert len(bot.commands) == 1
 
 

@@ -14,6 +14,7 @@ from slack_sdk.http_retry.builtin_handlers import ConnectionErrorRetryHandler
 
 from sandbox.slack import BOT, CHANNEL, TIERS, Fault, Kind, LocalSlack, SlackInThread, run_in_thread
 from sandbox.slack.web import Limits
+from tests.waiting import PATIENCE_S
 
 BROKEN_LINE = (ConnectionError, URLError)
 """The SDK hands on what it got: while sending it is wrapped, while reading it is not."""
@@ -89,7 +90,7 @@ def test_a_fault_happens_as_often_as_it_says(slack: SlackInThread, client: WebCl
 
 
 def test_a_slack_that_is_away_refuses_connections_and_comes_back(slack: SlackInThread, client: WebClient) -> None:
-    slack.plant(Fault(Kind.DOWN, seconds=0.2))
+    slack.plant(Fault(Kind.DOWN, seconds=2.0))
     with pytest.raises(ConnectionRefusedError):
         requests_of(client)
     assert comes_back(client)
@@ -97,9 +98,9 @@ def test_a_slack_that_is_away_refuses_connections_and_comes_back(slack: SlackInT
 
 @pytest.mark.parametrize(("word", "status"), [("error", 503), ("hang", 200)])
 def test_a_slack_that_is_away_in_other_ways(slack: SlackInThread, client: WebClient, word: str, status: int) -> None:
-    slack.plant(Fault(Kind.DOWN, seconds=0.2, word=word))
+    slack.plant(Fault(Kind.DOWN, seconds=2.0, word=word))
     began = time.monotonic()
-    got = requests.post(slack.api_url + "auth.test", headers={"Authorization": "Bearer xoxb-local"}, timeout=5)
+    got = requests.post(slack.api_url + "auth.test", headers={"Authorization": "Bearer xoxb-local"}, timeout=PATIENCE_S)
     assert got.status_code == status
     assert word == "error" or time.monotonic() - began > 0.15
     assert comes_back(client)
@@ -113,7 +114,7 @@ def requests_of(client: WebClient) -> None:
 
 
 def comes_back(client: WebClient) -> bool:
-    until = time.monotonic() + 5
+    until = time.monotonic() + PATIENCE_S
     while time.monotonic() < until:
         try:
             return bool(client.auth_test()["ok"])

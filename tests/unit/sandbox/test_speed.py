@@ -48,6 +48,7 @@ def test_no_limit_gets_shorter_than_what_the_bot_knows_of_machines() -> None:
     fast = limits({"limits": {"watch": "10m"}}, 60.0)
     assert fast["reboot"] == f"{LEAST_FOR_MACHINES_S:.3f}s"
     assert fast["heal"] == "720.000s"
+    assert (fast["approval_wait"], fast["approval_valid"]) == ("60.000s", f"{LEAST_FOR_MACHINES_S:.3f}s")
     assert fast["watch"] == "10.000s"
 
 
