@@ -16,6 +16,7 @@ from sandbox.cast import ALICE
 from store.api import CommandRow, StoreError
 from store.memory import MemoryStore
 from tests.unit.bot.deskwork import CHANNEL, NOON, Clock
+from tests.waiting import PATIENCE_S
 
 
 def command(id: str = "T1", text: str = "cluster", at: float = NOON) -> CommandRow:
@@ -125,7 +126,7 @@ def test_what_cannot_be_saved_in_time_is_refused_and_void_when_it_lands(
     settle = counter.store.settle_command
 
     def slowly(row: CommandRow) -> bool:
-        disk.wait(5)
+        disk.wait(PATIENCE_S)
         return save(row)
 
     def settled(command_id: str, state: str) -> None:
@@ -136,7 +137,7 @@ def test_what_cannot_be_saved_in_time_is_refused_and_void_when_it_lands(
     monkeypatch.setattr(counter.store, "settle_command", settled)
     assert counter.receive(command()) == NOT_SAVED
     disk.set()
-    assert landed.wait(5)
+    assert landed.wait(PATIENCE_S)
     counter.inbox.step()
     assert (counter.states(), counter.told) == ({"T1": "void"}, [])
 

@@ -18,6 +18,7 @@ import time_machine
 from bot import logs, systemd
 from bot.clock import WallClock
 from bot.worker import Worker
+from tests.waiting import PATIENCE_S
 
 BOT_TOKEN, PVE_TOKEN = "xoxb-123456-abcdef", "0b8f3c1e-1111-2222-3333-444455556666"
 
@@ -38,9 +39,9 @@ def test_a_worker_that_rests_is_woken_at_once() -> None:
 
     worker = Worker("w", step, nobody_dies)
     worker.start()
-    assert stepped.acquire(timeout=5)
+    assert stepped.acquire(timeout=PATIENCE_S)
     worker.wake()
-    assert stepped.acquire(timeout=5)
+    assert stepped.acquire(timeout=PATIENCE_S)
     worker.stop()
 
 
@@ -52,7 +53,7 @@ def test_whatever_ends_a_worker_is_fatal() -> None:
 
     worker = Worker("w", step, ended.put)
     worker.start()
-    assert str(ended.get(timeout=5)) == "disk"
+    assert str(ended.get(timeout=PATIENCE_S)) == "disk"
     worker.stop()
 
 
@@ -64,8 +65,8 @@ def test_a_job_comes_at_once_and_again() -> None:
     wall = WallClock(nobody_dies)
     wall.every("job", 0.05, came.release, at_once=True)
     wall.start()
-    assert came.acquire(timeout=5)
-    assert came.acquire(timeout=5)
+    assert came.acquire(timeout=PATIENCE_S)
+    assert came.acquire(timeout=PATIENCE_S)
     wall.stop()
 
 
@@ -76,10 +77,10 @@ def test_a_job_goes_on_although_the_hosts_clock_is_put_back_by_an_hour(monkeypat
     wall.every("job", 0.05, came.release, at_once=True)
     with time_machine.travel(datetime.now(UTC), tick=True) as host:
         wall.start()
-        assert came.acquire(timeout=5)
+        assert came.acquire(timeout=PATIENCE_S)
         host.shift(-3600)
         for _ in range(3):  # one may have been under way
-            assert came.acquire(timeout=5)
+            assert came.acquire(timeout=PATIENCE_S)
         wall.stop()
 
 
@@ -88,7 +89,7 @@ def test_a_job_that_fails_is_fatal() -> None:
     wall = WallClock(lambda error: ended.set())
     wall.every("job", 3600, lambda: 1 // 0, at_once=True)
     wall.start()
-    assert ended.wait(5)
+    assert ended.wait(PATIENCE_S)
     wall.stop()
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from cluster.proxmox import Proxmox
 from tests.unit.cluster.fakes import settings
+from tests.waiting import PATIENCE_S
 
 TWO_WAYS = {"paths": [{"name": "direct"}, {"name": "lte", "kind": "socks", "proxy": "192.0.2.1:1080"}]}
 
@@ -29,4 +30,4 @@ def test_what_nobody_foresaw_ends_a_read_and_is_not_waited_for(monkeypatch: pyte
 
     monkeypatch.setattr(api, "once", broken)
     Thread(target=read, daemon=True).start()
-    assert told.get(timeout=5.0)
+    assert told.get(timeout=PATIENCE_S)

@@ -17,7 +17,7 @@ from engine.runner import WORKERS, Runner
 from store.api import OrderRow, RunRow, Store, StoreError
 from store.opening import open_store
 
-PATIENCE = 10.0  # seconds until a test that hangs says so
+PATIENCE = 60.0  # seconds until a test that hangs says so
 NOW = 1_000_000.0
 
 
