@@ -3,8 +3,9 @@
 The acknowledgement is silent: the answer follows at once, and only one that takes longer is announced.
 
 What was acknowledged is a row, so a crash loses nothing: after a start the same rows are worked on, and working one
-twice is harmless. A row that lands after its sender was refused is void, and so is one that is found hours later:
-nobody expects an upgrade to begin because the bot's host came back.
+twice is harmless. A row lands first and counts from its second write on, which comes only if its sender was not refused
+meanwhile: so nothing has to be written about a refusal, and no crash makes a refused command count. One that is found
+hours later is void: nobody expects an upgrade to begin because the bot's host came back.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from enum import Enum
 from threading import Lock
 from typing import Protocol
 
@@ -31,6 +34,7 @@ REST_S = 30.0  # without a wake
 ON_IT = "👍 On it; the answer follows."
 NOT_SAVED = "⚠️ I could not save this, so nothing was done: my disk did not answer in time. Type it again in a minute."
 TOO_OLD = "⚠️ I was not running when you typed `{slash} {text}`, and did nothing. Type it again if it still holds."
+STOPPED = "⚠️ I was stopped while I saved `{slash} {text}`, and did nothing. Type it again if it still holds."
 FAULT = (
     "⚠️ A fault of the bot itself kept me from answering; it is in the log. `/upgrade status` shows what is going on."
 )
@@ -42,6 +46,12 @@ class Replying(Protocol):
     def __call__(self, row: CommandRow, reply: Reply) -> None:
         """Raises ChatDown."""
         ...
+
+
+class Saved(Enum):
+    NEW = "it counts"
+    AGAIN = "it counts, and was delivered before"
+    NOT = "it does not count, whatever lands later"
 
 
 class Inbox:
@@ -58,31 +68,35 @@ class Inbox:
         self._store, self._answer, self._reply, self._clock = store, answer, reply, clock
         self.landed = landed
         self._savers, self._announcer = ThreadPoolExecutor(2, "save"), ThreadPoolExecutor(1, "announce")
-        self._refused: set[str] = set()
+        self._began = clock()
         self._unanswered: set[str] = set()
         self._telling = Lock()
 
     async def receive(self, row: CommandRow) -> str:
         """Save it; what to tell the sender at once, "" if nothing."""
         self._unanswered.add(row.id)  # before anybody can answer it
-        saving = self._savers.submit(self._store.save_command, row)
+        claim = Future[None]()
+        saving = self._savers.submit(self._save, row, claim)
         try:
-            fresh = await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(saving)), SAVE_S)
-        except (TimeoutError, StoreError) as error:
-            log.error("inbox: command '%s' is refused: it could not be saved (%r)", row.id, error)
-            self._refused.add(row.id)
-            self._unanswered.discard(row.id)
-            saving.add_done_callback(lambda landed: self._void(row, landed))
-            return NOT_SAVED
-        if fresh:
+            saved = await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(saving)), SAVE_S)
+        except TimeoutError:
+            saved = Saved.NOT if claim.cancel() else Saved.NEW
+        except StoreError:
+            saved = Saved.NOT
+        if saved is Saved.NEW:
             asyncio.get_running_loop().call_later(SOON_S, self._announcer.submit, self._announce, row)
-        else:  # delivered twice, and perhaps answered meanwhile
+        else:  # delivered twice, it was perhaps answered meanwhile
             self._unanswered.discard(row.id)
-        self.landed()
+        if saved is Saved.NOT:
+            log.error("inbox: command '%s' is refused: it could not be saved", row.id)
+            return NOT_SAVED
         return ""
 
     def step(self) -> float:
         """Work every saved command, oldest first; seconds until the next look."""
+        for row in self._store.commands("landed"):
+            if row.at < self._began:
+                self._call_off(row, STOPPED)
         for row in self._store.commands("saved"):
             self._work(row)
         return REST_S
@@ -93,19 +107,31 @@ class Inbox:
 
     # ----------------------------------------------------------------------------------------------------------
 
-    def _void(self, row: CommandRow, saving: Future[bool]) -> None:
-        """It landed although its sender was told that it did not."""
-        if saving.exception() is None and saving.result():
-            self._store.settle_command(row.id, "void")
+    def _save(self, row: CommandRow, claim: Future[None]) -> Saved:
+        """`claim` decides once between refusing it (cancelled) and letting it count (running)."""
+        if claim.cancelled():
+            return Saved.NOT
+        try:
+            fresh = self._store.save_command(replace(row, state="landed"))
+            counts = claim.set_running_or_notify_cancel() and self._store.accept_command(row.id)
+        except StoreError as error:
+            log.error("inbox: command '%s': %s", row.id, error)
+            raise
+        if not counts:
+            return Saved.NOT
+        self.landed()
+        return Saved.NEW if fresh else Saved.AGAIN
 
     def _work(self, row: CommandRow) -> None:
-        if row.id in self._refused:
-            self._store.settle_command(row.id, "void")
+        if self._clock() - row.at > OLD_S:
+            self._call_off(row, TOO_OLD)
             return
-        old = self._clock() - row.at > OLD_S
-        reply = Reply(TOO_OLD.format(slash=row.slash, text=row.text)) if old else self._worked(row)
-        self._tell(row, reply)  # before it is settled: a crash in between answers twice rather than never
-        self._store.settle_command(row.id, "void" if old else "done")
+        self._tell(row, self._worked(row))  # before it is settled: a crash in between answers twice rather than never
+        self._store.settle_command(row.id, "done")
+
+    def _call_off(self, row: CommandRow, why: str) -> None:
+        self._tell(row, Reply(why.format(slash=row.slash, text=row.text)))
+        self._store.settle_command(row.id, "void")
 
     def _worked(self, row: CommandRow) -> Reply:
         try:

@@ -114,7 +114,8 @@ class VoteRow:
 
 @record
 class CommandRow:
-    """A slash command as received. state: "saved", "done", "void" (landed too late, or refused)."""
+    """A slash command as received. state: "landed" (its sender may be told yet that it is refused: it does not count),
+    "saved" (it counts, and is to be worked), "done", "void" (called off)."""
 
     id: str
     text: str
@@ -305,6 +306,10 @@ class Store(Protocol):
 
     def save_command(self, row: CommandRow) -> bool:
         """False if the id was saved before (Slack delivered twice)."""
+        ...
+
+    def accept_command(self, command_id: str) -> bool:
+        """What has landed counts from now on; False for one that is void, or not there."""
         ...
 
     def settle_command(self, command_id: str, state: str) -> None: ...

@@ -208,6 +208,13 @@ class MemoryStore:
         with self._lock:
             return self._commands.setdefault(row.id, row) is row
 
+    def accept_command(self, command_id: str) -> bool:
+        with self._lock:
+            row = self._commands.get(command_id)
+            if row is not None and row.state == "landed":
+                self._commands[command_id] = replace(row, state="saved")
+            return row is not None and row.state != "void"
+
     def settle_command(self, command_id: str, state: str) -> None:
         with self._lock:
             if command_id not in self._commands:

@@ -252,6 +252,12 @@ class SqlStore:
         with self._writing() as connection:
             return _add(connection, commands, _values(row), "id")
 
+    def accept_command(self, command_id: str) -> bool:
+        this = commands.c.id == command_id
+        with self._writing() as connection:
+            connection.execute(update(commands).where(this, commands.c.state == "landed").values(state="saved"))
+            return connection.scalar(select(commands.c.state).where(this)) not in (None, "void")
+
     def settle_command(self, command_id: str, state: str) -> None:
         with self._writing() as connection:
             changed = connection.execute(update(commands).where(commands.c.id == command_id).values(state=state))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from bot import inbox as inbox_module
-from bot.inbox import FAULT, NOT_SAVED, ON_IT, Inbox
+from bot.inbox import FAULT, NOT_SAVED, ON_IT, STOPPED, Inbox
 from bot.slackchat import Unsure
 from commands.api import Reply
 from sandbox.cast import ALICE
@@ -30,6 +31,10 @@ class Counter:
         self.store, self.clock = MemoryStore(check_plain=True), Clock()
         self.told: list[str] = []
         self.landed = 0
+        self.start()
+
+    def start(self) -> None:
+        """A process on the rows that there are."""
         self.inbox = Inbox(self.store, self.answer, self.reply, self.clock, self._landed)
 
     def _landed(self) -> None:
@@ -45,7 +50,9 @@ class Counter:
         return asyncio.run(self.inbox.receive(row))
 
     def states(self) -> dict[str, str]:
-        return {row.id: row.state for state in ("saved", "done", "void") for row in self.store.commands(state)}
+        return {
+            row.id: row.state for state in ("landed", "saved", "done", "void") for row in self.store.commands(state)
+        }
 
 
 @pytest.fixture
@@ -118,40 +125,118 @@ def test_a_command_from_before_a_long_downtime_is_not_obeyed_but_answered(counte
     ]
 
 
-def test_what_cannot_be_saved_in_time_is_refused_and_void_when_it_lands(
+class SlowDisk:
+    """Saves nothing before it is `let`; the time is up for each command as soon as the disk hangs with it, or would."""
+
+    def __init__(self, counter: Counter, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._save, self._free = counter.store.save_command, threading.Event()
+        self._savers = counter.inbox._savers
+        self._asked, self._hanging = 0, list[str]()
+        monkeypatch.setattr(counter.store, "save_command", self._slowly)
+        monkeypatch.setattr("bot.inbox.asyncio.wait_for", self._out_of_time)
+
+    def let(self) -> None:
+        """Everything lands, and what follows from it is done."""
+        self._free.set()
+        self._savers.shutdown(wait=True)
+
+    def _slowly(self, row: CommandRow) -> bool:
+        self._hanging.append(row.id)
+        assert self._free.wait(PATIENCE_S)
+        return self._save(row)
+
+    async def _out_of_time(self, saving: asyncio.Future[object], _: float) -> object:
+        self._asked += 1
+        while len(self._hanging) < min(self._asked, self._savers._max_workers):
+            await asyncio.sleep(0.001)
+        raise TimeoutError
+
+
+def test_what_cannot_be_saved_in_time_is_refused_and_does_not_count_when_it_lands(
     counter: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inbox_module, "SAVE_S", 0.01)
-    disk, landed, save = threading.Event(), threading.Event(), counter.store.save_command
-    settle = counter.store.settle_command
-
-    def slowly(row: CommandRow) -> bool:
-        disk.wait(PATIENCE_S)
-        return save(row)
-
-    def settled(command_id: str, state: str) -> None:
-        settle(command_id, state)
-        landed.set()
-
-    monkeypatch.setattr(counter.store, "save_command", slowly)
-    monkeypatch.setattr(counter.store, "settle_command", settled)
+    disk = SlowDisk(counter, monkeypatch)
     assert counter.receive(command()) == NOT_SAVED
-    disk.set()
-    assert landed.wait(PATIENCE_S)
+    disk.let()
     counter.inbox.step()
-    assert (counter.states(), counter.told) == ({"T1": "void"}, [])
+    assert (counter.states(), counter.told) == ({"T1": "landed"}, [])
 
 
-def test_a_refused_command_that_a_worker_meets_before_it_is_void_is_not_worked(
+def test_a_refused_command_that_lands_does_not_count_after_a_crash_either(
     counter: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(row: CommandRow) -> bool:
+    """Nothing is written about a refusal: a crash right after the row landed would lose it."""
+    disk = SlowDisk(counter, monkeypatch)
+
+    def crashed(*_: object) -> bool:
+        raise StoreError("the process is no more")
+
+    monkeypatch.setattr(counter.store, "settle_command", crashed)
+    assert counter.receive(command()) == NOT_SAVED
+    disk.let()
+    monkeypatch.undo()
+    counter.clock.now += 3
+    counter.start()
+    counter.inbox.step()
+    assert (counter.states(), counter.told) == ({"T1": "void"}, [STOPPED.format(slash="/upgrade", text="cluster")])
+
+
+def test_a_command_that_waits_behind_a_hanging_disk_is_not_even_saved_once_it_is_refused(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = SlowDisk(counter, monkeypatch)
+    assert [counter.receive(command(id)) for id in ("T1", "T2", "T3")] == [NOT_SAVED] * 3
+    disk.let()
+    assert counter.states() == {"T1": "landed", "T2": "landed"}  # the third had no saver
+
+
+def test_what_landed_in_time_counts_however_long_the_mark_takes_that_says_so(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept, begun, free = counter.store.accept_command, threading.Event(), threading.Event()
+
+    def slowly(command_id: str) -> bool:
+        begun.set()
+        assert free.wait(PATIENCE_S)
+        return accept(command_id)
+
+    async def out_of_time(saving: asyncio.Future[object], _: float) -> object:
+        while not begun.is_set():
+            await asyncio.sleep(0.001)
+        raise TimeoutError
+
+    monkeypatch.setattr(counter.store, "accept_command", slowly)
+    monkeypatch.setattr("bot.inbox.asyncio.wait_for", out_of_time)
+    assert counter.receive(command()) == ""
+    free.set()
+    counter.inbox._savers.shutdown(wait=True)
+    counter.inbox.step()
+    assert counter.states() == {"T1": "done"}
+
+
+def test_a_command_is_acknowledged_after_the_mark_that_it_counts(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(command_id: str) -> bool:
         raise StoreError("disk full")
 
-    with monkeypatch.context() as patched:
-        patched.setattr(counter.store, "save_command", full)
-        assert counter.receive(command()) == NOT_SAVED
-    counter.store.save_command(command())
+    monkeypatch.setattr(counter.store, "accept_command", full)
+    assert counter.receive(command()) == NOT_SAVED
+    counter.inbox.step()
+    assert (counter.states(), counter.told) == ({"T1": "landed"}, [])
+
+
+def test_the_same_typing_delivered_again_after_a_crash_kept_it_from_counting_is_worked(counter: Counter) -> None:
+    """Slack had no acknowledgement, so it delivers again."""
+    counter.store.save_command(replace(command(), state="landed"))
+    assert counter.receive(command()) == ""
+    counter.inbox.step()
+    assert counter.states() == {"T1": "done"}
+
+
+def test_the_same_typing_delivered_again_after_it_was_called_off_is_refused(counter: Counter) -> None:
+    counter.store.save_command(replace(command(), state="void"))
+    assert counter.receive(command()) == NOT_SAVED
     counter.inbox.step()
     assert (counter.states(), counter.told) == ({"T1": "void"}, [])
 

@@ -359,6 +359,29 @@ def test_a_command_that_was_never_saved_cannot_be_settled(store: Store) -> None:
         store.settle_command("trigger-9", "done")
 
 
+def test_a_command_that_landed_waits_once_it_is_accepted(store: Store) -> None:
+    store.save_command(replace(TYPED, state="landed"))
+    assert (store.commands("landed"), store.commands("saved")) == ([replace(TYPED, state="landed")], [])
+    assert store.accept_command(TYPED.id)
+    assert (store.commands("landed"), store.commands("saved")) == ([], [TYPED])
+
+
+def test_accepting_a_command_again_does_not_work_it_again(store: Store) -> None:
+    store.save_command(TYPED)
+    assert store.accept_command(TYPED.id)
+    store.settle_command(TYPED.id, "done")
+    assert store.accept_command(TYPED.id)
+    assert (store.commands("saved"), len(store.commands("done"))) == ([], 1)
+
+
+def test_a_command_that_is_void_or_unknown_is_not_accepted(store: Store) -> None:
+    store.save_command(TYPED)
+    store.settle_command(TYPED.id, "void")
+    assert not store.accept_command(TYPED.id)
+    assert not store.accept_command("trigger-9")
+    assert store.commands("saved") == []
+
+
 def test_an_event_is_new_once(store: Store) -> None:
     assert store.first_sight("Ev1", MIDNIGHT)
     assert not store.first_sight("Ev1", MIDNIGHT + 1)
