@@ -18,6 +18,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from base.dialing import NAMES
 from cluster.api import ClusterError
 from cluster.facts import Guest
 from cluster.lines import Direct
@@ -27,6 +28,7 @@ from cluster.settings import ClusterSettings, PathSettings
 NETS_S = 900.0
 """Network devices of guests change seldom, and reading them is a question or two for each guest."""
 SCAN_S = 3.0
+NAMED_S = 5.0  # for a name server to answer
 MOST_SCANNED = 64
 """Guests whose SSH host key is asked for at most; only where a jump host was not found by its address."""
 CARDS = Path("/sys/class/net")
@@ -216,7 +218,7 @@ def _keys_of(guest: Nets) -> frozenset[tuple[str, str]]:
 def addresses_of(host: str) -> frozenset[str]:
     """Every address that a name has here; of an address itself. Empty where nobody knows."""
     try:
-        return outside(str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
+        return outside(str(target[0]) for _, target in NAMES.targets(host, 0, NAMED_S))
     except OSError:
         return frozenset()
 
@@ -248,8 +250,8 @@ def own_host(settings: ClusterSettings) -> Own:
 def _address_towards(host: str, port: int) -> str:
     """Nothing is sent: a datagram socket that is connected knows its own end."""
     try:
-        family, kind, _, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
-        with socket.socket(family, kind) as probe:
+        family, target = NAMES.targets(host, port, NAMED_S)[0]
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect(target)
             return str(probe.getsockname()[0])
     except OSError:

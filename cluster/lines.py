@@ -18,6 +18,7 @@ from typing import Protocol
 import paramiko
 import socks
 
+from base.dialing import NAMES, dial
 from cluster.api import ClusterError, Unreachable
 from cluster.login import BROKEN, LOGIN_S, Connection, Dial, Station, Wire, in_words, left, log_in
 from cluster.settings import ClusterSettings, JumpHost, PathSettings
@@ -73,12 +74,13 @@ class Socks:
         self._proxy, (self._host, self._port) = path.proxy, path.socks()
 
     def open(self, address: str, port: int, deadline: float) -> Wire:
+        limit = min(self.silence, left(deadline))
         try:
             wire: socket.socket = socks.create_connection(
                 (address, port),
-                timeout=min(self.silence, left(deadline)),  # type: ignore[arg-type]  # the stubs want whole seconds
+                timeout=limit,  # type: ignore[arg-type]  # the stubs want whole seconds
                 proxy_type=socks.SOCKS5,
-                proxy_addr=self._host,
+                proxy_addr=self._proxy_address(limit),
                 proxy_port=self._port,
                 proxy_rdns=True,
             )
@@ -94,6 +96,12 @@ class Socks:
 
     def close(self) -> None:
         """Nothing is kept."""
+
+    def _proxy_address(self, limit: float) -> str:
+        try:
+            return str(NAMES.targets(self._host, self._port, limit)[0][1][0])
+        except OSError as error:
+            raise self._down(f"does not answer ({in_words(error)})") from error
 
     def _down(self, why: str) -> PathDown:
         return PathDown(f"path {self.name}: the SOCKS proxy {self._proxy} {why}", f"paths.{self.name}.proxy names it")
@@ -188,7 +196,7 @@ def station_of(path: str, number: int, host: JumpHost, key_file: str) -> Station
 
 
 def _direct(silence: float, address: str, port: int, deadline: float) -> socket.socket:
-    return _prompt(socket.create_connection((address, port), timeout=min(silence, left(deadline))))
+    return dial(address, port, min(silence, left(deadline)))
 
 
 def _forwarded(connection: Connection, address: str, port: int, deadline: float) -> paramiko.Channel:
