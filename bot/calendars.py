@@ -10,43 +10,34 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 
 import requests
 
+from base.web import TooLong, request
 from oncall.calendar import LARGEST_BYTES, CalendarError, Reading
 from oncall.rota import Event
 
-CONNECT_S, READ_S, WHOLE_S = 5.0, 10.0, 30.0
+CONNECT_S, WHOLE_S = 5.0, 30.0
 WORK_S = 60.0
 """The largest calendar that is taken needs a fifth of it."""
-PIECE_BYTES = 65536
 
 
 def fetch(url: str) -> bytes:
     """Raises CalendarError."""
     if not url:  # `roundsman rota` in a shell that has no secrets
         raise CalendarError("its address is not set")
-    until = time.monotonic() + WHOLE_S
     try:
-        with requests.get(url, stream=True, timeout=(CONNECT_S, READ_S), headers={"Accept": "text/calendar"}) as answer:
-            if answer.status_code != 200:
-                raise CalendarError(f"it answers HTTP {answer.status_code}")
-            return _body(answer, until)
+        answer = request("GET", url, WHOLE_S, LARGEST_BYTES, connect=CONNECT_S, headers={"Accept": "text/calendar"})
+    except TooLong:
+        raise CalendarError(f"it is larger than {LARGEST_BYTES // 1_000_000} MB: no rota is") from None
+    except requests.ReadTimeout:
+        raise CalendarError(f"it takes longer than {WHOLE_S:.0f} s to come") from None
     except (OSError, ValueError) as error:  # all that requests raises; its text holds the address
         raise CalendarError(f"it does not answer ({type(error).__name__})") from None
-
-
-def _body(answer: requests.Response, until: float) -> bytes:
-    found = bytearray()
-    for piece in answer.iter_content(PIECE_BYTES):
-        found += piece
-        if len(found) > LARGEST_BYTES:
-            raise CalendarError(f"it is larger than {LARGEST_BYTES // 1_000_000} MB: no rota is")
-        if time.monotonic() > until:
-            raise CalendarError(f"it takes longer than {WHOLE_S:.0f} s to come")
-    return bytes(found)
+    if answer.status_code != 200:
+        raise CalendarError(f"it answers HTTP {answer.status_code}")
+    return answer.content
 
 
 def work_out(text: bytes, names: Mapping[str, str], zone: str, start: float, end: float) -> Reading:

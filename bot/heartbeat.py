@@ -13,11 +13,12 @@ from urllib.parse import urlsplit
 
 import requests
 
+from base.web import request
 from bot.health import Doctor
 from bot.http_settings import HeartbeatSettings
 
 RETRY_S = 10.0
-MOST_SAID = 10_000
+MOST_SAID, MOST_HEARD = 10_000, 1 << 20
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +41,10 @@ class Heartbeat:
     def _ping(self, what: str, body: str) -> bool:
         url = address(self._settings.url.get_secret_value(), what)
         try:
-            answer = requests.post(url, data=body[:MOST_SAID].encode(), timeout=self._settings.timeout, stream=True)
+            answer = request("POST", url, self._settings.timeout, MOST_HEARD, data=body[:MOST_SAID].encode())
         except requests.RequestException as error:
             self._trouble = type(error).__name__
             return False
-        answer.close()
         self._trouble = f"HTTP {answer.status_code}"
         return answer.ok
 

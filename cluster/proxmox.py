@@ -25,11 +25,8 @@ from typing import Any
 import requests
 from proxmoxer import ProxmoxAPI
 from proxmoxer.core import ResourceException
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPSConnection
-from urllib3.connectionpool import HTTPSConnectionPool
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
+from base.web import Ending, TooLong
 from cluster.api import ClusterError, Refused, Uncertain, Unreachable
 from cluster.lines import Dialer, PathDown, plugged
 from cluster.paths import Paths, all_failed
@@ -38,6 +35,7 @@ from cluster.settings import ClusterSettings
 
 CONNECT_S = 10.0
 SILENT_S = 30.0  # for so long a silent entry is asked last
+MOST_BYTES = 64 << 20  # of one answer: a hundred times what a thousand guests have to tell
 ROLE, ROLE_ON_ALL = "Roundsman", "RoundsmanLook"
 """As docs/install.md makes them: what is given on / holds for everything below, so it is a role of its own."""
 
@@ -209,7 +207,8 @@ class Proxmox:
         )
         session: requests.Session = client._store["session"]
         session.trust_env = False  # no proxy and no CA from the environment
-        session.mount("https://", _OverWay(way, node.fingerprint))
+        session.max_redirects = 0  # the API has none, and each would have a time of its own
+        session.mount("https://", _OverWay(way, node.fingerprint, timeout))
         return client
 
     # ---- what went wrong, in sentences ---------------------------------------------------------------------------
@@ -253,6 +252,8 @@ class Proxmox:
         text = str(error)
         if "CERTIFICATE_VERIFY_FAILED" in text or "ingerprint" in text:
             return self._not_trusted(entry, text)
+        if isinstance(error, TooLong | requests.TooManyRedirects):
+            return self._not_the_api(entry, "it does not end" if isinstance(error, TooLong) else "it sends elsewhere")
         if "CA certificate bundle" in text:
             return Refused(f"there is no CA file {self._settings.api.ca_file}", "api.ca_file in the settings names it")
         if any(name in _causes(error) for name in _NO_CONNECTION):
@@ -283,36 +284,21 @@ class Proxmox:
         )
 
 
-class _OverWay(HTTPAdapter):
+class _OverWay(Ending):
     """Connects over one path; TLS and its checks are the same on all. With a SHA-256 fingerprint it trusts that one
-    certificate, and asks no CA."""
+    certificate, and asks no CA. Each request ends within `whole` seconds."""
 
-    def __init__(self, way: Dialer, fingerprint: str) -> None:
+    def __init__(self, way: Dialer, fingerprint: str, whole: float) -> None:
         self._way, self._fingerprint = way, fingerprint
-        super().__init__()
+        super().__init__(lambda: time.monotonic() + whole, MOST_BYTES)
+
+    def open(self, host: str, port: int, limit: float) -> socket.socket:
+        return plugged(self._way.open(host, port, time.monotonic() + limit))
 
     def init_poolmanager(self, *args: Any, **named: Any) -> None:
         if self._fingerprint:
             named["assert_fingerprint"] = self._fingerprint
         super().init_poolmanager(*args, **named)
-        self.poolmanager.pool_classes_by_scheme = {"https": _pool_over(self._way)}
-
-
-def _pool_over(way: Dialer) -> type[HTTPSConnectionPool]:
-    class Connection(HTTPSConnection):
-        def _new_conn(self) -> socket.socket:
-            limit = self.timeout if isinstance(self.timeout, int | float) else CONNECT_S
-            try:
-                return plugged(way.open(self.host, self.port or 443, time.monotonic() + limit))
-            except TimeoutError as error:
-                raise ConnectTimeoutError(self, "no connection in time") from error
-            except OSError as error:
-                raise NewConnectionError(self, f"no connection: {error}") from error
-
-    class Pool(HTTPSConnectionPool):
-        ConnectionCls = Connection
-
-    return Pool
 
 
 def _silent(errors: dict[str, ClusterError]) -> ClusterError:

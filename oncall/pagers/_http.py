@@ -6,13 +6,11 @@ The exceptions of `requests` hold the whole address, and with it tokens; so only
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import requests
-
+from base.web import TooLong, request
 from oncall.pagers import PagerError
 
 MOST_BYTES = 1 << 20
@@ -48,25 +46,14 @@ def ask(
 ) -> Answer:
     """`timeout`: seconds, for the whole request. `fields`: in the query of a GET, else as a form. No redirect is
     followed: it would carry secrets elsewhere. Raises PagerError when no answer comes, which is never permanent."""
-    deadline = time.monotonic() + timeout
     query, form = (fields, None) if method == "GET" else (None, fields)
     try:
-        with requests.request(
-            method, url, params=query, data=form, auth=auth, timeout=timeout, allow_redirects=False, stream=True
-        ) as response:
-            return Answer(response.status_code, _object(_body(service, response, deadline)))
-    except (requests.RequestException, OSError) as error:
+        response = request(method, url, timeout, MOST_BYTES, params=query, data=form, auth=auth, allow_redirects=False)
+    except TooLong:
+        raise PagerError(f"{service} did not answer: its answer does not end", permanent=False) from None
+    except OSError as error:  # all of requests' exceptions are some
         raise PagerError(f"{service} did not answer: {type(error).__name__}", permanent=False) from None
-
-
-def _body(service: str, response: requests.Response, deadline: float) -> bytes:
-    """The time limit of `requests` is between two bytes; a service that drips would hold the ladder up."""
-    body = b""
-    for chunk in response.iter_content(1 << 14):
-        body += chunk
-        if time.monotonic() > deadline or len(body) > MOST_BYTES:
-            raise PagerError(f"{service} did not answer: its answer does not end", permanent=False)
-    return body
+    return Answer(response.status_code, _object(response.content))
 
 
 def _object(body: bytes) -> Mapping[str, Any]:

@@ -4,17 +4,20 @@ the next way and what does not."""
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Any
 
 import asyncssh
 import pytest
 
+from base.dialing import Names, Target
 from bot.pathwatch import PathWatch
+from cluster import lines
 from cluster.api import Refused, Uncertain, Unreachable
 from cluster.facts import Read, Topic
 from cluster.live import LiveCluster
@@ -106,20 +109,26 @@ def test_a_socks_proxy_carries_both(night: Night) -> None:
         assert api.get("version")["release"]
 
 
-def test_two_jump_hosts_are_passed_one_after_the_other(night: Night) -> None:
-    box = Box(night.faces.directory / "authorized_keys", lambda port: port)
+@contextmanager
+def opened(night: Night, box: Box) -> Iterator[JumpHost]:
+    """A jump host of the test's own."""
     door = Door(box)
     asyncio.run_coroutine_threadsafe(door.follow(True), night.faces._loop).result(10)
     try:
-        first = JumpHost(address=HOST, port=door.port, user=JUMP_USER, host_key=box.public_host_key)
+        yield JumpHost(address=HOST, port=door.port, user=JUMP_USER, host_key=box.public_host_key)
+    finally:
+        asyncio.run_coroutine_threadsafe(door.shut(), night.faces._loop).result(10)
+
+
+def test_two_jump_hosts_are_passed_one_after_the_other(night: Night) -> None:
+    box = Box(night.faces.directory / "authorized_keys", lambda port: port)
+    with opened(night, box) as first:
         far = PathSettings(name="far", kind="jump", jumps=(first, jump_of(night.settings)))
         settings = patient(night.settings, far)
         with closing(Paths(settings)) as paths, closing(Proxmox(settings, paths)) as api:
             assert paths.shells["pve3"].run(STATUS, 10).rc == 0
             assert api.get("version")["release"]
             assert len(box.connections) == 1
-    finally:
-        asyncio.run_coroutine_threadsafe(door.shut(), night.faces._loop).result(10)
 
 
 def test_all_lines_of_a_path_share_one_connection_to_its_jump_host(night: Night, paths: Paths, api: Proxmox) -> None:
@@ -169,6 +178,18 @@ def test_a_jump_host_that_does_not_forward_is_told_with_the_line_to_add(night: N
     assert "AllowTcpForwarding" in no.value.hint
 
 
+def test_an_api_that_never_answers_the_handshake_is_given_up_behind_a_jump_host_as_well(night: Night) -> None:
+    box = Box(night.faces.directory / "authorized_keys", lambda port: port)
+    with socket.create_server(("127.0.0.1", 0)) as mute, opened(night, box) as host:
+        node = night.settings.nodes["pve1"].model_copy(update={"api_port": mute.getsockname()[1]})
+        brisk = night.settings.api.model_copy(update={"timeout": 0.5})
+        far = PathSettings(name="far", kind="jump", jumps=(host,))
+        settings = patient(night.settings, far, nodes={"pve1": node}, api=brisk)
+        late = pytest.raises(Uncertain, match="did not answer in time")
+        with closing(Paths(settings)) as paths, closing(Proxmox(settings, paths)) as api, late:
+            api.once("pve1", "far", "get", "version", {})
+
+
 @pytest.mark.slow
 def test_a_socks_proxy_that_accepts_and_says_nothing_is_left_at_the_silence_limit(night: Night) -> None:
     night.faces.socks.mute = True
@@ -190,6 +211,22 @@ def test_a_proxy_that_is_not_there_is_told_and_the_next_way_taken(night: Night) 
         assert paths.routes.detours() == {"pve1": "lte"}
         with pytest.raises(Unreachable, match=r"path vpn: the SOCKS proxy 127\.0\.0\.1:9 does not answer"):
             paths.line("pve1", "vpn").run(STATUS, 10)
+
+
+def test_a_proxy_whose_name_nobody_knows_is_told_and_keeps_nobody_waiting(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = threading.Event()
+
+    def silent(host: str, port: int) -> list[Target]:
+        asked.wait(30)
+        return []
+
+    monkeypatch.setattr(lines, "NAMES", Names(silent))
+    way = lines.Socks(PathSettings(name="vpn", kind="socks", proxy="proxy.example:1080", silence=0.1))
+    with pytest.raises(lines.PathDown, match=r"proxy proxy\.example:1080 does not answer \(no name server said"):
+        way.open("192.0.2.1", 22, time.monotonic() + 30)
+    asked.set()
 
 
 # ---- reads go on over the next way ---------------------------------------------------------------------------------

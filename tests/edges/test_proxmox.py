@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
+from cluster import proxmox
 from cluster.api import Refused, Uncertain, Unreachable
 from cluster.proxmox import Proxmox
 from cluster.settings import ApiSettings, ClusterSettings, NodeSettings, SshSettings
@@ -142,6 +143,54 @@ def silence(request: Request) -> None:
 
 def drops_the_line(request: Request) -> None:
     request.connection.shutdown(socket.SHUT_RDWR)
+
+
+WHOLE = json.dumps({"data": {"release": "drip"}}).encode()
+
+
+def drips_headers(request: Request) -> None:
+    """Never silent: a byte of a header again and again, for longer than any time limit here, then an answer."""
+    request.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+    drip(request, b"x")
+    request.wfile.write(b"\r\nContent-Length: %d\r\n\r\n%s" % (len(WHOLE), WHOLE))
+
+
+def drips_a_body(request: Request) -> None:
+    """Blanks before the JSON, in one large body, so that whoever reads large pieces meets no end of one."""
+    request.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (DRIPS + len(WHOLE)))
+    drip(request, b" ")
+    request.wfile.write(WHOLE)
+
+
+def drips_without_an_end(request: Request) -> None:
+    """Whole JSON at once; that it ends with the line, and when, is not said."""
+    request.wfile.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + WHOLE)
+    drip(request, b" ")
+
+
+DRIPS, DRIP_S = 100, 0.05
+
+
+def drip(request: Request, byte: bytes) -> None:
+    for _ in range(DRIPS):
+        request.server.over.wait(DRIP_S)
+        request.wfile.write(byte)
+
+
+def a_flood(request: Request) -> None:
+    request.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (3 * len(FLOOD)))
+    for _ in range(3):
+        request.wfile.write(FLOOD)
+
+
+FLOOD = b" " * (1 << 20)
+
+
+def sends_elsewhere(request: Request) -> None:
+    request.send_response(302)
+    request.send_header("Location", "/api2/json/version")
+    request.send_header("Content-Length", "0")
+    request.end_headers()
 
 
 class Nodes:
@@ -319,6 +368,45 @@ def test_nothing_is_no_answer_to_a_read_but_it_is_to_an_act(nodes: Nodes) -> Non
 def test_a_read_goes_on_to_the_next_entry_when_one_is_silent(nodes: Nodes) -> None:
     nodes["pve1"].respond = silence
     assert nodes.api(timeout=2.0).get("version") == {"release": "9.2"}
+
+
+@pytest.mark.parametrize("dripping", [drips_headers, drips_a_body, drips_without_an_end])
+def test_an_entry_that_drips_has_no_more_time_than_a_silent_one(nodes: Nodes, dripping: Respond) -> None:
+    nodes["pve1"].respond = dripping
+    assert nodes.api(timeout=0.5).get("version") == {"release": "9.2"}
+    assert nodes["pve2"].seen == ["GET version"]
+
+
+@pytest.mark.parametrize("dripping", [drips_headers, drips_a_body, drips_without_an_end])
+def test_an_act_that_is_answered_drop_by_drop_may_have_been_done_or_not(nodes: Nodes, dripping: Respond) -> None:
+    nodes["pve1"].respond = dripping
+    with pytest.raises(Uncertain, match=r"pve1 \(127\.0\.0\.1:\d+\) did not answer in time"):
+        nodes.api(timeout=0.5).send("post", "nodes/pve2/qemu/101/status/start")
+    assert nodes["pve2"].seen == []
+
+
+def test_a_line_that_was_cut_for_dripping_is_not_used_again(nodes: Nodes) -> None:
+    api = nodes.api(timeout=0.5)
+    api.ask("pve1", "get", "version")
+    nodes["pve1"].respond = drips_a_body
+    with pytest.raises(Uncertain):
+        api.ask("pve1", "get", "version")
+    nodes["pve1"].respond = says({"release": "again"})
+    assert api.ask("pve1", "get", "version") == {"release": "again"}
+
+
+def test_an_answer_without_end_is_none(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proxmox, "MOST_BYTES", len(FLOOD))
+    nodes["pve1"].respond = a_flood
+    with pytest.raises(Uncertain, match=r"not as the Proxmox VE API does \(it does not end\)"):
+        nodes.api().ask("pve1", "get", "version")
+
+
+def test_an_entry_that_sends_elsewhere_is_not_followed(nodes: Nodes) -> None:
+    nodes["pve1"].respond = sends_elsewhere
+    with pytest.raises(Uncertain, match=r"not as the Proxmox VE API does \(it sends elsewhere\)"):
+        nodes.api().ask("pve1", "get", "version")
+    assert nodes["pve1"].seen == ["GET version"]
 
 
 def test_a_silent_entry_is_asked_last_for_a_while(nodes: Nodes) -> None:
