@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from bot import logs, lookout, systemd
+from bot import logs, lookout, paging_names, systemd
 from bot.at_once import AtOnce
 from bot.board import EVERY_S, Board
 from bot.clock import WallClock
@@ -283,6 +283,8 @@ class Roundsman:
         told = Handoffs(self._store, rotas.duty, self._chat, self._managed, channel, self._clock, rotas.looked)
         wall.every("calendars", CALENDARS_S, rotas.refresh, at_once=True)
         wall.every("handoffs", HANDOFFS_S, told.step)
+        pagers = self._settings.oncall.pagers
+        wall.every("names", paging_names.EVERY_S, lambda: paging_names.look_up(pagers), at_once=True)
 
     # Slack ----------------------------------------------------------------------------------------------------
 
