@@ -253,7 +253,7 @@ def maintenance_on(walk: Walk) -> None:
     done = w.gated(
         Phase.MAINTENANCE,
         GatePhase.MAINTENANCE,
-        lambda *_: _enter(w),
+        lambda *_: _enter(walk),
         ask_again=_ask_again(walk),
     )
     walk.journey.due = {int(guest): name for guest, name in (done["value"] or {}).items()}
@@ -279,10 +279,15 @@ def _at_once(w: Wheel, asked: float | None = None) -> NodeStatus:
     return status
 
 
-def _enter(w: Wheel) -> dict[str, str]:
-    """Returns the guests that HA will move away, guest -> name: it may have done so before the node is listed again."""
-    asked = w.site.clock()
-    due = {str(g.id): g.name for g in w.site.cluster.guests() if g.node == w.node and g.running and g.under_ha}
+def _enter(walk: Walk) -> dict[str, str]:
+    """Returns the guests that HA will move away, guest -> name: it may have done so before the node is listed again;
+    or before an order is given again whose answer was lost."""
+    w, asked = walk.wheel, walk.wheel.site.clock()
+    under_ha = [guest for guest in w.site.cluster.guests() if guest.running and guest.under_ha]
+    left = [guest for guest in under_ha if guest.node != w.node and guest.id in walk.need.moves]
+    if left and in_mode(w, False) is True:
+        left = []  # they went before anybody asked for maintenance mode, and HA does not bring them back
+    due = {str(guest.id): guest.name for guest in under_ha if guest.node == w.node or guest in left}
     uptime = _at_once(w, asked).uptime
     w.site.cluster.maintenance(w.node, True, uptime + NOT_AFTER_S)
     return due

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from cluster.api import Refused, TaskRef, Unreachable
-from cluster.facts import Capacity, Guest, Machines, Member, Membership, Move, Read, Serving, Topic, Unread
+from cluster.api import Refused, TaskRef, Uncertain, Unreachable
+from cluster.facts import Capacity, Guest, Ha, Machines, Member, Membership, Move, Read, Serving, Topic, Unread
 from cluster.guest_settings import CannotMove, GuestGroup, HealthProbe
 from cluster.world import OwnChanges
 from engine.port import Waiting
+from sandbox.direct import SimCluster
 from sandbox.faults import Fault
 from sandbox.faults import Kind as SimKind
 from sandbox.night import Night
@@ -21,6 +22,7 @@ from sandbox.spec import default_spec
 from workflows import drain, messages
 from workflows.drain import busy_sibling, choose, next_guest
 from workflows.journey import Journey, Stopped
+from workflows.node import _enter
 from workflows.plan import impossible
 from workflows.stopping import shut_down
 
@@ -321,3 +323,47 @@ def test_a_guest_that_somebody_stops_while_ha_is_to_move_it_ends_the_wait_and_st
     assert "pve3: drained, listed again, no guest runs here (db (103) to pve1)" in night.text
     assert "pve3 is done" in night.text
     assert not night.model.guests.get(104).running
+
+
+def test_what_ha_moved_while_the_answer_to_maintenance_mode_was_lost_is_waited_for_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The line broke after the order was sent; when it was given again, the guest had left, and was forgotten."""
+    maintenance = SimCluster.maintenance
+    lost: list[str] = []
+
+    def once(self: SimCluster, node: str, on: bool, not_after_uptime: float | None = None) -> None:
+        maintenance(self, node, on, not_after_uptime)
+        if not lost:
+            lost.append(node)
+            raise Uncertain("the line broke")
+
+    monkeypatch.setattr(SimCluster, "maintenance", once)
+    quick = replace(default_spec().timings, ha_queue=0.0, migrate=0.0, migrate_gib=0.0)
+    cues = (
+        Cue("alice", at=0.0, types="/upgrade cluster nodes=pve3"),
+        Cue("carol", when="asked", after=120.0, reacts="white_check_mark"),
+    )
+    night = Night(Scenario("lost", "", replace(default_spec(), timings=quick), (), cues, lasts=3600.0)).live()
+    assert lost == ["pve3"]
+    assert "pve3: drained, listed again, no guest runs here (db (103) to pve2, web (104) by HA)" in night.text
+    assert "guests back and running: db (103), web (104)" in night.text
+
+
+@pytest.mark.parametrize(("asked_before", "due"), [(True, {"104": "web", "105": "pbx"}), (False, {"105": "pbx"})])
+def test_a_guest_that_left_before_is_due_only_if_maintenance_mode_was_asked_for(
+    asked_before: bool, due: dict[str, str]
+) -> None:
+    """What a person took elsewhere HA does not bring back: it would be waited for in vain."""
+    web = replace(guest(104, "pve2"), name="web", ha="started")
+    pbx = replace(guest(105, "pve1"), name="pbx", ha="started")
+    dns = replace(guest(110, "pve2"), name="dns", ha="started")  # it never ran here
+    ha = Ha("pve2", frozenset({"pve1"} if asked_before else ()), {}, armed=True)
+    cluster = SimpleNamespace(
+        guests=lambda: (web, pbx, dns),
+        survey=lambda *_: Machines(ha=Read(ha, 0.0)),
+        node_status=lambda _: SimpleNamespace(uptime=5.0),
+        maintenance=lambda *_: None,
+    )
+    w = SimpleNamespace(node="pve1", site=SimpleNamespace(cluster=cluster, clock=lambda: 0.0))
+    assert _enter(SimpleNamespace(wheel=w, need=SimpleNamespace(moves=(104, 105)))) == due  # type: ignore[arg-type]
