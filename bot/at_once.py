@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from cluster.api import Cluster, ClusterError
 from cluster.facts import Guest
 
-AT_ONCE_S = 0.8
+AT_ONCE_S = 0.5
 WORKERS = 2
 """A cluster that is silent holds one for as long as its adapter waits; who finds none free does without."""
 

@@ -153,11 +153,11 @@ def plan(path: Path, cluster: str, nodes: tuple[str, ...]) -> None:
     """Say what a run would do, changing nothing."""
     settings = _load(path, "pve")
     managed = _managed(settings, cluster)
-    chosen = _nodes(managed, nodes)
+    _nodes(managed, nodes)
     from bot.looking import site
     from workflows.plan import describe
 
-    click.echo(describe(site(managed, settings), chosen))
+    click.echo(describe(site(managed, settings), nodes))  # where none is named, the run's own order
 
 
 @main.command()

@@ -104,7 +104,16 @@ def exit_code(found: Found) -> int:
 
 
 def as_text(found: Found) -> str:
-    return "\n".join(line for node, opinions in found.items() for line in (node, *_lines(opinions)))
+    """Each gate of each node, and in the end what it comes to: it is long."""
+    return "\n".join([line for node, opinions in found.items() for line in (node, *_lines(opinions))] + [_sum(found)])
+
+
+def _sum(found: Found) -> str:
+    told = [(node, opinion) for node, opinions in found.items() for opinion in opinions]
+    shut = [f"{node} {o.gate} ({_word(o.verdict)})" for node, o in told if not isinstance(o.verdict, Passed)]
+    if shut:
+        return f"{len(shut)} of {len(told)} gates are not open: {', '.join(shut)}"
+    return f"All {len(told)} gates of {', '.join(found)} passed." if told else "No gate was asked."
 
 
 def _lines(opinions: Sequence[Opinion]) -> list[str]:

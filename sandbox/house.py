@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -85,6 +86,15 @@ class House:
             "ROUNDSMAN_PVE_TOKEN": TOKEN,
             **(self.phones.environment() if self.phones else {}),
         }
+
+    def shell(self) -> Path:
+        """A file that is `roundsman`, with this demo's settings and tokens, for any terminal."""
+        file = self.folder / "roundsman"
+        given = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in self.environment.items())
+        program = Path(sys.executable).with_name("roundsman")
+        file.write_text(f'#!/bin/sh\n{given}exec {shlex.quote(str(program))} "$@"\n')
+        file.chmod(0o700)
+        return file
 
     def bot(self, **how: Any) -> BotProcess:
         return BotProcess(self.environment, self.folder / "bot.log", **how)

@@ -199,6 +199,7 @@ class Demo:
             f"  3. {watch if self._name == DEFAULT else read}\n"
             f"Kill the bot in the middle:     kill -9 {bot.pid}\n"
             f"It is started again after {bot.rest:.0f} s and goes on. Ctrl-C ends it all.\n"
+            f"The command line, meanwhile:   {around.shell()} check   (or plan lab, gates lab, --help)\n"
         )
         if around.phones:
             click.echo(

@@ -133,6 +133,9 @@ def test_a_killed_bot_is_started_again_and_ctrl_c_leaves_nothing_behind() -> Non
         )
         stack.callback(playing.kill)
         first = int(said(playing, r"kill -9 (\d+)")[1])
+        shell = said(playing, r"The command line, meanwhile: +(\S+) check")[1]
+        plan = subprocess.run([shell, "plan", "lab"], capture_output=True, text=True, timeout=PATIENCE_S)
+        assert plan.stdout.startswith("Order: pve3, pve2, pve1 (nodes without members of a guest group first; ")
         os.kill(first, signal.SIGKILL)
         assert said(playing, r"The bot was killed \(SIGKILL\); it is started again in 3 s")
         second = int(said(playing, r"The bot is process (\d+) now")[1])

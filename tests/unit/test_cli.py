@@ -82,7 +82,25 @@ def test_gates_show_verdict_reason_hint_and_evidence(gates_say: list[Verdict]) -
         "           Hint: wait; /upgrade why shows it\n"
         '           pending: {"pve2:/srv/brick": 14}\n'
         "  unknown  gate2  pve3 does not answer\n"
+        "2 of 3 gates are not open: pve1 gate1 (blocked), pve1 gate2 (unknown)\n"
     )
+
+
+def test_gates_that_are_all_open_end_with_one_line_that_says_so(gates_say: list[Verdict]) -> None:
+    gates_say += [HEALED, HEALED]
+    assert shell("gates", "berlin").output.endswith("\nAll 6 gates of pve1, pve2, pve3 passed.\n")
+
+
+# ---- the plan ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("words", "order"), [([], []), (["--node", "pve2", "--node", "pve1"], ["pve2", "pve1"])])
+def test_a_plan_keeps_the_order_of_whoever_names_nodes_and_else_takes_that_of_a_run(
+    monkeypatch: pytest.MonkeyPatch, words: list[str], order: list[str]
+) -> None:
+    monkeypatch.setattr(looking, "site", lambda managed, settings: None)
+    monkeypatch.setattr("workflows.plan.describe", lambda _site, nodes: f"asked for {list(nodes)}")
+    assert shell("plan", "berlin", *words).output == f"asked for {order}\n"
 
 
 def test_gates_as_json_hold_the_same(gates_say: list[Verdict]) -> None:
