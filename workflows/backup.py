@@ -11,7 +11,8 @@ from cluster.gates.backups import stale
 from cluster.world import World
 from engine.port import Plain, Run, Waiting
 from workflows import messages_restore as words
-from workflows.guestwork import follow, fresh, node_is_dead, start_once
+from workflows.guestwork import follow, node_is_dead, start_once
+from workflows.journey import find
 from workflows.messages import host, named
 from workflows.phases import Stage
 from workflows.restore import SLASH, locked
@@ -125,7 +126,7 @@ def _offer(w: Steward, guests: Sequence[Mapping[str, Any]], storage: str) -> Off
     terms = {"storage": storage}
     full = []
     for row in guests:
-        guest = fresh(w, row["id"])
+        guest = find(w, row["id"])
         if no := locked(guest):
             return Offer(no=f"{named(guest.name, guest.id)}: {no.no}", hint=no.hint)
         terms[f"guest {guest.id}"] = f"{guest.name} on {guest.node}"
@@ -171,7 +172,7 @@ def save(w: Wheel, guest_id: int, name: str, storage: str) -> str:
 
 def _send(w: Wheel, guest_id: int, storage: str, since: float) -> str:
     """Nothing is pruned: where the retention is reached, the new one is protected, and so beside it."""
-    guest = fresh(w, guest_id)
+    guest = find(w, guest_id)
     rescue, notes = w.site.cluster.rescue, "Roundsman, {{guestname}}"
     protected = _is_full(w, guest, storage)
     return start_once(

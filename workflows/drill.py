@@ -18,7 +18,6 @@ from workflows import messages_restore as words
 from workflows.guestwork import (
     find_task,
     follow,
-    fresh,
     let_end,
     node_is_dead,
     serves,
@@ -26,6 +25,7 @@ from workflows.guestwork import (
     start_task,
     task_kind,
 )
+from workflows.journey import find
 from workflows.judging import Judgement
 from workflows.messages import host, named
 from workflows.phases import Stage
@@ -175,7 +175,7 @@ def _begun(w: Steward, copy: Copy) -> str:
 def _copy(w: Steward, copy: Copy) -> Guest:
     """As it is listed. Raises Refused when another guest has taken its place: its id was free again once somebody had
     deleted it by hand. Proxmox VE lists a guest by its name some seconds after it was restored."""
-    guest = fresh(w, copy.id)
+    guest = find(w, copy.id)
     if guest.kind != copy.kind or guest.name not in (copy.name, "", f"VM {copy.id}", f"CT{copy.id}"):
         raise Refused(
             f"guest {copy.id} is not the copy of {named(copy.name, copy.guest)}: it is called {guest.name}",

@@ -13,6 +13,7 @@ from cluster.rescue import progress
 from cluster.ways import why_not_serving
 from engine.port import Look, Waiting
 from workflows import messages_restore as words
+from workflows.journey import find
 from workflows.messages import host, named, span
 from workflows.phases import Stage
 from workflows.site import Site
@@ -29,17 +30,9 @@ def task_kind(kind: str, verb: str) -> str:
     return f"{'vz' if kind == 'lxc' else 'qm'}{verb}"
 
 
-def fresh(w: Wheel, guest_id: int) -> Guest:
-    """The guest as it is listed now. Raises Refused when it is gone."""
-    for guest in w.site.cluster.guests():
-        if guest.id == guest_id:
-            return guest
-    raise Refused(f"guest {guest_id} is no longer listed in the cluster")
-
-
 def must_be_stopped(w: Wheel, guest_id: int) -> Guest:
     """Invariant 5, asked of the world right before the act: never over a running guest."""
-    guest = fresh(w, guest_id)
+    guest = find(w, guest_id)
     if guest.status != "stopped":
         raise Refused(f"guest {guest_id} is {guest.status} on {guest.node}: it is never restored over while it runs")
     return guest
@@ -151,14 +144,14 @@ def start_and_serve(w: Wheel, guest_id: int, name: str, old: int = 0) -> float:
 def _runs(w: Wheel, guest_id: int) -> bool:
     """Whether somebody started it meanwhile."""
     try:
-        return fresh(w, guest_id).running
+        return find(w, guest_id).running
     except ClusterError:
         return False
 
 
 def _start(w: Wheel, guest_id: int, began: float, old: int) -> str:
     """The node on which it is started."""
-    guest = fresh(w, guest_id)
+    guest = find(w, guest_id)
     if beside := [other for other in w.site.cluster.guests() if other.id == old and other.status != "stopped"]:
         raise Refused(*words.beside_its_copy(beside[0], guest_id))
     start_task(w, guest, began)
@@ -175,7 +168,7 @@ def start_task(w: Wheel, guest: Guest, began: float) -> str:
 
 def serves(w: Wheel, guest_id: int, began: float, at: Look) -> Any:
     """{"how": ..., "took": ...}, or {"error": why, "hint": ...} when it does not start, or Waiting."""
-    guest = fresh(w, guest_id)
+    guest = find(w, guest_id)
     took = at.now - at.since
     if not guest.running:
         return _not_started(w, guest, began)

@@ -22,7 +22,6 @@ from workflows.drain import HA_MOVES_IT, SAID_OK_S
 from workflows.guestwork import (
     find_task,
     follow,
-    fresh,
     let_end,
     must_be_stopped,
     node_is_dead,
@@ -30,6 +29,7 @@ from workflows.guestwork import (
     start_once,
     task_kind,
 )
+from workflows.journey import find
 from workflows.messages import host, named
 from workflows.phases import RESTORE, UPGRADE, Stage
 from workflows.restore_look import (
@@ -178,7 +178,7 @@ GUEST_KEY = "run.look.guest.wait"
 
 def _seen(w: Steward, wanted: Wanted, patient: Patient) -> Any:
     """Look at everything, and say it, with what would be done."""
-    case = examine(w.site, fresh(w, patient.guest))
+    case = examine(w.site, find(w, patient.guest))
     plan = _plan(w, wanted, patient, case)
     aside = [
         *words.over_paths(sorted(set(w.site.cluster.detours().values()))),
@@ -263,13 +263,13 @@ def set_aside(w: Steward, patient: Patient) -> None:
 
 
 def _is_aside(w: Steward, patient: Patient) -> bool:
-    guest = fresh(w, patient.guest)
+    guest = find(w, patient.guest)
     return guest.status == "stopped" and not w.site.cluster.rescue.config(guest).disks
 
 
 def _aside_offer(w: Steward, patient: Patient) -> Offer | Waiting:
     """Bound to the guest, its node, its disks and the digest of its configuration."""
-    guest = fresh(w, patient.guest)
+    guest = find(w, patient.guest)
     if no := untouchable(guest):
         return no
     config = w.site.cluster.rescue.config(guest)
@@ -326,18 +326,18 @@ def _disks(offer: Offer) -> list[Disk]:
 
 def stop_if_dead(w: Steward, guest_id: int) -> str:
     """Asked once more, for people took their time."""
-    guest = fresh(w, guest_id)
+    guest = find(w, guest_id)
     return w.site.cluster.rescue.stop(guest).upid if is_dead(guest) else ""
 
 
 def is_stopped(w: Steward, guest_id: int) -> Any:
-    guest = fresh(w, guest_id)
+    guest = find(w, guest_id)
     return True if guest.status == "stopped" else Waiting(f"it is {host(guest.status)}")
 
 
 def _detached(w: Steward, patient: Patient, offer: Offer) -> list[str] | None:
     """What was set aside by a try of which nobody heard the end; None if it was not."""
-    attached = {disk.slot for disk in w.site.cluster.rescue.config(fresh(w, patient.guest)).disks}
+    attached = {disk.slot for disk in w.site.cluster.rescue.config(find(w, patient.guest)).disks}
     disks = _disks(offer)
     return None if attached & {disk.slot for disk in disks} else [disk.volid for disk in disks]
 
@@ -352,9 +352,7 @@ def _detach(w: Steward, patient: Patient, offer: Offer) -> list[str]:
 
 def move_to(w: Steward, wanted: Wanted, patient: Patient) -> None:
     """To the node that was named, if it is another one."""
-    if not wanted.node or w.read(
-        Stage.MOVE, lambda: fresh(w, patient.guest).node == wanted.node, "where it is", "here"
-    ):
+    if not wanted.node or w.read(Stage.MOVE, lambda: find(w, patient.guest).node == wanted.node, "where it is", "here"):
         return
     move_stopped(w, patient.guest, patient.name, wanted.node)
 
@@ -390,7 +388,7 @@ def move_stopped(w: Steward, guest_id: int, name: str, target: str) -> None:
         ):
             break
         w.hold(w.key(Stage.MOVE), f"it did not move to {target}: {host(ended['error']) or 'its task says OK'}")
-        if w.read(Stage.MOVE, lambda: fresh(w, guest_id).node == target, "where it is", "moved"):
+        if w.read(Stage.MOVE, lambda: find(w, guest_id).node == target, "where it is", "moved"):
             break
     w.say(Stage.MOVE, "", lambda: words.moved(name, guest_id, target))
 
@@ -398,7 +396,7 @@ def move_stopped(w: Steward, guest_id: int, name: str, target: str) -> None:
 def _arrived(w: Steward, guest_id: int, target: str, failed: bool, at: Look) -> bool | Waiting:
     """Whether it is listed there. Under HA a task that says OK has only queued a request, which the manager follows
     some seconds later, or drops without a word."""
-    guest = fresh(w, guest_id)
+    guest = find(w, guest_id)
     if guest.node == target or failed:
         return guest.node == target
     if guest.ha in HA_MOVES_IT or at.now - at.since <= SAID_OK_S:
@@ -407,7 +405,7 @@ def _arrived(w: Steward, guest_id: int, target: str, failed: bool, at: Look) -> 
 
 
 def _move_offer(w: Steward, guest_id: int, name: str, target: str) -> Offer:
-    guest = fresh(w, guest_id)
+    guest = find(w, guest_id)
     if guest.status != "stopped":
         return Offer(no=f"it is {host(guest.status)} on {guest.node}", hint="only a stopped guest is moved like this")
     if no := locked(guest) or _given_up(guest, "be moved"):
@@ -473,7 +471,7 @@ def _restoring(w: Steward, patient: Patient, data: Mapping[str, Any]) -> Saying:
 
 
 def _where(w: Steward, patient: Patient) -> str:
-    guest = fresh(w, patient.guest)
+    guest = find(w, patient.guest)
     config = w.site.cluster.rescue.config(guest)
     volumes = [disk.volid for disk in (*config.unused, *config.disks)]
     return words.where_old_disks_are(patient.guest, patient.kind, patient.old, volumes, bool(volumes))
@@ -481,7 +479,7 @@ def _where(w: Steward, patient: Patient) -> str:
 
 def _restore_offer(w: Steward, wanted: Wanted, patient: Patient) -> Offer | Waiting:
     """Bound to the guest, the backup, node and storage, and the digest of the configuration that is overwritten."""
-    guest = fresh(w, patient.guest)
+    guest = find(w, patient.guest)
     if guest.status != "stopped":
         return untouchable(guest) or Offer(no=f"it is {host(guest.status)}, not stopped", hint="stop it")
     if no := untouchable(guest):
@@ -559,7 +557,7 @@ def _container(w: Steward, wanted: Wanted, patient: Patient) -> Plain:
 
 
 def _container_offer(w: Steward, wanted: Wanted, patient: Patient) -> Offer | Waiting:
-    guest = fresh(w, patient.guest)
+    guest = find(w, patient.guest)
     if guest.status != "stopped":
         return Offer(no=f"it is {host(guest.status)} on {guest.node}", hint=f"stop it: `pct shutdown {guest.id}`")
     if no := untouchable(guest):
@@ -592,7 +590,7 @@ def _send_new(w: Steward, offer: Offer, _: float) -> str:
 
 def _onboot_off(w: Steward, guest_id: int) -> bool:
     """True if it was on."""
-    guest = fresh(w, guest_id)
+    guest = find(w, guest_id)
     if not w.site.cluster.onboot(guest):
         return False
     w.site.cluster.set_onboot(guest, False)
@@ -621,7 +619,7 @@ def _left(w: Steward, patient: Patient) -> list[str]:
 
 
 def _left_of(w: Steward, patient: Patient) -> Any:
-    guest = fresh(w, patient.guest)
+    guest = find(w, patient.guest)
     config = w.site.cluster.rescue.config(guest)
     if guest.status == "stopped":
         yield words.left_as(guest)

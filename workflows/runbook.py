@@ -15,7 +15,8 @@ from cluster.gates.locks import ASLEEP
 from cluster.rescue import Disk, Split
 from engine.port import Look, Plain, Run, Waiting
 from workflows import messages_restore as words
-from workflows.guestwork import fresh, let_end, must_be_stopped, node_is_dead, start_and_serve
+from workflows.guestwork import let_end, must_be_stopped, node_is_dead, start_and_serve
+from workflows.journey import find
 from workflows.messages import host, named
 from workflows.phases import Stage
 from workflows.restore import SLASH, is_stopped, locked, move_stopped, stop_if_dead, untouchable
@@ -58,7 +59,7 @@ def _left(w: Steward) -> list[str]:
     try:
         if not w.node.isdigit():
             return [words.node_stands(w.node, w.site.cluster.rescue.answers(w.node))] if w.node else []
-        guest = fresh(w, int(w.node))
+        guest = find(w, int(w.node))
     except ClusterError as silent:
         return [words.left_unread(w.name, str(silent))]
     return [words.left_as(guest)]
@@ -79,7 +80,7 @@ def _find(site: Site, args: Mapping[str, Plain]) -> Any:
 def start_on(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> Plain:
     """Move it, stopped as it is, and start it there."""
     target = str(args["node"])
-    if not w.read(Stage.MOVE, lambda: fresh(w, guest).node == target, "where it is", "here"):
+    if not w.read(Stage.MOVE, lambda: find(w, guest).node == target, "where it is", "here"):
         move_stopped(w, guest, name, target)
     step = Step(
         Stage.ACT,
@@ -96,7 +97,7 @@ def start_on(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> Pl
 
 
 def _start_offer(w: Steward, guest_id: int, name: str, target: str) -> Offer:
-    guest = fresh(w, guest_id)
+    guest = find(w, guest_id)
     if guest.status != "stopped":
         return Offer(no=f"it is {host(guest.status)} on {guest.node}", hint="only a stopped guest is started")
     return locked(guest) or Offer({"guest": named(name, guest_id), "node": target})
@@ -109,7 +110,7 @@ def unlock(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> Plai
     step = Step(
         Stage.ACT,
         f"unlocking {named(name, guest)}",
-        lambda: _lock_offer(fresh(w, guest), name),
+        lambda: _lock_offer(find(w, guest), name),
         lambda offer: words.ask_unlock(name, guest, offer.data["lock"]),
         TOO_LATE,
     )
@@ -130,13 +131,13 @@ def _lock_offer(guest: Guest, name: str) -> Offer:
 
 
 def _unlock(w: Steward, guest_id: int, lock: str) -> str:
-    w.site.cluster.rescue.unlock(fresh(w, guest_id), lock)
+    w.site.cluster.rescue.unlock(find(w, guest_id), lock)
     return lock
 
 
 def _unlocked(w: Steward, guest_id: int) -> str | None:
     """Done by a try of which nobody heard the end."""
-    return None if fresh(w, guest_id).lock else "done"
+    return None if find(w, guest_id).lock else "done"
 
 
 def unfreeze(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> Plain:
@@ -144,13 +145,13 @@ def unfreeze(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> Pl
     step = Step(
         Stage.ACT,
         f"unfreezing {named(name, guest)}",
-        lambda: _ha_offer(fresh(w, guest), name),
+        lambda: _ha_offer(find(w, guest), name),
         lambda offer: words.ask_unfreeze(name, guest, offer.data["state"]),
         TOO_LATE,
     )
     if why := w.refuses(step):
         return {"state": "refused", "why": why}
-    w.approved(step, lambda *_: _tell_ha(w, guest, "disabled"), lambda _: fresh(w, guest).ha in LET_GO or None)
+    w.approved(step, lambda *_: _tell_ha(w, guest, "disabled"), lambda _: find(w, guest).ha in LET_GO or None)
     _until_ha(w, guest, LET_GO, "HA to let it go", "disabled")
     w.act(Stage.ACT, lambda *_: _tell_ha(w, guest, "started"), "started")
     _until_ha(w, guest, ("started",), "HA to start it", "running")
@@ -165,7 +166,7 @@ LET_GO = ("disabled", "stopped")
 def _tell_ha(w: Steward, guest: int, state: str) -> str:
     """Any node passes it on, so the first that answers does; by its own uptime the order expires."""
     node, uptime = _first_up(w)
-    w.site.cluster.rescue.ha_state(fresh(w, guest), state, node, uptime + NOT_AFTER_S)
+    w.site.cluster.rescue.ha_state(find(w, guest), state, node, uptime + NOT_AFTER_S)
     return state
 
 
@@ -190,7 +191,7 @@ def _ha_offer(guest: Guest, name: str) -> Offer:
 
 def _until_ha(w: Steward, guest: int, states: tuple[str, ...], why: str, detail: str) -> None:
     def probe(_: Look) -> Any:
-        state = fresh(w, guest).ha
+        state = find(w, guest).ha
         return state if state in states else Waiting(f"HA has it as {host(state)}")
 
     w.wait(Stage.ACT, probe, w.site.managed.limits.serving, why=why, who="the HA manager, in its round", detail=detail)
@@ -217,7 +218,7 @@ def forget(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> Plai
 
 
 def _unused_offer(w: Steward, guest_id: int, name: str) -> Offer:
-    guest = fresh(w, guest_id)
+    guest = find(w, guest_id)
     config = w.site.cluster.rescue.config(guest)
     if not config.unused:
         return Offer(no="it has no unused disk", hint="nothing has to be done")
@@ -230,13 +231,13 @@ def _unused_offer(w: Steward, guest_id: int, name: str) -> Offer:
 
 
 def _forget(w: Steward, guest_id: int, offer: Offer) -> str:
-    w.site.cluster.rescue.forget(fresh(w, guest_id), offer.data["slots"], offer.data["digest"])
+    w.site.cluster.rescue.forget(find(w, guest_id), offer.data["slots"], offer.data["digest"])
     return "deleted"
 
 
 def _forgotten(w: Steward, guest_id: int, offer: Offer) -> str | None:
     """Done by a try of which nobody heard the end."""
-    there = {disk.volid for disk in w.site.cluster.rescue.config(fresh(w, guest_id)).unused}
+    there = {disk.volid for disk in w.site.cluster.rescue.config(find(w, guest_id)).unused}
     return None if there & set(offer.data["volumes"]) else "deleted"
 
 
@@ -328,7 +329,7 @@ def heal(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> Plain:
 
 def stop_dead(w: Steward, guest: int, name: str) -> None:
     """What is left of a guest that got errors from its disk is stopped, with an approval of its own."""
-    if w.read(Stage.ASIDE, lambda: fresh(w, guest).status == "stopped", "whether it is stopped", "needed"):
+    if w.read(Stage.ASIDE, lambda: find(w, guest).status == "stopped", "whether it is stopped", "needed"):
         return
     step = Step(
         Stage.ASIDE,
@@ -349,7 +350,7 @@ def stop_dead(w: Steward, guest: int, name: str) -> None:
 
 
 def _stop_offer(w: Steward, guest_id: int, name: str) -> Offer | Waiting:
-    guest = fresh(w, guest_id)
+    guest = find(w, guest_id)
     return untouchable(guest) or Offer({"guest": named(name, guest_id), "node": guest.node}, {"status": guest.status})
 
 
@@ -357,7 +358,7 @@ def _split_of(w: Steward, guest_id: int) -> Split | None:
     """The first image of this guest that is in split-brain. Gluster lists it by its path; where only pieces of it are
     split, by theirs alone, which name no image: then each image of the guest is looked at."""
     rescue = w.site.cluster.rescue
-    config = rescue.config(fresh(w, guest_id))
+    config = rescue.config(find(w, guest_id))
     disks = (*config.disks, *config.unused)
     torn = [trouble for trouble in rescue.troubles() if trouble.split]
     if named := [trouble for trouble in torn if is_image_of(trouble.name, disks)]:
@@ -393,7 +394,7 @@ def _sides(w: Steward, guest_id: int) -> Any:
 
 def _side_offer(w: Steward, guest_id: int, name: str, brick: str) -> Offer:
     """Bound to the image, the side that is kept and what is split of it. `brick`: its node, or its whole name."""
-    guest = fresh(w, guest_id)
+    guest = find(w, guest_id)
     if guest.status != "stopped":
         return Offer(
             no=f"it is {host(guest.status)} on {guest.node}", hint="its image is only touched while it is stopped"

@@ -21,7 +21,7 @@ from sandbox.luck import GOOD, HOUR, MINUTE, WILD, Crash, LuckyNight, Odds, how_
 from sandbox.model import What
 from sandbox.scenario import Scenario
 from sandbox.spec import BackupSpec, default_spec
-from workflows import guestwork, restore, steward
+from workflows import guestwork, journey, restore, steward
 from workflows.judging import Judgement
 from workflows.restore_look import examine
 
@@ -225,7 +225,7 @@ def a_drills_copy_keeps_its_network(patch: pytest.MonkeyPatch) -> None:
 
 
 def _start(w: Any, copy: Any, began: float) -> str:
-    return guestwork.start_task(w, guestwork.fresh(w, copy.id), began)
+    return guestwork.start_task(w, journey.find(w, copy.id), began)
 
 
 def test_a_drills_copy_with_a_network_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
