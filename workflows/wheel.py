@@ -18,7 +18,7 @@ from cluster.api import ClusterError, Refused, Uncertain
 from cluster.facts import Read, Topic
 from cluster.world import GatePhase, OwnChanges
 from engine.port import Look, Run, Saying, Waiting
-from workflows import messages, orders
+from workflows import meanwhile, messages, orders
 from workflows.alerts import Alert, clear_alerts, raise_alerts
 from workflows.approvals import Bound, counted, tally
 from workflows.judging import Judgement, judge_now
@@ -403,7 +403,6 @@ class Wheel:
         if self.mode is Mode.ABORT:
             raise GaveUp(why)
         name = self.numbered(f"{base}.hold")
-        managed = self.site.managed
 
         def probe(_: Look) -> Any:
             order = self.ordered()
@@ -419,9 +418,7 @@ class Wheel:
                 f"{name}.said#{n}",
                 lambda n=n, a=alarmed: self.says_hold(why, hint, not a and (n > 1 or self._weak())),  # type: ignore[misc]
             )
-            answer = self.run.until(
-                f"{name}.answer#{n}", probe, managed.limits.hold, why=f"held: {why}", who=self.ends_a_hold
-            )
+            answer = meanwhile.held(self, name, f"{name}.answer#{n}", probe, why=f"held: {why}", who=self.ends_a_hold)
             if answer is not None:
                 self.all_clear(f"{name}.clear#{n}", name)
             if answer == Order.RETRY:
@@ -490,10 +487,11 @@ class Wheel:
 
         for n in count(1):
             self.run.say(f"{name}.said#{n}", lambda: messages.paused(self.node))
-            answer = self.run.until(
+            answer = meanwhile.held(
+                self,
+                name,
                 f"{name}.answer#{n}",
                 probe,
-                self.site.managed.limits.hold,
                 why="an operator to resume it",
                 who="an operator, with `/upgrade resume`",
             )

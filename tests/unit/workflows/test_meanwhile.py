@@ -118,3 +118,62 @@ def test_routers_that_die_while_ceph_recovers_wake_people_at_once() -> None:
     paged = [at for at, text in night.pages if "routers: 0 of 2 run" in text]
     assert paged
     assert paged[0] - died(night) < 3 * MINUTE
+
+
+# ---- while somebody is waited for ----------------------------------------------------------------------------------
+
+MOLLY_GUARD = {"kind": "never-reboots", "node": "pve3", "lasts": 5 * 3600.0}
+
+
+def held_at(*cues: Cue, faults: tuple[dict[str, Any], ...], **limits: str) -> Night:
+    spec = replace(default_spec(), settings={**default_spec().settings, "limits": limits})
+    cues = (ALICE_STARTS, CAROL_APPROVES, *cues)
+    night = Night(Scenario("held", "", spec, (MOLLY_GUARD, *faults), cues, lasts=4 * 3600.0)).live()
+    assert violations(night) == []
+    return night
+
+
+def paged_for_the_routers(night: Night) -> list[float]:
+    return [at for at, text in night.pages if "routers: 0 of 2 run" in text]
+
+
+def test_routers_that_die_while_a_run_is_paused_wake_people_at_once() -> None:
+    pause = Cue("alice", when="said reboot sent", after=MINUTE, types="/upgrade pause")
+    night = held_at(pause, faults=both_routers("guest-stops", after="reboot pve3", delay=20 * MINUTE))
+    assert "Paused at pve3" in night.text
+    paged = paged_for_the_routers(night)
+    assert len(paged) == 1
+    assert paged[0] - died(night) < 3 * MINUTE
+
+
+def test_routers_that_die_again_and_again_do_not_put_off_the_end_of_a_hold() -> None:
+    """Nobody answers within the hour: it is said again, to all, an hour after it began."""
+    ups_and_downs = ({**fault, "after": "reboot pve3"} for fault in routers_go_up_and_down(3, 20 * MINUTE))
+    night = held_at(faults=tuple(ups_and_downs), hold="1h")
+    first, second = [at for at, text in night.pages if "I hold" in text][:2]
+    assert second - first == 3600.0
+    assert len(paged_for_the_routers(night)) == 3
+
+
+def test_what_shuts_the_gates_is_not_told_a_second_time_by_the_hold_that_follows() -> None:
+    night = Night(
+        Scenario(
+            "gates",
+            "",
+            replace(default_spec(), settings={**default_spec().settings, "limits": {"gates": "30m"}}),
+            both_routers("guest-stops", after="bricks-up pve3", delay=90.0),
+            (ALICE_STARTS, CAROL_APPROVES),
+            lasts=3 * 3600.0,
+        )
+    ).live()
+    assert "I hold: waited 30 minutes in vain for gates to open" in night.text
+    assert not [line for line in night.lines if "to say how it goes on" in line]
+
+
+def test_a_hold_of_which_nothing_is_reduced_looks_after_nothing() -> None:
+    """Every node runs and none is in maintenance mode: what dies then is not because of the run."""
+    cues = (ALICE_STARTS, Cue("carol", when="asked", after=120.0, reacts="x"))
+    faults = both_routers("guest-stops", at=30 * MINUTE)
+    night = Night(Scenario("rejected", "", default_spec(), faults, cues, lasts=3 * 3600.0)).live()
+    assert "I hold" in night.text
+    assert paged_for_the_routers(night) == []
