@@ -17,7 +17,8 @@ def check(world: World, node: str, phase: GatePhase, now: float) -> Verdict:
         return Passed({"checksum": wanted, "nodes": sorted(found)})
     seen = listed(f"{name} ({checksum[:12] or 'none'})" for name, checksum in other.items())
     reason = f"the helper is not the one of this version ({wanted[:12]}) on {seen}"
-    return Blocked(reason, {"wanted": wanted, "found": found}, f"`roundsman install-helper {world.settings.name}`")
+    hint = f"`roundsman install-helper {world.settings.name} --admin-key FILE`"
+    return Blocked(reason, {"wanted": wanted, "found": found}, hint)
 
 
 GATE = Gate(

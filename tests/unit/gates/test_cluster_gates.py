@@ -185,7 +185,7 @@ def test_glusterd_need_not_run_where_there_is_no_gluster() -> None:
 def test_an_altered_helper_on_any_node_blocks() -> None:
     world = with_node(healthy(), "pve3", checksum="bad0" * 16)
     reason = f"the helper is not the one of this version ({CHECKSUM[:12]}) on pve3 (bad0bad0bad0)"
-    assert_blocked(verdict("helper", world), reason, "`roundsman install-helper lab`")
+    assert_blocked(verdict("helper", world), reason, "`roundsman install-helper lab --admin-key FILE`")
     assert_passed(verdict("helper", healthy()))
 
 
