@@ -39,7 +39,7 @@ def midnight(page: Page) -> None:
     say(page, "/oncall test")
     page.get_by_role("button", name="Answer").click()
     page.get_by_role("button", name="Press 1").click()
-    page.locator(".message", has_text="this pager is proven").wait_for()
+    page.locator("#phones", has_text="Acknowledged").wait_for()
     upgrade(page, "pve3", "pve2", "pve1")
     page.get_by_role("button", name="Close the thread").click()
     page.locator("#phones", has_text="Bob").wait_for()
