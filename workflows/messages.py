@@ -136,8 +136,12 @@ def finished(cluster: str, outcomes: Mapping[str, str], took: float, watch: floa
     return _note(f"🏁 *{cluster}* is done after {span(took)}; the storage is fully healed.{watched}\n{lines}")
 
 
-def aborted(cluster: str, left: Sequence[str]) -> Saying:
+def aborted(cluster: str, left: Sequence[str], alarmed: Sequence[str] = ()) -> Saying:
+    """`alarmed`: what it woke people for and could not see the end of."""
     rest = f"Left as it is:\n{bullets(left, 50)}" if left else "Nothing is left changed."
+    if alarmed:
+        ends = "I do not look after it any more. `/outage resolve` ends it, or the next run that finds all gates open."
+        rest += f"\nPeople are still woken for:\n{bullets(alarmed)}\n{ends}"
     return _note(f"🛑 The run of *{cluster}* was aborted. {rest}")
 
 

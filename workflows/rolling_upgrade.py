@@ -15,7 +15,7 @@ from workflows.node import walk_node
 from workflows.phases import Phase
 from workflows.plan import describe_node, in_order
 from workflows.site import Site
-from workflows.watch import GATES_PASSED, take_over, watch
+from workflows.watch import GATES_PASSED, still_alarmed, take_over, watch
 from workflows.wheel import Aborted, Skipped, Wheel
 
 
@@ -43,7 +43,8 @@ def rolling_upgrade(run: Run, site: Site, args: Mapping[str, Plain]) -> Plain:
         return _upgrade(wheel, wanted)
     except Aborted as aborted:
         left = [*_left(wheel), *aborted.left]
-        run.say("run.aborted", lambda: messages.aborted(site.managed.name, left))
+        alarmed = still_alarmed(wheel)
+        run.say("run.aborted", lambda: messages.aborted(site.managed.name, left, alarmed))
         return {"state": "aborted", "nodes": {}, "left": left}
 
 

@@ -10,13 +10,13 @@ from typing import Any
 from cluster.gates import all_gates
 from cluster.world import GatePhase, OwnChanges
 from engine.port import Look, Waiting
-from store.api import RunRow
+from store.api import RunRow, Store
 from workflows import messages
 from workflows.alerts import Alert, clear_alerts, raise_alerts
 from workflows.judging import judge_now
 from workflows.orders import Order
 from workflows.phases import UPGRADE
-from workflows.wheel import Wheel
+from workflows.wheel import OF_RUN, Wheel
 
 TWICE = 2
 """A gate must be seen shut so many looks in a row: one look may meet a lock or a slow answer."""
@@ -66,17 +66,39 @@ def watch(wheel: Wheel, nodes: Sequence[str]) -> None:
 
 
 def take_over(wheel: Wheel) -> None:
-    """What the watch of an earlier run left alarmed when this run ended it: all gates are open again, so it is over;
-    what gets shut is this run's, and later its own watch's."""
+    """What an earlier run left alarmed, because its watch ended or because it was aborted with gates still shut: all
+    gates are open again, so it is over; what gets shut is this run's, and later its own watch's."""
     run, site = wheel.run, wheel.site
     if site.watchers is None:
         return
 
     def clear() -> None:
-        rows = [row for row in site.store.firing(site.managed.name) if row.fingerprint.startswith(PREFIX)]
+        rows = [row for row in site.store.firing(site.managed.name) if _left_behind(site.store, row.fingerprint)]
         clear_alerts(site.store, site.managed.name, [row.fingerprint for row in rows], site.clock())
 
     run.step("watch.takes-over", clear)
+
+
+def _left_behind(store: Store, fingerprint: str) -> bool:
+    if fingerprint.startswith(PREFIX):
+        return True
+    run = store.run(fingerprint.split("/")[1]) if fingerprint.startswith(OF_RUN) else None
+    return run is not None and run.state != "active"
+
+
+def still_alarmed(wheel: Wheel) -> list[str]:
+    """What a run that ends here woke people for, and whose end it does not see. It stays an outage: it is true."""
+    run, site = wheel.run, wheel.site
+    if site.watchers is None:
+        return []
+
+    def firing() -> list[str]:
+        rows = site.store.firing(site.managed.name)
+        mine = [row.summary for row in rows if row.fingerprint.startswith(f"{OF_RUN}{run.id}/")]
+        return list(dict.fromkeys(mine))
+
+    found: list[str] = run.step("run.alarmed", firing)
+    return found
 
 
 def _look(wheel: Wheel, node: str, known: Sequence[str], at: Look) -> Any:

@@ -37,6 +37,8 @@ URGENT = ("guest-groups", "cluster-quorum", "split-brain")
 """Gates whose being shut, while a node is down for us, is an outage and not a wait: they page at once."""
 
 
+OF_RUN = "run/"
+"""Alerts of a run have fingerprints that begin so, then the run's id."""
 WORSE = "worse"
 """Such a gate was shut while others were waited for."""
 
@@ -452,7 +454,7 @@ class Wheel:
         self.run.step(key, clear)
 
     def _fingerprint(self, name: str) -> str:
-        return f"run/{self.run.id}/{name}"
+        return f"{OF_RUN}{self.run.id}/{name}"
 
     @property
     def ends_a_hold(self) -> str:

@@ -87,6 +87,40 @@ def test_routers_that_come_back_while_the_run_is_put_back_end_their_alarm() -> N
     assert still_ringing(night) == []
 
 
+def left_alarmed(*cues: Cue) -> Night:
+    """The run is aborted while both routers are dead, and ends with its node in maintenance mode."""
+    return lived(
+        Cue("bob", when="said meanwhile too few", after=5 * MINUTE, types="/upgrade abort"),
+        *cues,
+        faults=(
+            {"kind": "stays-down", "node": "pve3", "lasts": 20 * MINUTE},
+            *both_routers("guest-stops", after="dark pve3", delay=30),
+            *both_routers("guest-starts", after="dark pve3", delay=105 * MINUTE),
+        ),
+    )
+
+
+def of_runs(night: Night) -> list[str]:
+    return [mark for mark in still_ringing(night) if mark.startswith("run/")]
+
+
+def test_what_an_aborted_run_leaves_alarmed_is_said_and_wakes_people_on() -> None:
+    night = left_alarmed()
+    assert len(of_runs(night)) == 2
+    said = next(line for line in night.text.split("roundsman: ") if "*lab* was aborted" in line)
+    assert "still woken for:\n             • routers: 0 of 2 run" in said
+    assert "`/outage resolve` ends it" in said
+
+
+def test_the_next_run_that_finds_all_gates_open_ends_what_an_aborted_one_left_alarmed() -> None:
+    night = left_alarmed(
+        Cue("bob", at=3 * 3600.0, types="/upgrade cluster nodes=pve2"),
+        Cue("carol", at=3.1 * 3600.0, types="/upgrade override maintenance pve2 pve3 stays out"),
+    )
+    assert night.text.count("Preflight passed") == 2
+    assert of_runs(night) == []
+
+
 # ---- while other gates are waited for ------------------------------------------------------------------------------
 
 
