@@ -57,7 +57,7 @@ def test_a_second_process_on_the_same_file_is_refused_with_a_sentence(evening: E
         env={**os.environ, **evening.house.environment},
         capture_output=True,
         text=True,
-        timeout=PATIENCE_S,
+        timeout=3 * PATIENCE_S,
     )
     assert second.returncode == 1
     assert f"another roundsman (pid {evening.bot.pid}) already works on" in second.stderr

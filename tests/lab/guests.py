@@ -43,7 +43,7 @@ class PretendGuests:
             argv = ["/usr/bin/python3", str(HERE / "writer.py"), f"{MOUNT}/{image}", str(RATE), str(BLOCKS)]
             with self._log(guest).open("w") as log:
                 self._writers[guest] = subprocess.Popen(self.lab.client.argv(*argv), stdout=log, stderr=log)
-        wait_for("the first writes", lambda: all(self.seen(g).done > 10 for g in IMAGES), 30)
+        wait_for("the first writes", lambda: all(self.seen(g).done > 10 for g in IMAGES), 120)
         self._burster.start()
 
     def _log(self, guest: int) -> Path:
@@ -57,12 +57,12 @@ class PretendGuests:
             if now - dark:
                 for image in IMAGES.values():
                     argv = ["dd", "if=/dev/urandom", f"of={MOUNT}/{image}", "bs=1M", f"count={self._burst}"]
-                    self.lab.client.run(*argv, "seek=8", "conv=notrunc,fsync", check=False, timeout=120)
+                    self.lab.client.run(*argv, "seek=8", "conv=notrunc,fsync", check=False, timeout=300)
             dark = now
 
     def stop(self) -> None:
         self._stopping.set()
-        self._burster.join(130)
+        self._burster.join(310)
         for writer in self._writers.values():  # nsenter, whose child is the writer
             children = Path(f"/proc/{writer.pid}/task/{writer.pid}/children").read_text().split()
             subprocess.run(["kill", "-TERM", *(children or [str(writer.pid)])], check=False)

@@ -58,7 +58,7 @@ PidFile /run/sshd.pid
 """
 
 
-def sh(*argv: str, check: bool = True, timeout: float = 60.0) -> str:
+def sh(*argv: str, check: bool = True, timeout: float = 180.0) -> str:
     done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, check=False)
     if check and done.returncode:
         raise RuntimeError(f"{' '.join(argv)} ended with {done.returncode}: {(done.stderr or done.stdout).strip()}")
@@ -155,7 +155,7 @@ class Node:
         argv += [str(uuid.uuid4()), HOST_IP, str(self.lab.api_ports.get(self.name, 1))]
         self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, cwd="/")
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        wait_for(f"PID 1 of {self.name}", lambda: children.read_text().strip(), 10, 0.01)
+        wait_for(f"PID 1 of {self.name}", lambda: children.read_text().strip(), 60, 0.01)
         self.pid = int(children.read_text())
         self._plug()
         assert self.process.stdin
@@ -169,7 +169,7 @@ class Node:
         wait_for(
             "a network of its own",
             lambda: os.stat(f"/proc/{self.pid}/ns/net").st_ino != os.stat("/proc/self/ns/net").st_ino,
-            5,
+            60,
             0.01,
         )
         sh(*cable, "netns", str(self.pid))
@@ -200,9 +200,9 @@ class Node:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         if self.process:
-            self.process.wait(20)
+            self.process.wait(60)
         if self._watcher:
-            self._watcher.join(20)
+            self._watcher.join(60)
 
     # inside -----------------------------------------------------------------------------------------------------
 
@@ -210,7 +210,7 @@ class Node:
         path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         return ["nsenter", "--target", str(self.pid), "--all", "env", "-i", "-C", "/root", path, "HOME=/root", *argv]
 
-    def run(self, *argv: str, check: bool = True, timeout: float = 60.0) -> str:
+    def run(self, *argv: str, check: bool = True, timeout: float = 180.0) -> str:
         return sh(*self.argv(*argv), check=check, timeout=timeout)
 
     def gluster(self, *argv: str, check: bool = True) -> str:
@@ -252,19 +252,19 @@ class Lab:
         self.client.make_disk()
         self.client.power_on()
         for node in (*self.nodes.values(), self.client):
-            wait_for(f"the mount of {node.name}", node.mounted, 60)
+            wait_for(f"the mount of {node.name}", node.mounted, 180)
 
     def _wait_booted(self, name: str) -> None:
         node = self.nodes[name]
-        wait_for(f"sshd of {name}", node.answers, 30)
-        wait_for(f"glusterd of {name}", lambda: "UUID" in node.gluster("pool", "list", check=False), 60)
+        wait_for(f"sshd of {name}", node.answers, 120)
+        wait_for(f"glusterd of {name}", lambda: "UUID" in node.gluster("pool", "list", check=False), 180)
 
     def _make_volume(self) -> None:
         first, bricks_on = self.nodes["pve1"], list(NODES)[: self.replica]
         for peer in list(NODES)[1:]:
             first.gluster("peer", "probe", peer)
         for node in self.nodes.values():  # each sees all: a peer that is known here may not be known there yet
-            wait_for("the peers", lambda n=node: n.gluster("pool", "list").count("Connected") == len(NODES), 60)  # type: ignore[misc]
+            wait_for("the peers", lambda n=node: n.gluster("pool", "list").count("Connected") == len(NODES), 180)  # type: ignore[misc]
         for name in bricks_on:
             (self.nodes[name].disk / "data" / VOLUME).mkdir()
         bricks = [f"{name}:{BRICK}" for name in bricks_on]
@@ -275,13 +275,13 @@ class Lab:
             shown = first.gluster("volume", "status", VOLUME, "--xml", check=False)
             return shown.count("<status>1</status>") >= 2 * len(bricks)
 
-        wait_for("bricks and self-heal daemons", online, 60, 0.5)
+        wait_for("bricks and self-heal daemons", online, 180, 0.5)
 
     def down(self) -> None:
         for node in (self.client, *self.nodes.values()):
             node.power_off()
         sh("ip", "link", "delete", BRIDGE, check=False)
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 60
         while self.folder.exists():  # the kernel frees a dead node's mounts a moment after its last process
             shutil.rmtree(self.folder, ignore_errors=time.monotonic() < deadline)
             time.sleep(0.1)

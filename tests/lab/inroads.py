@@ -30,13 +30,14 @@ from sandbox.nodes import TOKEN, Faces
 from sandbox.spec import default_spec, managed_settings
 from tests.lab.hardware import sh, wait_for
 from tests.lab.node_init import hand_on
+from tests.waiting import PATIENCE_S
 from workflows.settings import ManagedCluster
 
 NODE, JUMP = "rmp-node", "rmp-jump"
 BOT_IP, NODE_IP = "10.78.1.1", "10.78.1.2"
 UPLINK_IP, JUMP_IP = "10.78.2.1", "10.78.2.2"
 BACK_JUMP_IP, BACK_NODE_IP = "10.78.3.1", "10.78.3.2"
-SILENCE_S = 3.0
+SILENCE_S = 5.0
 SSHD = """\
 Port 22
 HostKey {folder}/host_key
@@ -62,6 +63,7 @@ RELAY = """\
 import socket, sys
 sys.path.insert(0, {root!r})
 from tests.lab.node_init import hand_on
+from tests.waiting import PATIENCE_S
 import threading
 server = socket.create_server(("0.0.0.0", 8006))
 while True:
@@ -140,7 +142,7 @@ class Inroads:
         relay = RELAY.format(root=str(Path(__file__).parents[2]), path=str(self.folder / "api.sock"))
         self._start(NODE, sys.executable, "-c", relay)
         for address, port in ((NODE_IP, 22), (NODE_IP, 8006), (JUMP_IP, 22)):
-            wait_for(f"{address}:{port}", lambda a=address, p=port: _answers(a, p), 15)  # type: ignore[misc]
+            wait_for(f"{address}:{port}", lambda a=address, p=port: _answers(a, p), PATIENCE_S)  # type: ignore[misc]
 
     def hang(self, seconds: float) -> None:
         """The helper says nothing for so long, but not longer than the lab is there."""

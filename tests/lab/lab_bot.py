@@ -42,7 +42,7 @@ class LabBot:
         self._woken: Callable[[], None] = lambda: None
         self._poster = threading.Thread(target=self._post, name="posting", daemon=True)
 
-    def run(self, workflow: Workflow | None = None, *, timeout: float = 900.0) -> RunRow:
+    def run(self, workflow: Workflow | None = None, *, timeout: float = 1800.0) -> RunRow:
         """One run from its start to its end."""
         workflows = {"rolling_upgrade": workflow} if workflow else catalogue({"lab": self.site})
         runner = Runner(

@@ -21,7 +21,7 @@ from tests.lab.hardware import VOLUME, Lab, wait_for
 from tests.lab.lab_bot import LabBot, OldScript
 from workflows.site import Site
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(2400)]
 
 TOO_SHORT_S = 2.0
 """The fixed delay of 2017, in the lab's scale: ssh and glusterd are back, the heal is not done."""
@@ -38,7 +38,7 @@ def test_with_the_gate_no_guest_sees_an_error_and_all_copies_are_equal(
     row = bot.run()
     guests.stop()
     print("\n".join(bot.thread))
-    wait_for("the last writes to be everywhere", lambda: lab.to_heal() == 0, 120)
+    wait_for("the last writes to be everywhere", lambda: lab.to_heal() == 0, 300)
     assert row.result == {
         "state": "done",
         "nodes": dict.fromkeys(("pve1", "pve2", "pve3"), "4 packages upgraded, runs 6.8.12-9-pve"),
@@ -72,18 +72,18 @@ def test_with_the_fixed_delay_on_two_copies_the_images_split_and_are_whole_again
     bot = LabBot(lab.proxmox, tmp_path)
     bot.run(partial(fixed_delay, old_way(bot, lab), TOO_SHORT_S))
     guests.stop()
-    wait_for("every brick to be connected", lambda: not bot.live.heal_progress("").down, 120)
-    time.sleep(10.0)
+    wait_for("every brick to be connected", lambda: not bot.live.heal_progress("").down, 300)
+    wait_for("a copy to be split", lambda: bot.live.heal_progress("").split_brain, 300)
+    time.sleep(10.0)  # for the other one, if it is
     progress = bot.live.heal_progress("")
     print(f"split-brain entries: {progress.split_brain}, pending {dict(progress.pending)}")
-    assert progress.split_brain > 0
     with pytest.raises(Refused, match=r"guest 10[12] is running, not stopped"):
         [mended(bot, image) for image in IMAGES.values()]
     for name in ("pve1", "pve2"):
         (lab.nodes[name].disk / "root" / "guests").write_text("stopped")
     split = [image for image in IMAGES.values() if mended(bot, image)]
     assert split
-    wait_for("nothing to be split or to heal", lambda: bot.live.heal_progress("").healed, 120)
+    wait_for("nothing to be split or to heal", lambda: bot.live.heal_progress("").healed, 300)
     for image in split:
         assert len(set(lab.checksums(image).values())) == 1
 

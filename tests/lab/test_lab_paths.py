@@ -21,8 +21,12 @@ from sandbox.model import What
 from tests.lab.conftest import LOCK
 from tests.lab.hardware import wait_for
 from tests.lab.inroads import SILENCE_S, Inroads
+from tests.waiting import PATIENCE_S
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
+
+ROOM_S = 10.0
+"""For a busy machine; far less than the minute that a command may take by itself."""
 
 
 @pytest.fixture
@@ -68,10 +72,10 @@ def test_a_read_in_flight_goes_on_over_the_jump_host(inroads: Inroads, live: Liv
 
     def die() -> None:
         getattr(inroads.direct, how)()
-        inroads.hang(SILENCE_S + 5)  # no answer comes over this line
+        inroads.hang(PATIENCE_S)  # no answer comes over this line
 
     inroads.before = once(die)
-    assert took(lambda: live.node_status("pve1")) < SILENCE_S + 1 + own + 1  # the jump host logs in first
+    assert took(lambda: live.node_status("pve1")) < SILENCE_S + ROOM_S + own  # the jump host logs in first
     assert live.detours() == {"pve1": "lte"}
 
 
@@ -79,7 +83,7 @@ def test_the_api_goes_on_over_the_jump_host(inroads: Inroads, live: LiveCluster)
     before = live.guests()
     inroads.direct.mute()
     seen: list[object] = []
-    assert took(lambda: seen.append(live.guests())) < SILENCE_S + 2
+    assert took(lambda: seen.append(live.guests())) < SILENCE_S + ROOM_S
     assert seen == [before]
 
 
@@ -104,7 +108,7 @@ def test_a_reboot_whose_line_dies_before_its_answer_is_looked_up_and_happens_onc
 
     def die() -> None:
         inroads.direct.mute()
-        inroads.hang(SILENCE_S + 5)
+        inroads.hang(PATIENCE_S)
 
     inroads.after = once(die)
     with pytest.raises(Uncertain, match=r"fell silent .* tried again over another path: .*shutdown .*under way"):
@@ -118,7 +122,7 @@ def test_an_upgrade_whose_line_dies_is_followed_over_the_jump_host(inroads: Inro
 
     def die() -> None:
         inroads.direct.mute()
-        inroads.hang(SILENCE_S + 5)
+        inroads.hang(PATIENCE_S)
 
     inroads.after = once(die)
     live.upgrade("pve1", "run.pve1.upgrade", plan.checksum, uptime + 60)
@@ -148,4 +152,4 @@ def test_a_better_line_is_gone_back_to_when_it_has_been_good_for_a_while(inroads
         live.node_status("pve1")
         return not live.detours()
 
-    wait_for("the direct line to be first again", first_again, 40, 1.0)
+    wait_for("the direct line to be first again", first_again, 3 * PATIENCE_S, 1.0)
