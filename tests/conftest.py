@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as properties
 from xdist.scheduler import LoadGroupScheduling
+
+properties.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+properties.load_profile("any machine")
+"""How long an example takes says nothing of what is tested: by default more than 200 ms are a failure."""
 
 HEAVY = {
     "lab": "need root and Debian's GlusterFS",
