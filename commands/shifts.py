@@ -17,7 +17,8 @@ _USER = re.compile(r"<@(\w+)(?:\|[^>]*)?>")
 
 def watchers_of(desk: Desk) -> Watchers:
     if desk.watchers is None:
-        raise Wrong("the settings have no section `oncall`, so nobody is on call.")
+        text = "the settings have no section `oncall`, so nobody is on call"
+        raise Wrong(f"{text}: an outage mentions the operators, and rings nobody.")
     return desk.watchers
 
 

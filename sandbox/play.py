@@ -12,6 +12,7 @@ import errno
 import signal
 import sys
 import tempfile
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -51,7 +52,12 @@ def names() -> list[str]:
     return sorted([OUTAGE, *(path.parent.name for path in SCENARIOS.glob("*/scenario.yaml"))])
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=f"Scenarios: {', '.join(names())}.")
+def _listed() -> str:
+    """All of them, for the help; a name is never broken at its hyphens, for it is copied from there."""
+    return "\b\n" + textwrap.fill(f"Scenarios: {', '.join(names())}.", 78, break_on_hyphens=False)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=_listed())
 @click.option("--scenario", "name", default=DEFAULT, show_default=True, metavar="NAME", help="See the list below.")
 @click.option("--play", is_flag=True, help="The people of the scenario act by themselves; ends with a verdict.")
 @click.option(

@@ -18,6 +18,7 @@ import pytest
 
 from sandbox.house import REPOSITORY, BotProcess, House, house
 from sandbox.model import What
+from sandbox.play import SCENARIOS
 from sandbox.scenario import Scenario
 from sandbox.slack import ALICE, BOT, CAROL, CHANNEL, Message
 from sandbox.spec import default_spec
@@ -174,6 +175,13 @@ def test_a_port_in_use_gets_a_sentence() -> None:
     assert refused.returncode == 1
     hint = "end the other demo, or take another port: --port 0 finds a free one"
     assert refused.stderr == f"Error: port {port} of 127.0.0.1 is in use; {hint}\n"
+
+
+def test_the_help_lists_every_scenario_so_that_its_name_can_be_copied() -> None:
+    shown = played("--help")
+    names = {path.parent.name for path in SCENARIOS.glob("*/scenario.yaml")}
+    assert shown.returncode == 0
+    assert names <= set(re.findall(r"[\w-]+", shown.stdout))
 
 
 def test_a_scenario_that_is_not_there_gets_the_name_that_was_meant() -> None:

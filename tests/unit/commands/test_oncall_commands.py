@@ -125,7 +125,10 @@ def test_a_calendar_that_is_down_is_said_where_the_rota_is_shown() -> None:
 
 
 def test_without_the_section_it_says_so() -> None:
-    assert Channel(None).types(ALICE, "") == "⚠️ the settings have no section `oncall`, so nobody is on call."
+    assert Channel(None).types(ALICE, "") == (
+        "⚠️ the settings have no section `oncall`, so nobody is on call: an outage mentions the operators, and rings "
+        "nobody."
+    )
 
 
 # ---- standing in ------------------------------------------------------------
