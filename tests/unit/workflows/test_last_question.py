@@ -1,0 +1,117 @@
+"""What is asked of the world right before something is taken from a guest. The looks before an approval ask the same,
+so no night shows that these stand; without them a guest that was started a moment ago would lose its disks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from cluster.api import Refused
+from cluster.facts import Guest
+from cluster.rescue import GuestConfig, guest_config
+from engine.port import Waiting
+from workflows import restore
+from workflows.restore import Patient, _aside_offer, _container_offer, _detach, _restore_offer, _send_over
+from workflows.restore_look import Wanted
+from workflows.runbook import _choose, _side_offer, _unused_offer
+from workflows.steward import Offer
+
+ROUTER = Guest(101, "router-a", "qemu", "pve1", "stopped", 1)
+DISK = {"slot": "scsi0", "volid": "vmstore:101/vm-101-disk-0.raw", "size": 1, "line": "vmstore:101/vm-101-disk-0.raw"}
+BACKUP = {"volid": "backup:backup/vm/101/2026-03-02T16:00:00Z"}
+CONFIG = guest_config({"digest": "d", "scsi0": DISK["line"], "unused0": "vmstore:101/vm-101-disk-9.raw"}, "qemu")
+PATIENT = Patient(101, "router-a", "qemu", 0.0)
+
+
+def wheel(guest: Guest, config: GuestConfig = CONFIG) -> tuple[Any, list[str]]:
+    """A steward whose cluster has this one guest, and what was done to it."""
+    done: list[str] = []
+
+    def does(what: str) -> Callable[..., Any]:
+        return lambda *_, **__: done.append(what)
+
+    rescue = SimpleNamespace(
+        config=lambda _: config,
+        detach=does("detach"),
+        restore=does("restore"),
+        choose=does("choose"),
+        troubles=does("look at Gluster"),
+    )
+    cluster = SimpleNamespace(guests=lambda: (guest,), rescue=rescue, find_task=lambda *_: None)
+    return SimpleNamespace(site=SimpleNamespace(cluster=cluster), over=set()), done
+
+
+def detach(w: Any) -> object:
+    return _detach(w, PATIENT, Offer(data={"disks": [DISK], "digest": "d"}))
+
+
+def restored(w: Any) -> object:
+    return _send_over(w, PATIENT, Offer(data={"backup": BACKUP, "node": "pve1", "storage": "local"}), 0.0)
+
+
+def side(w: Any) -> object:
+    return _choose(w, 101, "", Offer(data={"image": "/images/101/vm-101-disk-0.raw", "brick": "pve1:/brick"}))
+
+
+@pytest.mark.parametrize("status", ["running", "paused", "unknown", "io-error"])
+@pytest.mark.parametrize("act", [detach, restored, side])
+def test_nothing_is_taken_from_a_guest_that_is_not_stopped_at_this_very_moment(
+    act: Callable[[Any], object], status: str
+) -> None:
+    w, done = wheel(replace(ROUTER, status=status))
+    with pytest.raises(Refused, match=f"guest 101 is {status} on pve1: it is never restored over while it runs"):
+        act(w)
+    assert done == []
+
+
+def test_no_restore_is_offered_while_a_disk_is_attached_that_it_would_delete(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody attached it again after it was set aside."""
+    monkeypatch.setattr(restore, "examine", lambda *_: SimpleNamespace(config=CONFIG))
+    w, _ = wheel(ROUTER)
+    assert _restore_offer(w, Wanted("101", "U0ALICE"), PATIENT) == Offer(
+        no="disks are attached to it, which the restore would delete: scsi0",
+        hint="`qm set 101 --delete scsi0` detaches them",
+    )
+
+
+def test_the_disks_of_a_guest_that_is_protected_stay() -> None:
+    w, _ = wheel(ROUTER, replace(CONFIG, protection=True))
+    offer = _aside_offer(w, PATIENT)
+    assert isinstance(offer, Offer)
+    assert offer.no == "its protection is switched on"
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [({"status": "running"}, "it is running on pve1"), ({"lock": "backup"}, "it is locked (backup)")],
+)
+def test_no_container_is_restored_beside_one_that_runs_or_is_in_the_middle_of_something(
+    changes: dict[str, str], why: str
+) -> None:
+    w, _ = wheel(replace(ROUTER, kind="lxc", **changes))  # type: ignore[arg-type]
+    offer = _container_offer(w, Wanted("101", "U0ALICE"), PATIENT)
+    assert isinstance(offer, Offer)
+    assert offer.no == why
+
+
+def test_no_container_is_restored_beside_one_that_ha_is_about_to_start() -> None:
+    w, _ = wheel(replace(ROUTER, kind="lxc", ha="started"))
+    assert isinstance(_container_offer(w, Wanted("101", "U0ALICE"), PATIENT), Waiting)
+
+
+def test_no_side_of_an_image_is_offered_while_its_guest_runs() -> None:
+    w, done = wheel(replace(ROUTER, status="running"))
+    assert _side_offer(w, 101, "router-a", "pve1").no == "it is running on pve1"
+    assert done == []
+
+
+@pytest.mark.parametrize(
+    ("status", "config"), [("stopped", CONFIG), ("running", replace(CONFIG, disks=()))], ids=["off", "without disks"]
+)
+def test_unused_disks_are_not_deleted_while_they_may_be_the_way_back(status: str, config: GuestConfig) -> None:
+    w, _ = wheel(replace(ROUTER, status=status), config)
+    assert _unused_offer(w, 101, "router-a").no == f"it is {status}: its old disks may be the way back"
