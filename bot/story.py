@@ -58,6 +58,11 @@ class Story:
         return cls(run, store.entries(run_id), store.orders(run_id), store.outbox(run_id), *outage)
 
     @property
+    def _slash(self) -> str:
+        """What people type to order this run about."""
+        return "/upgrade" if self.run.workflow == UPGRADE else "/restore"
+
+    @property
     def wait(self) -> Wait | None:
         return Wait(**self.run.parked) if self.run.parked else None
 
@@ -103,7 +108,7 @@ class Story:
     def closed(self, row: OutboxRow) -> str:
         """Why nobody needs to answer this request any more, as a sentence; "" while it is open."""
         last = self._last_wait(row)
-        answered = _answered(last.value) if last is not None and last.kind == "result" else ""
+        answered = _answered(last.value, self._slash) if last is not None and last.kind == "result" else ""
         if answered:
             again = " It was asked again since, so this one does not count any more." if self._newer(row) else ""
             return answered + again
@@ -153,7 +158,7 @@ class Story:
     def over(self, row: OutboxRow) -> str:
         """The last word of a progress message, "" while its wait may still come or go on."""
         wait = f"{row.message['about']}.wait"
-        ends = [_ended(entry.value) for entry in self.entries if entry.kind == "result" and _base(entry) == wait]
+        ends = [_ended(e.value, self._slash) for e in self.entries if e.kind == "result" and _base(e) == wait]
         if ends and ends[-1]:
             return ends[-1]
         return "" if self.run.state == "active" else "The run has ended; this is no longer followed."
@@ -201,7 +206,7 @@ def _base(entry: Entry) -> str:
     return entry.key.partition("#")[0]
 
 
-def _answered(value: Any) -> str:
+def _answered(value: Any, slash: str) -> str:
     """The journaled end of a wait for approvals (workflows.wheel): None, ["ordered", order] or ["saw", answer]. "" when
     the wait begins anew by itself: after a pause the same request is asked on."""
     match value:
@@ -212,21 +217,21 @@ def _answered(value: Any) -> str:
         case ["saw", {"how": "late"}]:
             return "⌛ The answer came after the time was up."
         case ["ordered", order] if order != Order.PAUSE:
-            return f"🔒 Closed by `/upgrade {order}`."
+            return f"🔒 Closed by `{slash} {order}`."
         case None:
             return "⌛ Nobody answered in time."
     return ""
 
 
-def _ended(value: Any) -> str:
+def _ended(value: Any, slash: str) -> str:
     """The journaled end of a wait that is followed; "" when it begins anew: after a pause, or a retry of the hold."""
     match value:
         case ["saw", {"value": found}]:  # of a wait that looks after guest groups meanwhile (workflows.meanwhile)
-            return _ended(["saw", found])
+            return _ended(["saw", found], slash)
         case ["saw", {"said": said}]:
             return str(said)
         case ["saw", {"took": took}]:
             return f"💚 Fully healed after {span(took)}."
         case ["ordered", order] if order != Order.PAUSE:
-            return f"🔒 No longer followed: `/upgrade {order}`."
+            return f"🔒 Not followed here any more, since `{slash} {order}`."
     return ""

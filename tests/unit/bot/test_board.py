@@ -148,7 +148,7 @@ def test_a_hold_in_between_leaves_the_bars_as_they_were(store: MemoryStore) -> N
     [
         (["saw", {"value": {"took": 360.0, "bricks": 3}}], "💚 Fully healed after 6 minutes."),
         (["saw", {"groups": ["routers: 0 of 2 run"], "since": 0.0}], ""),
-        (["ordered", "abort"], "🔒 No longer followed: `/upgrade abort`."),
+        (["ordered", "abort"], "🔒 Not followed here any more, since `/upgrade abort`."),
         (["ordered", "pause"], ""),
         (None, ""),
     ],

@@ -87,3 +87,11 @@ def test_how_much_is_written_is_drawn_as_a_bar() -> None:
     wait = Wait("101.restore.end.wait", "", "", "40 % done", 0.0, 100.0, 0.0, {"percent": 40})
     assert "`████░░░░░░` 40 %" in text_of(views.progress(saying, wait))
     assert "✅ Written in 4 minutes." in text_of(views.progress(saying, None, "✅ Written in 4 minutes."))
+
+
+def test_the_request_of_a_restore_that_was_aborted_names_the_word_that_was_typed() -> None:
+    night = lived("restore-aborted")
+    story = Story.read(night.store, night.store.runs()[-1].id)
+    assert story is not None
+    closed = {story.closed(row) for row in story.rows if row.message["kind"] == "approval"}
+    assert "🔒 Closed by `/restore abort`." in closed
