@@ -385,7 +385,7 @@ class Wheel:
         alarmed = urgent and self.alarm(f"{name}.alarm", name, "; ".join(reasons), lambda: True)
         page = urgent and not alarmed
         self.say(phase, "shut", lambda: messages.gates_shut(self.site.managed, self.node, moment, reasons, page))
-        who = "the cluster itself, or an approver with `/upgrade override`"
+        who = f"the cluster itself, or an approver with `/upgrade override GATE {self.node} REASON`"
         try:
             found = self.wait(phase, probe, self.site.managed.limits.gates, why=why, who=who, detail="gates")
         except Halt:  # a person skips or aborts: nobody waits for these gates any more
