@@ -125,7 +125,8 @@ class Roundsman:
         self._runner = self._make_runner(cluster)
         self._votes = Votes(self._store, self._chat, self._managed, self._clock, self._runner.wake, self._watchers)
         self._inbox = Inbox(self._store, self._answer, self._reply, self._clock, self._landed)
-        delivery = Delivery(self._store, self._chat, self._channel_of, self._clock)
+        channels = [managed.channel for managed in settings.clusters]
+        delivery = Delivery(self._store, self._chat, self._channel_of, self._clock, channels)
         self._posting = Worker("delivery", delivery.step, self._fatal)
         self._commands = Worker("inbox", self._inbox.step, self._fatal)
         self._marks = Worker("votes", self._votes.step, self._fatal)
@@ -133,7 +134,8 @@ class Roundsman:
         self._wall = self._make_wall()
         routes = self._phone_routes()
         self._watching = False
-        self._lookout = Lookout(settings, self._store, self._runner, cluster, self._clock, self._fatal, routes)
+        unheard = delivery.undelivered.trouble
+        self._lookout = Lookout(settings, self._store, self._runner, cluster, self._clock, self._fatal, routes, unheard)
 
     def _make_watchers(self) -> Watchers | None:
         oncall = self._settings.oncall

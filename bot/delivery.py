@@ -10,15 +10,17 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from bot import views
 from bot.slackchat import RATE_LIMITED, Blocks, Refused
 from bot.story import UNREADABLE, Story, kind
+from bot.undelivered import Undelivered
 from bot.views import View
 from engine.port import Saying
 from store.api import OutboxRow, Store
+from workflows import messages_delivery
 from workflows.approvals import APPROVE, REJECT
 from workflows.site import ChatDown
 
@@ -124,12 +126,20 @@ def rest_after(tries: int) -> float:
 
 
 class Delivery:
-    """`step` delivers all that may go now. `channel_of`: the Slack channel of a cluster, "" if it has none any more."""
+    """`step` delivers all that may go now. `channel_of`: the Slack channel of a cluster, "" if it has none any more.
+    `channels`: where a page is posted, in this order, that its own channel does not take."""
 
     def __init__(
-        self, store: Store, chat: Poster, channel_of: Callable[[str], str], clock: Callable[[], float]
+        self,
+        store: Store,
+        chat: Poster,
+        channel_of: Callable[[str], str],
+        clock: Callable[[], float],
+        channels: Sequence[str] = (),
     ) -> None:
         self._store, self._chat, self._channel_of, self._clock = store, chat, channel_of, clock
+        self._channels = channels
+        self.undelivered = Undelivered(clock)
         self._buckets: dict[str, Bucket] = {}
         self._bucket_of: dict[str, Bucket] = {}
         self._rest_until = 0.0
@@ -171,8 +181,8 @@ class Delivery:
 
     def _deliver(self, row: OutboxRow, urgent: bool) -> bool:
         story = self._story(row)
-        if story.stale(row):
-            self._store.delivered(row.id, self._clock(), "", "")
+        if story.stale(row) or self._given_up(story, row):
+            self._settle(row)
             if kind(row) not in URGENT:
                 self._stories.pop(row.run_id, None)  # others waited for it
             return True
@@ -188,6 +198,23 @@ class Delivery:
         self._send(story, row, place)
         return True
 
+    def _given_up(self, story: Story | Loose, row: OutboxRow) -> bool:
+        """A page is not, as long as its run goes on: it is tried every minute, and `undelivered` says so. A whole
+        thread is, with its board."""
+        goes_on = isinstance(story, Story) and story.run.state == "active"
+        if kind(row) in URGENT:
+            given_up = self.undelivered.hopeless(row) and not (kind(row) == "page" and goes_on)
+        else:
+            given_up = self.undelivered.hopeless(row) or _never_began(story.rows)
+        if not given_up:
+            return False
+        log.error("delivery: message '%s' of run '%s' is given up: %s", row.key, row.run_id, row.error)
+        return True
+
+    def _settle(self, row: OutboxRow, channel: str = "", ts: str = "") -> None:
+        self._store.delivered(row.id, self._clock(), channel, ts)
+        self.undelivered.settled(row)
+
     def _story(self, row: OutboxRow) -> Story | Loose:
         if row.run_id not in self._stories:
             self._stories[row.run_id] = Story.read(self._store, row.run_id) or Loose.read(row)
@@ -201,13 +228,35 @@ class Delivery:
             self._whisper(row, place, saying)
             return
         view = self._view(story, row, saying)
-        ts = self._found(row, place) or self._post(row, place, view)
-        self._store.delivered(row.id, self._clock(), place.channel, ts)
+        try:
+            ts = self._found(row, place) or self._post(row, place, view)
+        except Refused as no:
+            if saying.kind != "page" or not _lasts(no):
+                raise
+            place, ts = self._elsewhere(story, row, place, no)
+        self._settle(row, place.channel, ts)
         self._store.rendered(row.id, view.digest())
         if saying.kind == "approval":
             place_emoji(self._chat, place.channel, ts)
         if saying.kind == "board" and (link := self._chat.link(place.channel, ts)):
             self._store.keep(f"link/{row.run_id}", link, self._clock())  # for what rings: it cannot wait for Slack
+
+    def _elsewhere(self, story: Story | Loose, row: OutboxRow, place: Place, no: Refused) -> tuple[Place, str]:
+        """A page whose own channel does not take it is posted where it is heard all the same. Raises Refused where no
+        channel takes it."""
+        told = Saying.of(row.message)
+        view = self._view(story, row, replace(told, text=f"{told.text}\n{messages_delivery.said_elsewhere(str(no))}"))
+        now_its_own = self._channel_of(story.run.cluster) if isinstance(story, Story) else ""
+        for channel in dict.fromkeys((now_its_own, *self._channels)):
+            other = Place(channel, "")
+            if channel in ("", place.channel):
+                continue
+            try:
+                return other, self._found(row, other) or self._post(row, other, view)
+            except Refused as as_well:
+                if not _lasts(as_well):
+                    raise
+        raise no
 
     def _view(self, story: Story | Loose, row: OutboxRow, saying: Saying) -> View:
         if saying.kind not in URGENT:
@@ -253,7 +302,7 @@ class Delivery:
             if no.retry_after:
                 raise
             log.warning("delivery: '%s' was not told: %s", saying.to, no)
-        self._store.delivered(row.id, self._clock(), "", "")
+        self._settle(row)
 
     # where, and when again --------------------------------------------------------------------------------------
 
@@ -284,6 +333,8 @@ class Delivery:
         now, rest = self._clock(), rest_after(row.tries)
         if isinstance(down, Refused):
             rest = down.retry_after or REFUSED_REST_S
+            if _lasts(down):
+                self.undelivered.refused(row, str(down))
         if not isinstance(down, Refused) or down.retry_after:
             self._rest_until = now + rest  # no answer, or too many calls: that holds for every message
         self._store.not_delivered(row.id, str(down), now + rest)
@@ -308,6 +359,17 @@ def place_emoji(chat: Poster, channel: str, ts: str) -> None:
 
 def _board(rows: Sequence[OutboxRow]) -> OutboxRow | None:
     return next((row for row in rows if kind(row) == "board"), None)
+
+
+def _lasts(no: Refused) -> bool:
+    """It will be refused again, until somebody mends it."""
+    return not no.retry_after and no.code != RATE_LIMITED
+
+
+def _never_began(rows: Sequence[OutboxRow]) -> bool:
+    """The board was given up, so there is no thread, and there will be none."""
+    board = _board(rows)
+    return board is not None and board.delivered_at is not None and not board.ts
 
 
 def _first(row: OutboxRow, rows: Sequence[OutboxRow]) -> OutboxRow | None:

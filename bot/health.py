@@ -50,8 +50,9 @@ class Engine(Protocol):
 
 class Doctor:
     """Safe to use from any thread. `clock`: seconds since the epoch, `now`: one that does not jump. `listens`: whether
-    the HTTP server, if there is one, answers whoever brings alerts and key presses. A database that
-    hangs is told after STORE_S; the write goes on in its own thread, and until it is through no other one is begun."""
+    the HTTP server, if there is one, answers whoever brings alerts and key presses. `unheard`: that Slack does not take
+    some messages, "" if it takes all. A database that hangs is told after STORE_S; the write goes on in its own thread,
+    and until it is through no other one is begun."""
 
     def __init__(
         self,
@@ -61,9 +62,10 @@ class Doctor:
         clock: Callable[[], float],
         now: Callable[[], float],
         listens: Callable[[], bool] = lambda: True,
+        unheard: Callable[[], str] = lambda: "",
     ) -> None:
         self._store, self._engine, self._probing, self._clock, self._now = store, engine, probing, clock, now
-        self._listens = listens
+        self._listens, self._unheard = listens, unheard
         self._lock = Lock()
         self._writer = ThreadPoolExecutor(1, "health")
         self._writing: Future[None] | None = None
@@ -90,7 +92,7 @@ class Doctor:
                 "engine": self._engine_trouble(readable=not store),
                 "store": store,
                 "probes": "" if self._probing.alive else "nothing is looked at: their thread has ended, or hangs",
-                "slack": self._slack_trouble(),
+                "slack": self._slack_trouble() or self._unheard(),
                 "http": "" if self._listens() else "alerts and key presses do not come in: nobody listens",
             },
             self._clock(),

@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 
 
 class Lookout:
-    """`cluster` makes adapters for probing alone. `routes`: what else the HTTP server answers. Raises StoreError."""
+    """`cluster` makes adapters for probing alone. `routes`: what else the HTTP server answers. `unheard`: as the
+    doctor takes it. Raises StoreError."""
 
     def __init__(
         self,
@@ -37,6 +38,7 @@ class Lookout:
         clock: Callable[[], float],
         fatal: Fatal,
         routes: Sequence[Route] = (),
+        unheard: Callable[[], str] = lambda: "",
     ) -> None:
         self._settings, self._store, self._runner, self._clock, self._fatal = settings, store, runner, clock, fatal
         managed = {one.name: one for one in settings.clusters}
@@ -44,7 +46,7 @@ class Lookout:
         watches = [NightWatch(store, one, begin, clock(), n / count) for n, one in enumerate(managed.values())]
         looked_at = {w.managed.name: cluster(w.managed) for w in watches if w.probes}
         self.probing = Probing(watches, looked_at, clock, time.monotonic, runner.wake, fatal)
-        self.doctor = Doctor(store, runner, self.probing, clock, time.monotonic, self._listens)
+        self.doctor = Doctor(store, runner, self.probing, clock, time.monotonic, self._listens, unheard)
         self._webhook: Webhook | None = None
         self.http: Http | None = None
         if settings.http:

@@ -342,3 +342,10 @@ def test_metrics_of_a_bot_at_rest(bot: Bot) -> None:
     found = scraped(bot)
     assert found["roundsman_messages_waiting{}"] == 0
     assert not [name for name in found if name.startswith(("python_", "process_"))]
+
+
+def test_messages_that_slack_does_not_take_are_a_trouble(bot: Bot) -> None:
+    said = "2 messages wait to be told, refused for 11 minutes: is_archived"
+    doctor = Doctor(bot.store, bot.engine, bot.probing, bot.clock, time.monotonic, unheard=lambda: said)
+    assert doctor.look().troubles == [f"slack: {said}"]
+    doctor.stop()

@@ -43,6 +43,8 @@ class FakeSlack:
         self.whispers: list[tuple[str, str]] = []
         self.edits: list[tuple[str, str]] = []
         self.troubles: list[ChatDown] = []
+        self.takes_nothing: dict[str, ChatDown] = {}
+        """Channel -> what every post to it meets."""
         self.given: dict[str, tuple[Reaction, ...]] = {}
         self.groups: dict[str, frozenset[str]] = {}
         self.tries = 0
@@ -62,6 +64,8 @@ class FakeSlack:
 
     def post(self, channel: str, thread: str, text: str, blocks: Blocks, run_id: str, key: str) -> str:
         self.tries += 1
+        if channel in self.takes_nothing:
+            raise self.takes_nothing[channel]
         trouble = self.troubles.pop(0) if self.troubles else None
         if trouble is not None and not isinstance(trouble, DoneAllTheSame):
             raise trouble
@@ -73,7 +77,7 @@ class FakeSlack:
 
     def find(self, channel: str, thread: str, run_id: str, key: str, since: float) -> str:
         self.found.append(key)
-        return next((ts for ts, post in self.posts.items() if post.key == key), "")
+        return next((ts for ts, post in self.posts.items() if (post.channel, post.key) == (channel, key)), "")
 
     def whisper(self, channel: str, thread: str, user: str, text: str) -> None:
         if self.troubles:

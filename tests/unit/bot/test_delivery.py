@@ -41,7 +41,7 @@ class Post:
         begin_run(self.store)
 
     def restart(self) -> None:
-        self.delivery = Delivery(self.store, self.slack, lambda cluster: CHANNEL, self.clock)
+        self.delivery = Delivery(self.store, self.slack, lambda cluster: CHANNEL, self.clock, [CHANNEL, ELSEWHERE])
 
     def step(self, after: float = 0.0) -> None:
         self.clock.now += after
@@ -375,6 +375,117 @@ def test_a_channel_without_an_invitation_is_told_once_in_the_log_and_tried_slowl
     assert caplog.text.count("type /invite @roundsman") == 1
     post.step(after=60)
     assert post.told() == ["board"]
+
+
+# ---- a channel that takes nothing any more -------------------------------------------------------------------------
+
+ARCHIVED = Refused("Slack refused chat.postMessage: is_archived; un-archive the channel", "is_archived")
+ELSEWHERE = "C0OTHER"
+TWO_DAYS = 48 * 3600.0
+
+
+def archived(post: Post) -> None:
+    post.slack.takes_nothing = {CHANNEL: ARCHIVED}
+
+
+def page(post: Post) -> None:
+    say(post.store, "page", Saying("page", "✋ I hold.", mention=(ALICE,)))
+
+
+def test_a_page_whose_channel_is_archived_is_posted_where_it_is_heard(post: Post) -> None:
+    post.step()
+    archived(post)
+    page(post)
+    post.step()
+    heard = post.slack.posts["2.0"]
+    assert (heard.channel, heard.thread) == (ELSEWHERE, "")
+    assert heard.text.startswith(
+        f"<@{ALICE}> ✋ I hold.\n↪️ This page belongs into another channel, which does not take it"
+    )
+    assert "is_archived; un-archive the channel" in heard.text
+    assert (row(post.store, "page").channel, row(post.store, "page").ts) == (ELSEWHERE, "2.0")
+
+
+def test_a_page_that_a_crash_cut_off_elsewhere_is_looked_up_there_and_not_repeated(post: Post) -> None:
+    post.step()
+    archived(post)
+    page(post)
+    post.slack.troubles = [DoneAllTheSame("the line broke")]
+    post.step()
+    post.restart()
+    post.step(after=3)
+    assert post.told() == ["board", "page"]
+    assert row(post.store, "page").channel == ELSEWHERE
+
+
+def test_a_page_that_no_channel_takes_is_tried_on_however_long_its_run_goes_on(post: Post) -> None:
+    post.step()
+    archived(post)
+    post.slack.takes_nothing[ELSEWHERE] = ARCHIVED
+    page(post)
+    for _ in range(4):
+        post.step(after=TWO_DAYS)
+    post.slack.takes_nothing.clear()
+    post.step(after=60)
+    assert post.told() == ["board", "page"]
+
+
+def test_a_thread_whose_channel_is_archived_is_given_up_after_two_days_with_a_word_in_the_log(
+    post: Post, caplog: pytest.LogCaptureFixture
+) -> None:
+    post.step()
+    archived(post)
+    for key in ("a", "b"):
+        note(post.store, key)
+    post.step()
+    post.step(after=TWO_DAYS)
+    assert len(post.store.undelivered(post.clock.now + 60)) == 2
+    post.step(after=60)
+    post.step(after=60)
+    post.step(after=60)
+    assert post.store.undelivered(post.clock.now + 3600) == []
+    assert "message 'a' of run 'lab-20261124-1' is given up: Slack refused chat.postMessage: is_archived" in caplog.text
+
+
+def test_with_its_board_a_thread_is_given_up_that_never_began(post: Post) -> None:
+    archived(post)
+    note(post.store, "a")
+    post.step()
+    post.step(after=TWO_DAYS + 60)
+    post.step(after=60)
+    assert post.store.undelivered(post.clock.now + 3600) == []
+    assert post.told() == []
+
+
+def test_a_message_is_not_given_up_before_it_was_tried(post: Post) -> None:
+    """The bot was not running for days."""
+    note(post.store, "a")
+    post.step(after=5 * TWO_DAYS)
+    assert post.told() == ["board", "a"]
+
+
+def test_what_is_refused_for_minutes_is_a_trouble_of_the_bot_until_it_is_told(post: Post) -> None:
+    archived(post)
+    post.step()
+    assert post.delivery.undelivered.trouble() == ""
+    post.step(after=660)
+    assert post.delivery.undelivered.trouble() == (
+        "1 message waits to be told, refused for 11 minutes: "
+        "Slack refused chat.postMessage: is_archived; un-archive the channel"
+    )
+    post.slack.takes_nothing.clear()
+    post.step(after=60)
+    assert post.delivery.undelivered.trouble() == ""
+
+
+def test_a_slack_that_does_not_answer_is_no_refusal(post: Post) -> None:
+    post.slack.troubles = [Unsure("no answer"), limited(5)] * 20
+    for _ in range(20):
+        post.step(after=60)
+    assert post.delivery.undelivered.trouble() == ""
+
+
+# ---- what fails alone ----------------------------------------------------------------------------------------------
 
 
 def test_one_thread_that_cannot_be_posted_does_not_hold_up_the_others(post: Post) -> None:
