@@ -44,7 +44,8 @@ class Disk:
 @dataclass(frozen=True, slots=True)
 class GuestConfig:
     """`digest` changes with every change of the configuration. `agent`: a guest agent is to answer. `devices`: slots
-    with a device of the node. `snapshot`: the last one that it has, "" if none."""
+    with a device of the node. `snapshot`: the last one that it has, "" if none. `boot`: what it boots from, as the
+    configuration has it ("order=scsi0;net0"); Proxmox VE takes a disk that is detached out of that for good."""
 
     digest: str
     disks: tuple[Disk, ...]
@@ -55,6 +56,7 @@ class GuestConfig:
     protection: bool = False
     devices: tuple[str, ...] = ()
     snapshot: str = ""
+    boot: str = ""
 
     @property
     def size(self) -> int:
@@ -233,6 +235,7 @@ def guest_config(row: Mapping[str, object], kind: str) -> GuestConfig:
         agent=_agent(str(row.get("agent", ""))),
         protection=str(row.get("protection", 0)) == "1",
         snapshot=str(row.get("parent", "")),
+        boot=str(row.get("boot", "")),
         devices=tuple(
             sorted(slot for slot, line in row.items() if PASSED_THROUGH.fullmatch(slot) and "spice" not in str(line))
         ),

@@ -196,6 +196,7 @@ def config_row(model: Model, vm: Vm) -> Mapping[str, object]:
         head |= {"hostname" if container else "name": vm.spec.name}
         head |= {} if container or not vm.spec.agent else {"agent": "1"}
     head |= {slot: f"{volid},{size}" for slot, volid in vm.disks.items()} | dict(vm.unused if not vm.bare else {})
+    head |= {} if vm.bare or container else {"boot": f"order={';'.join([*sorted(vm.disks), 'net0'])}"}
     head |= (
         {} if vm.bare else {name: f"virtio=BC:24:11:00:00:{n:02X},bridge=vmbr0" for n, name in enumerate(vm.networks)}
     )

@@ -341,9 +341,18 @@ def left_saving() -> str:
     return "a backup that was begun goes on to its end"
 
 
-def left_without_disks(guest: int, lines: Mapping[str, str]) -> str:
-    """`lines`: slot -> the disk as the configuration had it, its options with it."""
+def left_bare(guest: int) -> str:
+    return (
+        f"the configuration of guest {guest} is nearly empty: its network cards, memory and name went with the restore "
+        "that failed, and only one that goes well brings them back"
+    )
+
+
+def left_without_disks(guest: int, lines: Mapping[str, str], boot: str) -> str:
+    """`lines`: slot -> the disk as the configuration had it, its options with it. `boot`: what it booted from; without
+    that line it would have its disks again, and boot from none of them."""
     words = " ".join(f"--{slot} {line}" for slot, line in lines.items())
+    words += f" --boot '{boot}'" if boot else ""
     return f"guest {guest} has no disk attached; `qm set {guest} {host(words)}` attaches the old ones again"
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from cluster.api import ClusterError
 from cluster.facts import Backup, Guest
-from cluster.rescue import Disk
+from cluster.rescue import Disk, GuestConfig
 from engine.port import Look, Plain, Run, Saying, Waiting
 from store.api import RunRow
 from workflows import messages_restore as words
@@ -53,9 +53,9 @@ SLASH = "/restore"
 @dataclass(slots=True)
 class Patient:
     """The guest under way; all of it is derived from journaled results. `old`: slot -> volume of its disks before
-    anything was changed, `lines`: slot -> the disk as the configuration had it, `size` of them all in bytes; `failed`:
-    backups that were tried in vain; `copy`: the new id of a restored container; `asked_at`: when it was typed, in epoch
-    seconds."""
+    anything was changed, `lines`: slot -> the disk as the configuration had it, `size` of them all in bytes, `boot`:
+    what it booted from, `networks`: slots of its cards; `failed`: backups that were tried in vain; `copy`: the new id
+    of a restored container; `asked_at`: when it was typed, in epoch seconds."""
 
     guest: int
     name: str
@@ -64,6 +64,8 @@ class Patient:
     old: dict[str, str] = field(default_factory=dict)
     lines: dict[str, str] = field(default_factory=dict)
     size: int = 0
+    boot: str = ""
+    networks: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     copy: int = 0
     copying: float = 0.0
@@ -95,6 +97,7 @@ def _restore(w: Steward, wanted: Wanted, patient: Patient) -> Plain:
         w.say(Stage.LOOK, "refused", lambda: words.refused(seen["refused"], seen["hint"]))
         return {"state": "refused", "guest": patient.guest, "why": seen["refused"]}
     patient.old, patient.lines, patient.size = dict(seen["disks"]), dict(seen["lines"]), seen["size"]
+    patient.boot, patient.networks = seen.get("boot", ""), list(seen.get("networks", ()))
     if patient.kind == "lxc":
         return _container(w, wanted, patient)
     set_aside(w, patient)
@@ -191,6 +194,8 @@ def _seen(w: Steward, wanted: Wanted, patient: Patient) -> Any:
         "disks": {disk.slot: disk.volid for disk in disks},
         "lines": {disk.slot: disk.line for disk in disks},
         "size": case.config.size,
+        "boot": case.config.boot,
+        "networks": list(case.config.networks),
     }
     if isinstance(plan, str):
         return {"refused": plan, "hint": "", "told": words.examined(w.site.managed, case, aside), **found}
@@ -474,7 +479,13 @@ def _where(w: Steward, patient: Patient) -> str:
     guest = find(w, patient.guest)
     config = w.site.cluster.rescue.config(guest)
     volumes = [disk.volid for disk in (*config.unused, *config.disks)]
-    return words.where_old_disks_are(patient.guest, patient.kind, patient.old, volumes, bool(volumes))
+    old = words.where_old_disks_are(patient.guest, patient.kind, patient.old, volumes, bool(volumes))
+    return f"{old}; {words.left_bare(patient.guest)}" if _is_bare(patient, config) else old
+
+
+def _is_bare(patient: Patient, config: GuestConfig) -> bool:
+    """A restore over a VM that failed leaves next to nothing of its configuration; of a container the old one stays."""
+    return patient.kind == "qemu" and bool(patient.failed and patient.networks) and not config.networks
 
 
 def _restore_offer(w: Steward, wanted: Wanted, patient: Patient) -> Offer | Waiting:
@@ -623,8 +634,11 @@ def _left_of(w: Steward, patient: Patient) -> Any:
     config = w.site.cluster.rescue.config(guest)
     if guest.status == "stopped":
         yield words.left_as(guest)
+    if bare := _is_bare(patient, config):
+        yield words.left_bare(patient.guest)
     if not config.disks and patient.old:
-        yield words.left_without_disks(patient.guest, patient.lines)
+        boot = "" if bare else patient.boot  # it may name a card that is gone, which Proxmox VE refuses
+        yield words.left_without_disks(patient.guest, patient.lines, boot)
     if patient.copy and any(other.id == patient.copy for other in w.site.cluster.guests()):
         yield words.left_copy(patient.copy)
     if patient.kind == "lxc" and patient.copy and not config.onboot:

@@ -53,6 +53,11 @@ def test_a_guest_with_snapshots_is_known_by_the_last_one() -> None:
     assert guest_config(ROUTER, "qemu").snapshot == ""
 
 
+def test_what_a_guest_boots_from_is_known_as_it_is_to_be_typed_again() -> None:
+    assert guest_config({**ROUTER, "boot": "order=scsi0;net0"}, "qemu").boot == "order=scsi0;net0"
+    assert guest_config(ROUTER, "qemu").boot == ""
+
+
 @pytest.mark.parametrize(("line", "agent"), [("1", True), ("0", False), ("enabled=0,type=isa", False), ("", False)])
 def test_an_agent_is_there_only_if_it_is_enabled(line: str, agent: bool) -> None:
     assert guest_config({"digest": "d", "agent": line}, "qemu").agent is agent

@@ -14,8 +14,20 @@ from cluster.api import Refused
 from cluster.facts import Guest
 from cluster.rescue import GuestConfig, guest_config
 from engine.port import Waiting
+from store.api import Entry, RunRow
+from store.memory import MemoryStore
 from workflows import restore
-from workflows.restore import Patient, _aside_offer, _container_offer, _detach, _restore_offer, _send_over
+from workflows.phases import RESTORE
+from workflows.restore import (
+    GUEST_KEY,
+    Patient,
+    _aside_offer,
+    _container_offer,
+    _detach,
+    _other_run,
+    _restore_offer,
+    _send_over,
+)
 from workflows.restore_look import Wanted
 from workflows.runbook import _choose, _side_offer, _unused_offer
 from workflows.steward import Offer
@@ -115,3 +127,19 @@ def test_no_side_of_an_image_is_offered_while_its_guest_runs() -> None:
 def test_unused_disks_are_not_deleted_while_they_may_be_the_way_back(status: str, config: GuestConfig) -> None:
     w, _ = wheel(replace(ROUTER, status=status), config)
     assert _unused_offer(w, 101, "router-a").no == f"it is {status}: its old disks may be the way back"
+
+
+# ---- two restores of one guest at once ------------------------------------------------------------------------------
+
+
+def test_of_two_restores_of_one_guest_the_older_goes_on_and_the_newer_does_not() -> None:
+    """Both were typed before either had a thread: each looks for the other in what it wrote."""
+    store = MemoryStore()
+    for run_id, at in (("lab-restore-b", 5.0), ("lab-restore-a", 5.0), ("lab-restore-c", 9.0)):
+        assert store.start_run(RunRow(run_id, RESTORE, "lab", {}, "active", at, "U0ALICE", at))
+        store.write(run_id, Entry(GUEST_KEY, "result", ["saw", {"guest": 101}], at))
+    site: Any = SimpleNamespace(store=store, managed=SimpleNamespace(name="lab"))
+    assert _other_run(site, "lab-restore-a", 101) == ""
+    assert _other_run(site, "lab-restore-b", 101) == "lab-restore-a"
+    assert _other_run(site, "lab-restore-c", 101) in ("lab-restore-a", "lab-restore-b")
+    assert _other_run(site, "lab-restore-c", 102) == ""
