@@ -115,7 +115,9 @@ def demo(arguments: tuple[str, ...]) -> None:
     `roundsman demo --help` lists the scenarios.
     """
     if importlib.util.find_spec("asyncssh") is None:
-        raise Fault("the demo needs the sandbox's packages: pip install 'roundsman[sandbox]'")
+        raise Fault(
+            "the demo needs packages that the service does not: run scripts/demo in a clone, which sets them up"
+        )
     # A process of its own: no layer below imports the sandbox, and the bot meets it through sockets alone.
     os.execv(sys.executable, [sys.executable, "-m", "sandbox.play", *arguments])
 

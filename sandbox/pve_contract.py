@@ -189,7 +189,7 @@ AUDIT = frozenset({"Sys.Audit"})
 
 BOT_ROLE: Mapping[str, frozenset[str]] = {
     "/": AUDIT,
-    "/nodes": AUDIT | {"Sys.Modify"},
+    "/nodes": AUDIT,
     "/vms": frozenset(
         {
             *("VM.Audit", "VM.Migrate", "VM.PowerMgmt", "VM.Config.Options", "VM.GuestAgent.Audit", "VM.Backup"),

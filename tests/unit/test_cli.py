@@ -167,7 +167,8 @@ def test_installing_the_helper_without_a_key_says_what_to_add() -> None:
 
 def test_the_demo_without_its_packages_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert shell("demo").output == "Error: the demo needs the sandbox's packages: pip install 'roundsman[sandbox]'\n"
+    told = "Error: the demo needs packages that the service does not: run scripts/demo in a clone, which sets them up\n"
+    assert shell("demo").output == told
 
 
 # ---- journal -----------------------------------------------------------------------------------------------------
