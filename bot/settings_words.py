@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from types import UnionType
-from typing import Any, get_args, get_origin
+from typing import Any, TypeGuard, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
@@ -116,28 +116,40 @@ def section_at(place: Place, root: type[BaseModel]) -> type[BaseModel] | None:
     """The model that stands at this place of the file."""
     kind: Any = root
     for step in place:
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
+        if _is_section(kind):
             field = kind.model_fields.get(str(step))
-            kind = field.annotation if field else None
-        else:  # tuple[Entry, ...] or dict[str, Entry]
-            entries = get_args(kind)
-            kind = entries[1 if get_origin(kind) is dict else 0] if entries else None
-        if get_origin(kind) is UnionType:  # Entry | None
-            kind = get_args(kind)[0]
-    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+            kind = _given(field.annotation) if field else None
+        else:
+            kind, _ = _entry(kind)
+    return kind if _is_section(kind) else None
 
 
 def _sections(section: type[BaseModel], where: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
     """Every section below this one, as a path of the file: clusters[].nodes.NAME."""
     for name, field in section.model_fields.items():
-        kind: Any = field.annotation
+        kind = _given(field.annotation)
         path = f"{where}.{name}".removeprefix(".")
-        if get_origin(kind) is UnionType:
-            kind = get_args(kind)[0]
-        if get_origin(kind) is tuple:
-            kind, path = get_args(kind)[0], f"{path}[]"
-        elif get_origin(kind) is dict:
-            kind, path = get_args(kind)[1], f"{path}.NAME"
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
+        if not _is_section(kind):
+            kind, mark = _entry(kind)
+            path += mark
+        if _is_section(kind):
             yield path, kind
             yield from _sections(kind, path)
+
+
+def _is_section(kind: Any) -> TypeGuard[type[BaseModel]]:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _given(kind: Any) -> Any:
+    """Entry | None -> Entry: what it is if it is there."""
+    return get_args(kind)[0] if get_origin(kind) is UnionType else kind
+
+
+def _entry(kind: Any) -> tuple[Any, str]:
+    """What each entry of a list or of a section with names of its own is, and how a path says that; None for neither:
+    tuple[Entry, ...] -> (Entry, "[]"), dict[str, Entry] -> (Entry, ".NAME")."""
+    of = get_args(kind)
+    if get_origin(kind) is tuple:
+        return _given(of[0]), "[]"
+    return (_given(of[1]), ".NAME") if get_origin(kind) is dict else (None, "")
