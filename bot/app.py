@@ -23,6 +23,7 @@ from bot.inbox import Inbox
 from bot.lookout import Lookout
 from bot.pager_rules import oncall_secrets
 from bot.pathwatch import PathWatch
+from bot.retention import tidy
 from bot.rotas import EVERY_S as CALENDARS_S
 from bot.rotas import Rotas
 from bot.settings import Settings
@@ -56,7 +57,7 @@ ADOPT_S = 10.0
 """So soon an alert that came while its outage was closed becomes an outage again."""
 ALIVE_S = 60.0
 """auth.test: cures sockets that look alive and carry nothing."""
-TIDY_S, KEEP_S = 3600.0, 86400.0
+TIDY_S = 3600.0
 FIRST_READING_S = 60.0
 """Reactions are read before any run goes on; a Slack that is away for longer does not keep the storage waiting: no
 reboot happens without reading them anyway."""
@@ -198,7 +199,7 @@ class Roundsman:
         wall.every("alive", ALIVE_S, self._keep_alive)
         wall.every("adopt", ADOPT_S, lambda: adopt(self._store, self._managed, self._clock()))
         wall.every("faults", ADOPT_S, lambda: clear_faults(self._store, self._clock()))
-        wall.every("tidy", TIDY_S, lambda: self._store.tidy(self._clock() - KEEP_S), at_once=True)
+        wall.every("tidy", TIDY_S, lambda: tidy(self._store, self._settings.store, self._clock()), at_once=True)
         self._follow_rotas(wall)
         if beat := systemd.watchdog_s(self._environ):
             wall.every("watchdog", beat, self._beat)

@@ -20,6 +20,7 @@ from bot.settings_words import problems_of
 from oncall.settings import OnCallSettings
 from workflows.settings import ManagedCluster
 
+DAY = 86400.0
 EXAMPLE = "deploy/roundsman.example.yaml"
 START = "deploy/roundsman.start.yaml"
 
@@ -37,6 +38,14 @@ class SlackSettings(Section):
 class StoreSettings(Section):
     path: str = Field(
         "/var/lib/roundsman/roundsman.sqlite3", description="the database; on the bot's own disk, never on the cluster"
+    )
+    keep_runs: Duration = Field(
+        90 * DAY,
+        ge=14 * DAY,
+        description="journal and messages of a run that ended; those of the 20 newest of its kind are kept for longer",
+    )
+    keep_records: Duration = Field(
+        400 * DAY, ge=90 * DAY, description="the audit log, and of an outage what its report is made of"
     )
 
 

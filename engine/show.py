@@ -17,6 +17,8 @@ def journal_lines(store: Store, run_id: str) -> list[str]:
         known = ", ".join(run.id for run in store.runs(limit=5)) or "none yet"
         raise LookupError(f"there is no run '{run_id}'; the newest are: {known}")
     entries = [_entry(entry) for entry in store.entries(run_id)]
+    if not entries and row.finished_at is not None:
+        entries = ["its journal is not kept any more (store.keep_runs in the settings)"]
     return [_head(row), *entries, *_wait(row.parked), *(_message(said) for said in store.outbox(run_id))]
 
 

@@ -388,4 +388,14 @@ class Store(Protocol):
         """Drop event ids and settled commands older than `before`; the number of rows dropped."""
         ...
 
+    def retire(self, before: float, spare: int, most: int, *, only: str = "", but: str = "") -> int:
+        """Empty runs that ended before that: their journal, votes, orders, pages, alerts that fire no more, messages
+        that were delivered. Their own rows stay. `spare`: so many newest of each cluster and workflow are kept whole.
+        `only`, `but`: a workflow. The number of runs emptied, `most` at once, the longest ended first."""
+        ...
+
+    def forget_audits(self, before: float, most: int) -> int:
+        """Of the oldest `most` audit lines those from before that; their number."""
+        ...
+
     def close(self) -> None: ...

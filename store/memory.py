@@ -6,7 +6,8 @@ database would give back differently.
 
 from __future__ import annotations
 
-from collections import defaultdict
+import itertools
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import inf
@@ -335,10 +336,47 @@ class MemoryStore:
                 del self._commands[command_id]
             return len(events) + len(settled)
 
+    def retire(self, before: float, spare: int, most: int, *, only: str = "", but: str = "") -> int:
+        with self._lock:
+            place, old = Counter[tuple[str, str]](), list[RunRow]()
+            for row in self.runs(limit=len(self._runs)):
+                place[row.cluster, row.workflow] += 1
+                ended = row.state == "done" and row.finished_at is not None and row.finished_at < before
+                if ended and place[row.cluster, row.workflow] > spare and row.workflow in (only or row.workflow,):
+                    old += [row] if row.workflow != but else []
+            old.sort(key=lambda row: row.finished_at or 0.0)
+            return sum(itertools.islice((1 for row in old if self._emptied(row.id)), most))
+
+    def forget_audits(self, before: float, most: int) -> int:
+        with self._lock:
+            young = [row for row in self._audits[:most] if row.at >= before]
+            gone = len(self._audits[:most]) - len(young)
+            self._audits[:most] = young
+            return gone
+
     def close(self) -> None:
         """Nothing to close: what it kept stays readable, as a database file would."""
 
     # ----------------------------------------------------------------------------------------------------------
+    def _emptied(self, run_id: str) -> bool:
+        """Drop what belongs to it and may go; False if there was nothing."""
+        votes = [place for place in self._votes if place[0] == run_id and self._votes[place]]
+        alerts = [place for place, row in self._alerts.items() if place[0] == run_id and not row.firing]
+        said = [row for row in self.outbox(run_id) if row.delivered_at is not None]
+        there = (self._journal[run_id], self._orders.get(run_id), self._pages.get(run_id), votes, alerts, said)
+        self._journal[run_id], self._written[run_id] = [], set()
+        self._sources -= {order.source for order in self._orders.pop(run_id, ())}
+        self._pages.pop(run_id, None)
+        self._ringing.pop(run_id, None)
+        for place in votes:
+            del self._votes[place]
+        for alert in alerts:
+            del self._alerts[alert]
+        for row in said:
+            del self._outbox_of[run_id][row.key]
+            self._posted.pop((row.channel, row.ts), None)
+        return any(there)
+
     def _set(self, row: RunRow) -> None:
         self._runs[row.id] = row
         if row.state == "active":

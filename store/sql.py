@@ -14,6 +14,7 @@ from threading import Lock
 from typing import Any, TypeVar
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Connection,
     Engine,
@@ -22,11 +23,13 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
+    exists,
     func,
     insert,
     not_,
     or_,
     select,
+    true,
     update,
 )
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
@@ -77,6 +80,15 @@ Row = TypeVar(
     Kept,
 )
 
+LEFT_BY_RUNS: Sequence[tuple[Table, Column[str], ColumnElement[bool]]] = (
+    (journal, journal.c.run_id, true()),
+    (votes, votes.c.run_id, true()),
+    (orders, orders.c.run_id, true()),
+    (pages, pages.c.run_id, true()),
+    (alerts, alerts.c.outage, alerts.c.cleared_at.is_not(None)),
+    (outbox, outbox.c.run_id, outbox.c.delivered_at.is_not(None)),
+)
+"""What belongs to a run: the table, whose row it is, and which of them may go when the run has ended long ago."""
 AT_ONCE = 500
 """So many values go into one statement: databases have a limit."""
 REMEDIES = {
@@ -378,6 +390,20 @@ class SqlStore:
             dropped = (delete(events).where(events.c.at < before), settled)
             return sum(connection.execute(statement).rowcount for statement in dropped)
 
+    def retire(self, before: float, spare: int, most: int, *, only: str = "", but: str = "") -> int:
+        full = or_(*(exists().where(of == runs.c.id, may_go) for _, of, may_go in LEFT_BY_RUNS))
+        aged = _ended(before, spare, only, but).where(full).order_by(runs.c.finished_at, runs.c.number).limit(most)
+        with self._writing() as connection:
+            old = list(connection.scalars(aged))
+            for table, of, may_go in LEFT_BY_RUNS:
+                connection.execute(delete(table).where(of.in_(old), may_go))
+            return len(old)
+
+    def forget_audits(self, before: float, most: int) -> int:
+        oldest = select(audit.c.number).order_by(audit.c.number).limit(most).scalar_subquery()
+        with self._writing() as connection:
+            return connection.execute(delete(audit).where(audit.c.number.in_(oldest), audit.c.at < before)).rowcount
+
     def close(self) -> None:
         self.engine.dispose()
         self._release()
@@ -481,6 +507,16 @@ def _change_active(connection: Connection, run_id: str, **values: Any) -> None:
 def _believe(rowcount: int, what: str) -> None:
     if rowcount != 1:
         raise StoreError(f"there is no {what}")
+
+
+def _ended(before: float, spare: int, only: str, but: str) -> Select[Any]:
+    """Ids of runs; see store.api.Store.retire."""
+    newest = (runs.c.created_at.desc(), runs.c.number.desc())
+    place = func.row_number().over(partition_by=(runs.c.cluster, runs.c.workflow), order_by=newest)
+    ranked = select(runs.c.id, place.label("place")).subquery()
+    chosen = select(runs.c.id).join(ranked, ranked.c.id == runs.c.id).where(ranked.c.place > spare)
+    chosen = chosen.where(runs.c.state == "done", runs.c.finished_at < before, runs.c.workflow != but)
+    return _filtered(chosen, runs, workflow=only)
 
 
 def _ahead(column: ColumnElement[float], now: float, longest: float) -> ColumnElement[bool]:

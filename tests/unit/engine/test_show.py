@@ -6,7 +6,7 @@ import pytest
 
 from engine.port import Plain, Run, Saying
 from engine.show import journal_lines
-from store.api import Store
+from store.api import RunRow, Store
 from tests.unit.engine.engine_night import RUN_ID, Night, ask
 
 
@@ -49,3 +49,9 @@ def test_an_unknown_run_is_answered_with_those_there_are(store: Store) -> None:
     story(Night(store))
     with pytest.raises(LookupError, match=r"no run 'up-lab-2'; the newest are: up-lab-1"):
         journal_lines(store, "up-lab-2")
+
+
+def test_a_run_whose_journal_is_not_kept_any_more_says_so(store: Store) -> None:
+    store.start_run(RunRow("old", "rolling_upgrade", "lab", {}, "active", 0.0, "alice", 0.0))
+    store.finish("old", {"state": "done"}, 60.0)
+    assert journal_lines(store, "old")[1:] == ["its journal is not kept any more (store.keep_runs in the settings)"]
