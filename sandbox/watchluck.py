@@ -18,11 +18,11 @@ from cluster.facts import WaysIn
 from engine.journal import Pace, Rules
 from oncall.pagers import Page
 from sandbox.cast import IDS
+from sandbox.invariants_outage import held, silent_outages
 from sandbox.luck import Crash, FragileStore
 from sandbox.nightwatch import DAY, MIDNIGHT, NightWatch
 from sandbox.simpagers import SimPager, Woken
 from store.api import RunRow, ShiftOverrideRow
-from workflows.acknowledging import Deed, holders
 from workflows.alerts import Alert, raise_alerts
 
 T = TypeVar("T")
@@ -30,10 +30,6 @@ T = TypeVar("T")
 MINUTE, HOUR = 60.0, 3600.0
 PEOPLE = ("alice", "bob", "carol")
 ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "UTC")
-SLACK_S = 3 * 10.0 + 2 * MINUTE
-"""Beyond a rung's own time: three tries of a service that is away, and the pace of looking."""
-LATE_S = 30.0
-"""After the last who had it has it no more, somebody is rung within these two."""
 SIMULATED = Rules(pace=Pace(4.0, 2 * MINUTE, 30 * MINUTE), strict=True)
 LASTS = 3 * HOUR
 CRASH_AT_ADOPTION = 0.3
@@ -267,52 +263,18 @@ class LuckyWatch(NightWatch):
     # what must never happen -----------------------------------------------------------------------------------------
 
     def _held(self, run: RunRow) -> bool:
-        return bool(holders(self.store.orders(run.id), run.args["void_before"], self.clock.now))
+        return held(self.store, run, self.clock.now)
 
     def _judge(self) -> None:
         """Invariants 5, 6 and 7 of the design, after every step."""
         if self.bot_down:
             return
-        now = self.clock.now
         for run in self.store.runs(state="active"):
             if not run.parked or run.parked["deadline"] is None:
                 self.lived.wrong.append(f"{run.id} waits without a deadline")
-            elif run.workflow == "outage":
-                self._judge_outage(run, now)
-        ended, firing = {row.id for row in self.store.runs(state="done")}, self.store.firing()
-        self.lived.wrong += [f"{row.fingerprint} fires without an outage" for row in firing if row.outage in ended]
-        lost = self._dead - {row.fingerprint for row in firing}
+        self.lived.wrong += silent_outages(self.store, self.clock.now, self._known_at)
+        lost = self._dead - {row.fingerprint for row in self.store.firing()}
         self.lived.wrong += [f"{mark} is dead, and nobody knows any more" for mark in sorted(lost)]
-
-    def _judge_outage(self, run: RunRow, now: float) -> None:
-        firing = any(alert.firing for alert in self.store.alerts(run.id))
-        if not firing or self._held(run):
-            return
-        pages = self.store.pages(run.id)
-        tried = [page.at for page in pages if page.state not in ("sending",)]
-        since = max([run.created_at, self._known_at, self._last_held(run), *tried[-12:]])
-        if now - since > 15 * MINUTE + 10 * MINUTE + SLACK_S:
-            self.lived.wrong.append(f"{run.id} is open, nobody has it, and nobody was paged for {now - since:.0f} s")
-        lost = self._lost_at(run)
-        if max(tried, default=0.0) < lost - 1.0 and now - max(lost, self._known_at) > SLACK_S + LATE_S:
-            self.lived.wrong.append(f"{run.id}: nobody has it any more for {now - lost:.0f} s, and nobody was paged")
-
-    def _lost_at(self, run: RunRow) -> float:
-        """When the last of those who had it had it no more; if nobody ever had, when it began."""
-        orders = self.store.orders(run.id)
-        ends = [float(order.about) for order in orders if order.about]
-        ends += [order.at for order in orders if order.verb == Deed.RELEASE]
-        for end in sorted((end for end in ends if end <= self.clock.now), reverse=True):
-            if holders([order for order in orders if order.at < end], 0.0, end - 0.001):
-                return end
-        return run.created_at
-
-    def _last_held(self, run: RunRow) -> float:
-        """When the last word of anybody about it ended."""
-        orders = self.store.orders(run.id)
-        ends = [float(o.about) if o.about else o.at for o in orders]
-        cleared = [alert.began_at for alert in self.store.alerts(run.id)]
-        return max([e for e in ends if e <= self.clock.now] + cleared, default=0.0)
 
 
 def _void(_: object) -> None:
