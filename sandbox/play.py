@@ -198,9 +198,10 @@ class Demo:
         watch = "watch the storage of pve2 heal slowly, and pve1 wait for it"
         later = any(fault.delay >= PATIENCE_S for fault in around.scenario.faults if isinstance(fault, Fault))
         read = "when the last node is done, wait a minute" if later else "read on in the thread"
+        first = "when a telephone rings, within a minute: " if typed[0].startswith("/outage") else ""
         click.echo(
             "\nOpen the page. On its left you choose who you are:\n"
-            f"  1. as Alice (on call), type   {', then '.join(typed[:3])}\n"
+            f"  1. {first}as Alice (on call), type   {', then '.join(typed[:3])}\n"
             "  2. as Carol (may approve), open the thread and click ✅ under each request\n"
             f"  3. {watch if self._name == DEFAULT else read}\n"
             f"Kill the bot in the middle:     kill -9 {bot.pid}\n"
