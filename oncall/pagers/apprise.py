@@ -1,12 +1,18 @@
 """Any of Apprise's services, by its URL. It says whether a message was delivered, never whether somebody woke up.
 
-No retry of its own (Apprise's default is none, with 4 seconds to connect and 4 to answer): the ladder goes on instead.
+No retry of its own (Apprise's default is none, with 4 seconds to connect and 4 between two bytes): the ladder goes on
+instead, also when a service drips.
 An Apprise URL is a secret as a whole, so no sentence here holds one; Apprise's own masked form shows parts of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from oncall.pagers import Checked, Delivery, Page, Pager, PagerError, State, Surroundings
@@ -15,6 +21,10 @@ from oncall.settings import Person
 
 if TYPE_CHECKING:
     from apprise import NotifyBase
+
+
+WHOLE_S = 20.0
+"""For all that a person's services say: name look-up, connection, answer."""
 
 
 class Apprise:
@@ -28,9 +38,9 @@ class Apprise:
     def send(self, page: Page) -> str:
         """To all of the person's URLs; one that takes it is enough."""
         text = plain(page.text or page.title) + (f"\n{page.link}" if page.link else "")
-        failed = [service for service in _services(page.person) if not _told(service, plain(page.title), text)]
-        if len(failed) == len(page.person.apprise):
-            names = ", ".join(sorted({_name(service) for service in failed}))
+        services = _services(page.person)
+        if not _one_took(services, plain(page.title), text):
+            names = ", ".join(sorted({_name(service) for service in services}))
             raise PagerError(f"not delivered by {names or 'Apprise'}; Apprise does not say why", permanent=False)
         return ""
 
@@ -69,6 +79,19 @@ def _service(url: str) -> NotifyBase | None:
     from apprise import Apprise as Library  # half a second: only for those who use it
 
     return Library.instantiate(url)
+
+
+def _one_took(services: Sequence[NotifyBase | None], title: str, text: str) -> bool:
+    """All are told at the same time; True as soon as one took it, False when none did within WHOLE_S. What still goes
+    on then ends by itself: nobody waits for it."""
+    told: SimpleQueue[bool] = SimpleQueue()
+    for service in services:
+        work = partial(_told, service, title, text)
+        threading.Thread(target=lambda work=work: told.put(work()), name="apprise", daemon=True).start()
+    end = time.monotonic() + WHOLE_S
+    with suppress(Empty):
+        return any(told.get(timeout=max(end - time.monotonic(), 0.0)) for _ in services)
+    return False
 
 
 def _told(service: NotifyBase | None, title: str, text: str) -> bool:

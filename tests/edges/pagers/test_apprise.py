@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 from pydantic import SecretStr
 
 from oncall.pagers import Delivery, Page, Pager, PagerError, State
+from oncall.pagers import apprise as module
 from oncall.pagers.apprise import parses
 from oncall.settings import Person
 from sandbox.phones import PhonesInThread
@@ -68,3 +73,47 @@ def test_who_can_be_reached(apprise: Pager, people: dict[str, Person]) -> None:
 @pytest.mark.parametrize("url", ["", "nonsense", "nosuch://host", "mailto://", "twilio://AC:x@+1/+2"])
 def test_what_does_not_parse(url: str) -> None:
     assert not parses(url)
+
+
+class Dripping:
+    """A service that is never silent for long and never done: a byte of a header now and then."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"json://127.0.0.1:{self._socket.getsockname()[1]}/s3cr3t"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with suppress(OSError):  # whoever asked has given up, or the test is over
+            line, _ = self._socket.accept()
+            with line:
+                line.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+                while not self.over.wait(0.05):
+                    line.sendall(b"x")
+
+    def close(self) -> None:
+        self.over.set()
+        self._socket.close()
+
+
+@pytest.fixture
+def dripping() -> Iterator[Dripping]:
+    made = Dripping()
+    yield made
+    made.close()
+
+
+def test_a_service_that_drips_holds_nobody_up(
+    apprise: Pager, page: Page, dripping: Dripping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WHOLE_S", 0.3)
+    with pytest.raises(PagerError, match="not delivered by JSON"):
+        apprise.send(to(page, dripping.url))
+
+
+def test_beside_a_service_that_drips_the_others_are_told(
+    phones: PhonesInThread, apprise: Pager, page: Page, dripping: Dripping
+) -> None:
+    assert apprise.send(to(page, dripping.url, phones.sink("bob"))) == ""
+    phones.expect.assert_paged("bob", "apprise")
