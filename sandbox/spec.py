@@ -42,7 +42,7 @@ class NodeSpec:
 class GuestSpec:
     """`volume`: where its image lies ("" = local disk). `stays`: why it cannot migrate, in PVE's words; "" = it can.
     `disk`: its size. `agent`: a guest agent answers while it is well. `address`: of its network device, if Proxmox VE
-    knows it."""
+    knows it. `failback`: HA brings it back after maintenance mode, as is usual; without it it stays where it is."""
 
     id: int
     name: str
@@ -59,6 +59,7 @@ class GuestSpec:
     disk: int = 16 * GIB
     agent: bool = True
     address: str = ""
+    failback: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import count
+from math import inf
 from typing import Any
 
 from cluster.api import TaskRef, Uncertain
@@ -24,6 +25,9 @@ SAID_OK_S = 180.0
 """A guest that is still listed on its old node so long after its task said OK did not move."""
 HA_MOVES_IT = ("migrate", "relocate")
 """HA states in which its manager moves a guest."""
+HA_DECIDES_S = 180.0
+"""So long after maintenance mode went off HA has begun to bring a guest back (it takes half a minute), or it leaves it
+where it is: its failback is off, or its rules want it there."""
 MOST_ROUNDS = 200
 """Listings of one node; guests that keep coming back end in a hold."""
 
@@ -161,12 +165,13 @@ def _free(capacity: Sequence[Capacity], guests: Sequence[Guest]) -> dict[str, in
 # ---- one guest ---------------------------------------------------------------------------------------------------
 
 
-ARRIVED, OFF, STAYED = "arrived", "off", ""
+ARRIVED, OFF, LEFT, STAYED = "arrived", "off", "left", ""
 
 
-def _move(w: Wheel, item: Mapping[str, Any], target: str) -> str:
+def _move(w: Wheel, item: Mapping[str, Any], target: str, decided_at: float = inf) -> str:
     """Start the migration (or leave it to HA), then believe the listing alone. ARRIVED; OFF: somebody stopped it before
-    HA moved it; STAYED: it did not move, and a person said retry."""
+    HA moved it; LEFT: HA leaves it where it is, as is seen after `decided_at`; STAYED: it did not move, and a person
+    said retry."""
     guest_id, detail = item["guest"], str(item["guest"])
     if item["how"] == "ha":
         started = {"upid": "", "source": item["source"]}
@@ -178,7 +183,7 @@ def _move(w: Wheel, item: Mapping[str, Any], target: str) -> str:
     source, who = started["source"], messages.named(item["name"], guest_id)
     ended = w.wait(
         Phase.MOVE,
-        lambda at: _arrived(w, guest_id, source, started["upid"], at),
+        lambda at: _arrived(w, guest_id, source, started["upid"], at, decided_at),
         w.site.managed.limits.drain,
         why=f"{who} to leave {source}",
         who="the migration, by ending",
@@ -186,7 +191,9 @@ def _move(w: Wheel, item: Mapping[str, Any], target: str) -> str:
     )
     if ended == OFF:
         w.say(Phase.MOVE, f"{detail}.off", lambda: messages_guests.stopped_by_others(w.node, guest_id, item["name"]))
-    if ended in (ARRIVED, OFF):
+    if ended == LEFT:
+        w.say(Phase.MOVE, f"{detail}.left", lambda: messages_guests.left_by_ha(w.node, guest_id, item["name"], source))
+    if ended in (ARRIVED, OFF, LEFT):
         return str(ended)
     w.hold(w.key(Phase.MOVE, detail), f"{who} did not move: {ended}")
     return STAYED
@@ -210,7 +217,7 @@ def _start_move(w: Wheel, guest_id: int, target: str, again: bool, began: float)
         return {"upid": found.upid, "source": guest.node}
 
 
-def _arrived(w: Wheel, guest_id: int, source: str, upid: str, at: Look) -> Any:
+def _arrived(w: Wheel, guest_id: int, source: str, upid: str, at: Look, decided_at: float) -> Any:
     guest = find(w, guest_id)
     if guest.node != source and guest.running and guest.ha in HA_AGREES["running"]:
         return ARRIVED
@@ -218,6 +225,8 @@ def _arrived(w: Wheel, guest_id: int, source: str, upid: str, at: Look) -> Any:
         return OFF
     if guest.node == source and guest.ha in LEFT_ALONE:
         return f"its HA state is {guest.ha}: {LEFT_ALONE[guest.ha].format(sid=guest.sid)}"
+    if not upid and guest.running and guest.ha == "started" and at.now > decided_at:
+        return LEFT
     if not upid:
         return Waiting(f"listed on {guest.node}, {guest.status}")
     task = w.site.cluster.task(TaskRef(upid))
@@ -236,8 +245,9 @@ def _arrived(w: Wheel, guest_id: int, source: str, upid: str, at: Look) -> Any:
 def bring_back(w: Wheel, journey: Journey) -> None:
     """Moved guests return to their node, one after the other, as the settings say. HA brings its own back."""
     if w.site.managed.move_back:
+        off_since = w.act(Phase.RETURN, lambda *_: w.site.clock(), "began") if journey.by_ha else 0.0
         for guest_id in (*journey.by_ha, *journey.moved):
-            _bring(w, guest_id)
+            _bring(w, guest_id, off_since + HA_DECIDES_S)
     guests = sorted({*journey.moved, *journey.by_ha, *journey.stopped})
     found = w.wait(
         Phase.RETURN,
@@ -250,18 +260,21 @@ def bring_back(w: Wheel, journey: Journey) -> None:
     w.say(Phase.RETURN, "", lambda: messages.returned(w.node, found["back"], found["away"], journey.called))
 
 
-def _bring(w: Wheel, guest_id: int) -> None:
-    """A move that failed is tried again after a retry, unless the guest is back meanwhile."""
+def _bring(w: Wheel, guest_id: int, decided_at: float) -> None:
+    """A move that failed is tried again after a retry, unless the guest is back meanwhile. `decided_at`: by then HA has
+    begun to bring its own back, or leaves them (epoch seconds)."""
     while True:
         item = w.read(Phase.RETURN, lambda: _way_back(w, guest_id), f"reading where guest {guest_id} is")
-        if item["guest"] is None or _move(w, item, w.node):
+        if item["guest"] is None or _move(w, item, w.node, decided_at):
             return
 
 
 def _way_back(w: Wheel, guest_id: int) -> Any:
-    """What HA moved, it moves back by itself; what we moved stays away if it would join another member of its group."""
-    guest, guests = find(w, guest_id), w.site.cluster.guests()
-    if guest.node == w.node or not guest.running:
+    """What HA moved, it moves back by itself; what we moved stays away if it would join another member of its group.
+    One that somebody removed meanwhile has no way back."""
+    guests = w.site.cluster.guests()
+    guest = next((guest for guest in guests if guest.id == guest_id), None)
+    if guest is None or guest.node == w.node or not guest.running:
         return {"guest": None}
     siblings = siblings_of(guest_id, w.site.managed.groups)
     if not guest.under_ha and any(g.id in siblings and g.running and g.node == w.node for g in guests):

@@ -22,6 +22,11 @@ def stopped_by_others(node: str, guest: int, name: str) -> Saying:
     return _note(f"⏹️ {node}: {named(name, guest)} was stopped by somebody else before it had moved; it stays off.")
 
 
+def left_by_ha(node: str, guest: int, name: str, where: str) -> Saying:
+    why = "its failback is off, or its rules want it there"
+    return _note(f"📌 {node}: HA leaves {named(name, guest)} on {where}: {why}.")
+
+
 def kept_down(onboot: bool, ha: str) -> str:
     """What was switched off so that nothing starts it too early."""
     parts = ["onboot is off"] if onboot else []

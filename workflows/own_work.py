@@ -80,7 +80,7 @@ def _moving(way: Sequence[Step]) -> frozenset[int]:
             continue
         if act == "end.wait" and entry.kind == "result":
             moving.discard(int(guest))
-        elif act != "said":
+        elif act in ("", "began", "end.wait"):
             moving.add(int(guest))
     return frozenset(moving)
 

@@ -118,7 +118,7 @@ class HaManager:
         for vm in self.guests.all.values():
             if vm.home == node and self.machines.all[node].power is Power.UP:
                 vm.home = ""
-                if vm.running:
+                if vm.running and vm.spec.failback:
                     self.guests.ha_move(vm, node)
 
     def api_back(self, node: Node) -> None:

@@ -20,7 +20,7 @@ from sandbox.night import Night
 from sandbox.scenario import Cue, Scenario
 from sandbox.spec import default_spec
 from workflows import drain, messages
-from workflows.drain import busy_sibling, choose, next_guest
+from workflows.drain import _way_back, busy_sibling, choose, next_guest
 from workflows.journey import Journey, Stopped
 from workflows.node import _enter
 from workflows.plan import impossible
@@ -281,6 +281,11 @@ def test_two_nodes_without_a_qdevice_can_never_lose_one() -> None:
 def test_two_nodes_with_a_qdevice_and_three_nodes_can() -> None:
     assert impossible(members(1, 1, quorum=2, qdevice=1), ["pve1", "pve2"]) == ""
     assert impossible(members(1, 1, 1, quorum=2), ["pve1", "pve2", "pve3"]) == ""
+
+
+def test_a_guest_that_was_removed_meanwhile_has_no_way_back_and_holds_up_nobody() -> None:
+    """Looked for until its limit, it held a run that no retry could end."""
+    assert _way_back(wheel(Few(machines())), 104) == {"guest": None}
 
 
 # ---- guests that keep coming back -----------------------------------------------------------------------------------
