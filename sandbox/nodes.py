@@ -29,7 +29,7 @@ from sandbox.faults import Kind
 from sandbox.helper import Helper
 from sandbox.inroads import JUMP_USER, JumpHost, Line, SocksProxy
 from sandbox.lines import Act, Acts, Faults
-from sandbox.loops import end_all
+from sandbox.loops import Loop, end_all
 from sandbox.model import Model
 from sandbox.model.model import OUR_USER
 from sandbox.pve_answers import Answers
@@ -67,7 +67,7 @@ class Faces:
         self._clock = clock
         self._authority = Authority(directory, time.time())
         self._key_file = directory / "bot_ed25519"
-        self._loop = asyncio.new_event_loop()
+        self._loop = Loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="faces", daemon=True)
         self._follower: Future[None] | None = None
         self._paths = [PathSettings(**path) for path in settings_section(model.spec)["paths"]]

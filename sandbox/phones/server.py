@@ -20,7 +20,7 @@ import aiohttp
 from aiohttp import web
 
 from sandbox.clock import VirtualClock
-from sandbox.loops import end_all
+from sandbox.loops import Loop, end_all
 from sandbox.phones.agenda import Agenda
 from sandbox.phones.company import ACCOUNT, CALLER, CAST, TOKEN, Call, Company, Habit, Paged, Subscriber
 from sandbox.phones.expect import Expect
@@ -226,7 +226,7 @@ class PhonesInThread:
 @contextlib.contextmanager
 def run_in_thread(phones: LocalPhones) -> Iterator[PhonesInThread]:
     """Started in a thread of its own, ended with the block."""
-    loop = asyncio.new_event_loop()
+    loop = Loop()
     thread = threading.Thread(target=loop.run_forever, name="local-phones", daemon=True)
     thread.start()
     try:

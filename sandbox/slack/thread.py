@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
-from sandbox.loops import end_all
+from sandbox.loops import Loop, end_all
 from sandbox.slack.faults import Fault
 from sandbox.slack.people import Answer
 from sandbox.slack.server import WAIT_S, LocalSlack, Predicate
@@ -74,7 +74,7 @@ class SlackInThread:
 def run_in_thread(slack: LocalSlack | None = None) -> Iterator[SlackInThread]:
     """A started Slack in a thread of its own, ended with the block."""
     running = slack or LocalSlack()
-    loop = asyncio.new_event_loop()
+    loop = Loop()
     thread = threading.Thread(target=loop.run_forever, name="local-slack", daemon=True)
     thread.start()
     try:

@@ -19,7 +19,7 @@ from cluster.api import Refused, Uncertain, Unreachable
 from cluster.login import fingerprint, public_key
 from cluster.settings import NodeSettings, SshSettings
 from cluster.ssh import Done, SshNode, spoken
-from sandbox.loops import end_all
+from sandbox.loops import Loop, end_all
 from tests.waiting import PATIENCE_S
 
 Process = asyncssh.SSHServerProcess[bytes]
@@ -36,7 +36,7 @@ class Door:
         asyncssh.generate_private_key("ssh-ed25519").write_private_key(self.key_file)
         (folder / "authorized").write_text(public_key(str(self.key_file)) + "\n")
         self._authorized = folder / "authorized"
-        self._loop = asyncio.new_event_loop()
+        self._loop = Loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._acceptor = self._do(self._listen())

@@ -16,6 +16,7 @@ from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
+from sandbox.loops import Loop
 from sandbox.slack import ALICE, BOT, CAROL, CHANNEL, MALLORY, Fault, Kind, LocalSlack, Pace, Refusal
 from sandbox.slack.socketmode import Socket
 from tests.waiting import PATIENCE_S
@@ -31,7 +32,8 @@ def story(told: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
 
     @functools.wraps(told)
     def run() -> None:
-        asyncio.run(told())
+        with asyncio.Runner(loop_factory=Loop) as runner:
+            runner.run(told())
 
     return run
 
