@@ -14,6 +14,7 @@ from sandbox.simchat import SimChat
 from sandbox.spec import default_spec, managed_settings
 from store.api import CommandRow
 from store.memory import MemoryStore
+from workflows.messages_paths import table
 from workflows.path_watch import Known, key_of
 from workflows.paths import PATH_DRILL
 
@@ -46,9 +47,9 @@ def test_the_table_shows_every_path(desk: Desk) -> None:
     assert typed(desk, "/paths") == (
         "*lab*: tested 23 seconds ago; a run needs 2 of them to every node.\n"
         "```\n"
-        "path    goes                  answers at    slowest        last answer\n"
-        "direct  directly              3 of 3 nodes  0.02 s (pve1)  23 seconds ago\n"
-        "lte     through 198.51.100.7  3 of 3 nodes  0.31 s (pve1)  23 seconds ago\n"
+        "path    nodes   slowest      answered  goes\n"
+        "direct  3 of 3  0.02 s pve1  23 s ago  directly\n"
+        "lte     3 of 3  0.31 s pve1  23 s ago  through 198.51.100.7\n"
         "```\n"
         "direct goes through router-a, which is a guest of this cluster; only lte stays when it dies."
     )
@@ -57,9 +58,18 @@ def test_the_table_shows_every_path(desk: Desk) -> None:
 def test_what_does_not_answer_is_told_with_its_reason_and_the_detour(desk: Desk) -> None:
     keep(desk, dead=True)
     shown = typed(desk, "/paths lab")
-    assert "lte     through 198.51.100.7  2 of 3 nodes" in shown
+    assert "lte     2 of 3  0.31 s pve1  23 s ago  through 198.51.100.7" in shown
     assert "• lte to pve2: pve2 over lte: it says nothing" in shown
     assert "In use: pve1 over lte." in shown
+
+
+@pytest.mark.parametrize(
+    ("age", "said"),
+    [(0.4, "0 s ago"), (119, "119 s ago"), (600, "10 min ago"), (7300, "2 h ago"), (200_000, "2 d ago")],
+)
+def test_how_long_ago_a_path_answered_is_said_shortly(age: float, said: str) -> None:
+    tests = [PathTest("lte", "pve1", NOW, "dead", "dead", 1.0, NOW - age)]
+    assert f" {said:<8}  through" in table(LAB.paths[1:], tests, NOW, NOW, 2)
 
 
 def test_before_the_first_round_it_says_so(desk: Desk) -> None:
