@@ -15,6 +15,7 @@ from cluster.facts import Guest, Serving
 from cluster.guest_settings import GuestGroup, HealthProbe
 from cluster.probes._common import Failed, Ok, Probe, Result, Unknown
 from cluster.serving import Health, looked, trouble
+from sandbox.sockets import refused_port
 from tests.unit.cluster.fakes import settings
 from tests.unit.cluster.test_pve_rows import FakeApi
 
@@ -58,9 +59,8 @@ def test_a_port_that_takes_connections_serves(port: int) -> None:
 
 
 def test_a_port_where_nobody_listens_does_not() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        free = server.getsockname()[1]
-    assert tcp(free) == Serving(101, False, f"127.0.0.1:{free} refuses connections")
+    with refused_port() as free:
+        assert tcp(free) == Serving(101, False, f"127.0.0.1:{free} refuses connections")
 
 
 def test_a_name_without_an_address_says_nothing_of_the_guest() -> None:
