@@ -373,7 +373,7 @@ def test_a_read_goes_on_to_the_next_entry_when_one_is_silent(nodes: Nodes) -> No
 @pytest.mark.parametrize("dripping", [drips_headers, drips_a_body, drips_without_an_end])
 def test_an_entry_that_drips_has_no_more_time_than_a_silent_one(nodes: Nodes, dripping: Respond) -> None:
     nodes["pve1"].respond = dripping
-    assert nodes.api(timeout=0.5).get("version") == {"release": "9.2"}
+    assert nodes.api(timeout=2.0).get("version") == {"release": "9.2"}
     assert nodes["pve2"].seen == ["GET version"]
 
 
@@ -381,12 +381,12 @@ def test_an_entry_that_drips_has_no_more_time_than_a_silent_one(nodes: Nodes, dr
 def test_an_act_that_is_answered_drop_by_drop_may_have_been_done_or_not(nodes: Nodes, dripping: Respond) -> None:
     nodes["pve1"].respond = dripping
     with pytest.raises(Uncertain, match=r"pve1 \(127\.0\.0\.1:\d+\) did not answer in time"):
-        nodes.api(timeout=0.5).send("post", "nodes/pve2/qemu/101/status/start")
+        nodes.api(timeout=2.0).send("post", "nodes/pve2/qemu/101/status/start")
     assert nodes["pve2"].seen == []
 
 
 def test_a_line_that_was_cut_for_dripping_is_not_used_again(nodes: Nodes) -> None:
-    api = nodes.api(timeout=0.5)
+    api = nodes.api(timeout=2.0)
     api.ask("pve1", "get", "version")
     nodes["pve1"].respond = drips_a_body
     with pytest.raises(Uncertain):
