@@ -33,7 +33,8 @@ TRIES = 10
 """So many rests, then a hold: a loop without an end would be a wait without a deadline."""
 
 
-URGENT = ("guest-groups", "cluster-quorum", "split-brain")
+GROUPS_GATE = "guest-groups"
+URGENT = (GROUPS_GATE, "cluster-quorum", "split-brain")
 """Gates whose being shut, while a node is down for us, is an outage and not a wait: they page at once."""
 
 
@@ -382,8 +383,9 @@ class Wheel:
             return Waiting("; ".join(judgement.reasons), {"gates": judgement.reasons})
 
         name = self.numbered(f"{self.key(phase)}.urgent")
-        alarmed = urgent and self.alarm(f"{name}.alarm", name, "; ".join(reasons), lambda: True)
-        page = urgent and not alarmed
+        news = urgent and not self._alarmed_already(f"{name}.known", reasons)
+        alarmed = news and self.alarm(f"{name}.alarm", name, "; ".join(reasons), lambda: True)
+        page = news and not alarmed
         self.say(phase, "shut", lambda: messages.gates_shut(self.site.managed, self.node, moment, reasons, page))
         who = f"the cluster itself, or an approver with `/upgrade override GATE {self.node} REASON`"
         try:
@@ -396,6 +398,15 @@ class Wheel:
             self.all_clear(f"{name}.clear", name)
         if found != WORSE:
             self.say(phase, "open", lambda: messages.gates_open(self.node, moment))
+
+    def _alarmed_already(self, key: str, reasons: Sequence[str]) -> bool:
+        """All that is urgent of it is what people are woken for since something else was waited for: whoever has that
+        is not rung once more for the same."""
+        told = [f"{GROUPS_GATE}: {group}" for group in self.fallen] if self.fallen_alarm else []
+        if not all(reason in told for reason in reasons if _urgent([reason])):
+            return False
+        marks = [self._fingerprint(self.fallen_alarm)]
+        return self.run.step(key, lambda: bool(self.site.store.firing(self.site.managed.name, marks)))
 
     # holds ----------------------------------------------------------------------------------------------------
 

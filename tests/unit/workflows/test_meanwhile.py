@@ -100,13 +100,23 @@ def left_alarmed(*cues: Cue) -> Night:
     )
 
 
+def test_whoever_put_off_what_died_in_a_wait_is_not_rung_again_by_the_gates_that_it_shuts() -> None:
+    """The routers die while the node boots; twenty minutes later they shut the gates, and nothing else has happened."""
+    night = left_alarmed(Cue("bob", when="said meanwhile too few", after=4 * MINUTE, types="/outage snooze 90m"))
+    put_off = next(line for line in night.lines if "has it until" in line)
+    shut = next(line for line in night.lines if "for not every gate is open" in line)
+    rings = [line for line in night.lines if "RING" in line and put_off[:12] < line[:12] < "Mon 23:40:00"]
+    assert put_off[:12] < shut[:12]
+    assert rings == []
+
+
 def of_runs(night: Night) -> list[str]:
     return [mark for mark in still_ringing(night) if mark.startswith("run/")]
 
 
 def test_what_an_aborted_run_leaves_alarmed_is_said_and_wakes_people_on() -> None:
     night = left_alarmed()
-    assert len(of_runs(night)) == 2
+    assert len(of_runs(night)) == 1, "the gates that are shut for it afterwards are no news"
     said = next(line for line in night.text.split("roundsman: ") if "*lab* was aborted" in line)
     assert "still woken for:\n             • routers: 0 of 2 run" in said
     assert "`/outage resolve` ends it" in said
