@@ -20,11 +20,11 @@ from sandbox.night import Night
 from sandbox.scenario import Cue, Scenario
 from sandbox.spec import default_spec
 from workflows import drain, messages
-from workflows.drain import _way_back, busy_sibling, choose, next_guest
+from workflows.drain import _start_move, _way_back, busy_sibling, choose, next_guest
 from workflows.journey import Journey, Stopped
 from workflows.node import _enter
 from workflows.plan import impossible
-from workflows.stopping import shut_down
+from workflows.stopping import shut_down, stop
 
 GIB = 1 << 30
 ROUTERS = (GuestGroup(name="routers", guests=(101, 102)),)
@@ -281,6 +281,29 @@ def test_two_nodes_without_a_qdevice_can_never_lose_one() -> None:
 def test_two_nodes_with_a_qdevice_and_three_nodes_can() -> None:
     assert impossible(members(1, 1, quorum=2, qdevice=1), ["pve1", "pve2"]) == ""
     assert impossible(members(1, 1, 1, quorum=2), ["pve1", "pve2", "pve3"]) == ""
+
+
+def test_a_container_that_its_group_needs_is_not_moved_for_it_is_down_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    few = Few(routers(status="stopped"))
+    monkeypatch.setattr(few, "guests", lambda: (replace(guest(101, "pve1"), kind="lxc"),))
+    with pytest.raises(Refused, match=r"guest 101 is the last running member of routers"):
+        _start_move(wheel(few), 101, "pve3", False, 0.0)
+
+
+def test_a_guest_whose_stop_nobody_approved_is_not_shut_down() -> None:
+    """It had somewhere to go when people were asked."""
+    held: list[str] = []
+    bound = SimpleNamespace(stops=(103,))
+    w: Any = SimpleNamespace(
+        node="pve1",
+        approval=SimpleNamespace(bound=bound),
+        key=lambda *_: "key",
+        hold=lambda _, why, hint: held.append(why),
+    )
+    stop(w, Journey(), {"guest": 101, "name": "router-a", "way": "shutdown"})
+    assert held == ["guest 101 has nowhere to go any more, and nobody approved that it is shut down"]
 
 
 def test_a_guest_that_was_removed_meanwhile_has_no_way_back_and_holds_up_nobody() -> None:

@@ -12,7 +12,7 @@ from cluster.api import TaskRef, TaskState, Unreachable
 from cluster.facts import Backup, Guest
 from engine.port import Look, Waiting
 from workflows.backup import _is_full, _made
-from workflows.guestwork import SETTLES_S, follow, serves
+from workflows.guestwork import SETTLES_S, find_task, follow, serves
 from workflows.phases import Stage
 from workflows.wheel import Wheel
 
@@ -51,6 +51,22 @@ class OneLook:
 def test_a_backup_that_failed_is_told_by_its_log(error: str, log: tuple[str, ...] | Unreachable, told: str) -> None:
     wheel = cast(Wheel, OneLook(error, log))
     assert follow(wheel, Stage.BACKUP, "UPID:pve1:1", "the backup", 600.0)["error"] == told
+
+
+def test_a_task_that_was_followed_to_its_end_is_not_the_one_that_is_looked_for() -> None:
+    """Else a retry would follow the one that failed, and hold again, and again."""
+    asked: list[tuple[str, int, float]] = []
+
+    def newest(kind: str, guest: int, since: float) -> TaskRef | None:
+        asked.append((kind, guest, since))
+        return TaskRef(f"UPID:pve1:{kind}") if kind != "vzmigrate" else None
+
+    w: Any = SimpleNamespace(site=SimpleNamespace(cluster=SimpleNamespace(find_task=newest)), over=set())
+    kinds = ("vzmigrate", "qmigrate")
+    assert find_task(w, kinds, 101, 5.0) == "UPID:pve1:qmigrate"
+    assert asked == [("vzmigrate", 101, 5.0), ("qmigrate", 101, 5.0)]
+    w.over.add("UPID:pve1:qmigrate")
+    assert find_task(w, kinds, 101, 5.0) == ""
 
 
 # ---- does it serve ---------------------------------------------------------------------------------------------------
