@@ -47,10 +47,12 @@ def test_whatever_the_luck_nobody_sleeps_through_it_and_no_alarm_outlives_its_tr
 
 
 def test_these_nights_are_bad_enough(few: list[WatchedLuck]) -> None:
-    """Some of them ring, the bot dies in some, and the run gets through some."""
+    """Some of them ring, the bot dies in some, and the run gets through some: its watch may outlast the night."""
     assert any(night.rings for night in few)
     assert any(night.crashes for night in few)
-    assert any((run.result or {}).get("state") == "done" for night in few for run in night.store.runs())
+    runs = [run for night in few for run in night.store.runs()]
+    watching = [run for run in runs if str((run.parked or {}).get("key", "")).startswith("watch.")]
+    assert watching or any((run.result or {}).get("state") == "done" for run in runs)
 
 
 @pytest.mark.parametrize("first", SLOW)
