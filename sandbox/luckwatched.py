@@ -15,7 +15,7 @@ from sandbox.invariants_outage import silent_outages
 from sandbox.luck import HOUR, MINUTE, WILD, LuckyNight, Odds, scenario_of
 from sandbox.model.machines import Power
 from sandbox.scenario import Scenario
-from store.api import RunRow
+from workflows.phases import UPGRADE
 from workflows.picture import state_of, wait_of
 
 LASTS, CALM_S = 9 * HOUR, 2 * HOUR
@@ -102,7 +102,8 @@ class WatchedLuck(LuckyNight):
         members = {guest for group in self.managed.groups for guest in group.guests}
         groups = [group.name for group in self.managed.groups if len(up & set(group.guests)) < group.keep_running]
         nodes = [node.name for node in machines.values() if node.power is not Power.UP]
-        return [*groups, *map(str, sorted(members - up)), *nodes]
+        storage = [] if self.model.gluster.unhealed_since is None else ["storage"]
+        return [*groups, *map(str, sorted(members - up)), *nodes, *storage]
 
     def _unheard(self, now: float) -> list[str]:
         """A guest group has fallen, and nothing at all fires."""
@@ -117,21 +118,18 @@ class WatchedLuck(LuckyNight):
         return [f"{now:.0f} {what} is down since {self._down_since[what]:.0f}, and nothing fires" for what in long]
 
     def _forgotten(self) -> list[str]:
-        """All is well, and still something fires that no person has to end."""
+        """All is well, and still something fires that no person has to end: a run that holds waits for somebody's word,
+        and what an aborted one left fires until the next run (its last word says so)."""
         calm = min(self.clock.now - self._well_since, self.clock.now - self._up_since)
         if self.bot_down or calm < CLEARED_S:
             return []
-        holds = any(state_of(run, wait_of(run)) == "holding" for run in self._runs())
-        rows = self.store.firing(self.managed.name)
+        runs = self.store.runs(workflow=UPGRADE)
+        excused = {run.id for run in runs if state_of(run, wait_of(run)) in ("holding", "aborted")}
         return [
             f"{row.fingerprint} still fires: {row.subject} {row.summary}"
-            for row in rows
-            if not (holds and row.fingerprint.startswith("run/"))
+            for row in self.store.firing(self.managed.name)
+            if not (row.fingerprint.startswith("run/") and row.fingerprint.split("/")[1] in excused)
         ]
-
-    def _runs(self) -> list[RunRow]:
-        runs: list[RunRow] = self.store.runs(state="active", workflow="rolling_upgrade")
-        return runs
 
 
 def watched_night_of(seed: int, odds: Odds = WILD, **more: Any) -> WatchedLuck:

@@ -166,18 +166,21 @@ def _ended(outcome: str) -> str:
 
 def _left(nodes: Sequence[str], entries: Sequence[Entry]) -> Iterator[str]:
     """What this run changed and has not put back, by its results; the world is asked where it is put back."""
-    did = {
-        e.key.split("#")[0]
-        for e in entries
-        if e.kind == "result" and isinstance(e.value, list) and e.value[:1] == ["did"]
-    }
+    results = [e for e in entries if e.kind == "result" and isinstance(e.value, list)]
+    did = {e.key.split("#")[0] for e in results if e.value[:1] == ["did"]}
+    saw = {e.key.split("#")[0]: e.value[1] for e in results if e.value[:1] == ["saw"]}
     for node in nodes:
-        on = key_of(node, Phase.MAINTENANCE) in did
-        off = {key_of(node, Phase.RELEASE), key_of(node, Phase.PUT_BACK)} & did
-        if on and not off:
+        if key_of(node, Phase.MAINTENANCE) in did and not _released(node, saw):
             yield f"{node} is in maintenance mode"
         if key_of(node, Phase.CEPH, "noout") in did and key_of(node, Phase.CEPH, "back") not in did:
             yield "noout is set on Ceph"
         stopped = {k.split(".")[2] for k in did if k.startswith(f"{node}.{Phase.STOP}.") and k.endswith(".onboot")}
         started = {k.split(".")[2] for k in did if k.startswith(f"{node}.{Phase.RETURN}.") and k.endswith(".start")}
         yield from (f"guest {guest} is shut down" for guest in sorted(stopped - started))
+
+
+def _released(node: str, saw: Mapping[str, Any]) -> bool:
+    """Its end was seen, not only ordered: what HA does about an order may take hours, and people must know."""
+    gone = (key_of(node, phase, "reached.wait") for phase in (Phase.RELEASE, Phase.PUT_BACK))
+    asked = saw.get(key_of(node, Phase.PUT_BACK, "asked.wait"), {})
+    return any(key in saw for key in gone) or asked.get("maintenance") is False

@@ -31,3 +31,22 @@ def test_of_a_run_that_was_aborted_no_node_is_said_to_be_still_on_its_way() -> N
     assert state_after(Phase.DRAIN, Phase.PUT_BACK) == "putting back"
     assert state_after(Phase.DRAIN, Phase.PUT_BACK, run=over) == "put back"
     assert state_after(Phase.LOOK, Phase.ASK, run=over) == "not taken"
+
+
+def left_after(**results: object) -> tuple[str, ...]:
+    """Key of pve3, its dots as underscores -> its result."""
+    on = Entry(key_of("pve3", Phase.MAINTENANCE), "result", ["did", {}], 1.0)
+    rest = [Entry(f"pve3.{key.replace('_', '.')}", "result", value, 2.0) for key, value in results.items()]
+    return picture(RUN, [on, *rest], []).left
+
+
+def test_a_node_is_in_maintenance_mode_until_its_end_was_seen_and_not_only_ordered() -> None:
+    """What HA makes of an order may take hours: a run that held for it said that nothing was changed any more."""
+    assert left_after(release=["did", {}]) == ("pve3 is in maintenance mode",)
+    assert left_after(release=["did", {}], release_reached_wait=["saw", True]) == ()
+    assert left_after(putback=["did", {}], putback_reached_wait=["saw", True]) == ()
+
+
+def test_a_node_that_somebody_else_took_out_of_maintenance_mode_is_not_left_in_it() -> None:
+    assert left_after(putback_asked_wait=["saw", {"maintenance": False}]) == ()
+    assert left_after(putback_asked_wait=["saw", {"maintenance": True}]) == ("pve3 is in maintenance mode",)
