@@ -269,6 +269,9 @@ class BotProcess:
 
 
 def _not_alone() -> tuple[str, ...]:
-    """So that even a sandbox that is killed leaves no bot behind: it ends with its parent (Linux alone can do that)."""
+    """So that even a sandbox that is killed leaves no bot behind: it ends with its parent (Linux alone can do that), and
+    does not begin where that was gone before it could be told so."""
     setpriv = shutil.which("setpriv")
-    return (setpriv, "--pdeathsig", "TERM") if setpriv else ()
+    if setpriv is None:
+        return ()
+    return (setpriv, "--pdeathsig", "TERM", "sh", "-c", '[ "$PPID" = "$0" ] && exec "$@"', str(os.getpid()))

@@ -28,6 +28,7 @@ LAG_S = 45.0
 EXPIRY_S = 10.0
 """A command that is late by more than this was to be refused by its node."""
 DOWN = (What.GUEST_STOPPED, What.GUEST_DIED)
+LEFT_BEHIND = "left behind without a word"
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,18 +287,18 @@ class Invariants:
         said = "\n".join(self._said())
         for node, mode in self.night.model.ha_manager.modes.items():
             if mode.asked and mode.by == US and not _says(said, node, "maintenance mode"):
-                yield f"left behind without a word: {node} is in maintenance mode"
+                yield f"{LEFT_BEHIND}: {node} is in maintenance mode"
         for flag, by in self.night.model.ceph.by.items():
             if by == US and not _says(said, flag, "set"):
-                yield f"left behind without a word: {flag} is set on Ceph"
+                yield f"{LEFT_BEHIND}: {flag} is set on Ceph"
         for guest in sorted({act.args[0].id for act in self.night.sent if act.verb in ("shutdown", "set_onboot")}):
             vm = self.night.model.guests.all.get(guest)
             if vm is None:
                 continue  # a drill's copy, deleted again
             if not vm.running and vm.stopped_by == US and not _says(said, str(guest), "shut down"):
-                yield f"left behind without a word: guest {guest} is shut down"
+                yield f"{LEFT_BEHIND}: guest {guest} is shut down"
             if vm.onboot != vm.spec.onboot and not _says(said, str(guest), "shut down", "onboot"):
-                yield f"left behind without a word: onboot of guest {guest} is off"
+                yield f"{LEFT_BEHIND}: onboot of guest {guest} is off"
 
     def _said(self) -> Iterator[str]:
         """What a reader is told of things left: by the status while a run goes on, by its last words after it."""

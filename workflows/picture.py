@@ -169,9 +169,11 @@ def _left(nodes: Sequence[str], entries: Sequence[Entry]) -> Iterator[str]:
     results = [e for e in entries if e.kind == "result" and isinstance(e.value, list)]
     did = {e.key.split("#")[0] for e in results if e.value[:1] == ["did"]}
     saw = {e.key.split("#")[0]: e.value[1] for e in results if e.value[:1] == ["saw"]}
+    unanswered = {e.key.split("#")[0] for e in results if e.value[:1] == ["later"]}
     for node in nodes:
-        if key_of(node, Phase.MAINTENANCE) in did and not _released(node, saw):
-            yield f"{node} is in maintenance mode"
+        on = key_of(node, Phase.MAINTENANCE)
+        if on in did | unanswered and not _released(node, saw):
+            yield f"{node} {'is' if on in did else 'may be'} in maintenance mode"
         if key_of(node, Phase.CEPH, "noout") in did and key_of(node, Phase.CEPH, "back") not in did:
             yield "noout is set on Ceph"
         stopped = {k.split(".")[2] for k in did if k.startswith(f"{node}.{Phase.STOP}.") and k.endswith(".onboot")}

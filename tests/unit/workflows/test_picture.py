@@ -50,3 +50,11 @@ def test_a_node_is_in_maintenance_mode_until_its_end_was_seen_and_not_only_order
 def test_a_node_that_somebody_else_took_out_of_maintenance_mode_is_not_left_in_it() -> None:
     assert left_after(putback_asked_wait=["saw", {"maintenance": False}]) == ()
     assert left_after(putback_asked_wait=["saw", {"maintenance": True}]) == ("pve3 is in maintenance mode",)
+
+
+def test_an_order_whose_answer_was_lost_may_have_been_obeyed() -> None:
+    """The gates may shut before it is given again, and stay shut for hours."""
+    lost = Entry(key_of("pve3", Phase.MAINTENANCE), "result", ["later", "the line broke"], 1.0)
+    assert picture(RUN, [lost], []).left == ("pve3 may be in maintenance mode",)
+    gone = Entry("pve3.putback.asked.wait", "result", ["saw", {"maintenance": False}], 2.0)
+    assert picture(RUN, [lost, gone], []).left == ()
