@@ -269,7 +269,7 @@ class BotProcess:
 
 
 def _not_alone() -> tuple[str, ...]:
-    """So that even a sandbox that is killed leaves no bot behind: it ends with its parent (Linux alone can do that), and
+    """So that even a sandbox that is killed leaves no bot behind: it ends with its parent (Linux alone can do that), or
     does not begin where that was gone before it could be told so."""
     setpriv = shutil.which("setpriv")
     if setpriv is None:
