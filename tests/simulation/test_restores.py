@@ -3,8 +3,7 @@ somebody starts the guest, backups are pruned, archives break off; nothing may h
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
@@ -30,13 +29,6 @@ FEW_SECONDS = 120  # nights in which a planted fault is to be found
 SLOW = [pytest.param(first, marks=pytest.mark.slow) for first in range(QUICK, 2000, 10 * BATCH)]
 ROUTER = 101
 SPLIT = Fault(Kind.SPLIT_BRAIN, guest=ROUTER)
-
-
-@pytest.fixture(autouse=True)
-def _no_log() -> Iterator[None]:
-    logging.disable(logging.CRITICAL)
-    yield
-    logging.disable(logging.NOTSET)
 
 
 # ---- the night -------------------------------------------------------------------------------------------------------

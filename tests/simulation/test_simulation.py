@@ -6,8 +6,6 @@ A night that fails is named by its seed: `night_of(SEED, transcript=True).text` 
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -25,14 +23,6 @@ from tests.simulation.planted import PLANTED, Plant
 QUICK, BATCH = 60, 15
 FEW_SECONDS = 150  # nights in which a planted fault is to be found
 SLOW = [pytest.param(first, marks=pytest.mark.slow) for first in range(QUICK, 3000, 10 * BATCH)]
-
-
-@pytest.fixture(autouse=True)
-def _no_log() -> Iterator[None]:
-    """Nights are full of broken lines; writing each into a log takes longer than living the night."""
-    logging.disable(logging.CRITICAL)
-    yield
-    logging.disable(logging.NOTSET)
 
 
 # ---- luck ----------------------------------------------------------------------------------------------------------

@@ -6,8 +6,6 @@ A night that fails is named by its seed: `watched_night_of(SEED, transcript=True
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -22,14 +20,6 @@ QUICK, BATCH, ALL = 4, 20, 124
 SLOW = [pytest.param(first, marks=pytest.mark.slow) for first in range(QUICK, ALL, BATCH)]
 FEW = 40
 """Nights in which a planted fault is to be found."""
-
-
-@pytest.fixture(autouse=True)
-def _no_log() -> Iterator[None]:
-    """Nights are full of broken lines; writing each into a log takes longer than living the night."""
-    logging.disable(logging.CRITICAL)
-    yield
-    logging.disable(logging.NOTSET)
 
 
 def troubled(seeds: range) -> dict[int, list[str]]:

@@ -7,8 +7,7 @@ A night that fails is named by its seed: `LuckyWatch(SEED).live()`.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -24,14 +23,6 @@ QUICK, ALL, BATCH = 500, 10_500, 500
 SLOW = [pytest.param(first, marks=pytest.mark.slow) for first in range(QUICK, ALL, 2 * BATCH)]
 FEW = 400
 """Nights in which a planted fault is to be found."""
-
-
-@pytest.fixture(autouse=True)
-def _no_log() -> Iterator[None]:
-    """Nights are full of services that fail; writing each into a log takes longer than living the night."""
-    logging.disable(logging.CRITICAL)
-    yield
-    logging.disable(logging.NOTSET)
 
 
 def troubled(seeds: range) -> dict[int, list[str]]:
