@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from cluster.api import Cluster, ClusterError
@@ -21,15 +21,12 @@ class AtOnce:
 
     def guests(self, cluster: str) -> Sequence[Guest] | None:
         """None: not known in time."""
-        return self._soon(self._clusters[cluster].guests)
-
-    def stop(self) -> None:
-        self._askers.shutdown(wait=False, cancel_futures=True)
-
-    def _soon(self, ask: Callable[[], Sequence[Guest]]) -> Sequence[Guest] | None:
-        asked = self._askers.submit(ask)
+        asked = self._askers.submit(self._clusters[cluster].guests)
         try:
             return asked.result(AT_ONCE_S)
         except (TimeoutError, ClusterError):
             asked.cancel()
             return None
+
+    def stop(self) -> None:
+        self._askers.shutdown(wait=False, cancel_futures=True)

@@ -68,7 +68,7 @@ class Inbox:
         self._store, self._answer, self._reply, self._clock = store, answer, reply, clock
         self.landed = landed
         self._savers, self._announcer = ThreadPoolExecutor(2, "save"), ThreadPoolExecutor(1, "announce")
-        self._began = clock()
+        self._began, self._starts = clock(), True
         self._unanswered: set[str] = set()
         self._telling = Lock()
 
@@ -94,9 +94,9 @@ class Inbox:
 
     def step(self) -> float:
         """Work every saved command, oldest first; seconds until the next look."""
-        for row in self._store.commands("landed"):
-            if row.at < self._began:
-                self._call_off(row, STOPPED)
+        if self._starts:
+            self._starts = False
+            self._call_off_landed()
         for row in self._store.commands("saved"):
             self._work(row)
         return REST_S
@@ -128,6 +128,12 @@ class Inbox:
             return
         self._tell(row, self._worked(row))  # before it is settled: a crash in between answers twice rather than never
         self._store.settle_command(row.id, "done")
+
+    def _call_off_landed(self) -> None:
+        """Those of a process before this one: nobody is at them any more."""
+        for row in self._store.commands("landed"):
+            if row.at < self._began:
+                self._call_off(row, STOPPED)
 
     def _call_off(self, row: CommandRow, why: str) -> None:
         self._tell(row, Reply(why.format(slash=row.slash, text=row.text)))

@@ -23,6 +23,7 @@ from workflows.orders import Order, aborted, paused, skipped
 from workflows.picture import picture
 from workflows.picture_restore import WORKFLOWS
 from workflows.settings import ManagedCluster
+from workflows.wheel import run_of
 
 LAG_S = 45.0
 EXPIRY_S = 10.0
@@ -320,7 +321,7 @@ class Invariants:
     def _ringing(self) -> Iterator[str]:
         """A run that is done has nothing any more that somebody would have to be woken for."""
         for row in self.night.store.firing():
-            run = self.night.store.run(row.fingerprint.split("/")[1]) if row.fingerprint.startswith("run/") else None
+            run = self.night.store.run(run_of(row.fingerprint))
             if run is not None and (run.result or {}).get("state") == "done":
                 yield f"{run.id} is done, and people are woken for {row.fingerprint} all the same"
 

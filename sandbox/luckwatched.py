@@ -18,6 +18,7 @@ from sandbox.model.machines import Power
 from sandbox.scenario import Scenario
 from workflows.phases import UPGRADE
 from workflows.picture import state_of, wait_of
+from workflows.wheel import run_of
 
 LASTS, CALM_S = 9 * HOUR, 2 * HOUR
 """In the last of these hours luck does nothing more, so that what is left at the end was left for good."""
@@ -134,7 +135,7 @@ class WatchedLuck(LuckyNight):
         return [
             f"{row.fingerprint} still fires: {row.subject} {row.summary}"
             for row in self.store.firing(self.managed.name)
-            if not (row.fingerprint.startswith("run/") and row.fingerprint.split("/")[1] in excused)
+            if run_of(row.fingerprint) not in excused
         ]
 
 

@@ -338,14 +338,17 @@ class MemoryStore:
 
     def retire(self, before: float, spare: int, most: int, *, only: str = "", but: str = "") -> int:
         with self._lock:
-            place, old = Counter[tuple[str, str]](), list[RunRow]()
+            place, old = Counter[tuple[str, str]](), list[tuple[float, str]]()
             for row in self.runs(limit=len(self._runs)):
                 place[row.cluster, row.workflow] += 1
-                ended = row.state == "done" and row.finished_at is not None and row.finished_at < before
-                if ended and place[row.cluster, row.workflow] > spare and row.workflow in (only or row.workflow,):
-                    old += [row] if row.workflow != but else []
-            old.sort(key=lambda row: row.finished_at or 0.0)
-            return sum(itertools.islice((1 for row in old if self._emptied(row.id)), most))
+                spared = place[row.cluster, row.workflow] <= spare
+                meant = row.workflow != but and only in ("", row.workflow)
+                ended_at = row.finished_at if row.state == "done" else None
+                if meant and not spared and ended_at is not None and ended_at < before:
+                    old.append((ended_at, row.id))
+            old.sort(key=lambda ended: ended[0])
+            emptied = (run_id for _, run_id in old if self._emptied(run_id))
+            return len(list(itertools.islice(emptied, most)))
 
     def forget_audits(self, before: float, most: int) -> int:
         with self._lock:

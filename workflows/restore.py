@@ -314,7 +314,10 @@ def untouchable(guest: Guest) -> Offer | Waiting | None:
 
 
 def locked(guest: Guest) -> Offer | None:
-    return Offer(no=words.locked(guest)[0], hint=words.locked(guest)[1]) if guest.lock else None
+    if not guest.lock:
+        return None
+    no, hint = words.locked(guest)
+    return Offer(no=no, hint=hint)
 
 
 def _given_up(guest: Guest, what: str) -> Offer | None:

@@ -16,7 +16,7 @@ from workflows.alerts import Alert, clear_alerts, raise_alerts
 from workflows.judging import judge_now
 from workflows.orders import Order
 from workflows.phases import UPGRADE
-from workflows.wheel import OF_RUN, Wheel
+from workflows.wheel import Wheel, run_of
 
 TWICE = 2
 """A gate must be seen shut so many looks in a row: one look may meet a lock or a slow answer."""
@@ -82,7 +82,7 @@ def take_over(wheel: Wheel) -> None:
 def _left_behind(store: Store, fingerprint: str) -> bool:
     if fingerprint.startswith(PREFIX):
         return True
-    run = store.run(fingerprint.split("/")[1]) if fingerprint.startswith(OF_RUN) else None
+    run = store.run(run_of(fingerprint))
     return run is not None and run.state != "active"
 
 
@@ -94,7 +94,7 @@ def still_alarmed(wheel: Wheel) -> list[str]:
 
     def firing() -> list[str]:
         rows = site.store.firing(site.managed.name)
-        mine = [row.summary for row in rows if row.fingerprint.startswith(f"{OF_RUN}{run.id}/")]
+        mine = [row.summary for row in rows if run_of(row.fingerprint) == run.id]
         return list(dict.fromkeys(mine))
 
     found: list[str] = run.step("run.alarmed", firing)

@@ -16,6 +16,7 @@ from typing import Any
 
 from cluster.api import ClusterError, Refused, Uncertain
 from cluster.facts import Read, Topic
+from cluster.gates import guest_groups
 from cluster.world import GatePhase, OwnChanges
 from engine.port import Look, Run, Saying, Waiting
 from workflows import meanwhile, messages, orders
@@ -33,7 +34,7 @@ TRIES = 10
 """So many rests, then a hold: a loop without an end would be a wait without a deadline."""
 
 
-GROUPS_GATE = "guest-groups"
+GROUPS_GATE = guest_groups.GATE.name
 URGENT = (GROUPS_GATE, "cluster-quorum", "split-brain")
 """Gates whose being shut, while a node is down for us, is an outage and not a wait: they page at once."""
 
@@ -42,6 +43,11 @@ OF_RUN = "run/"
 """Alerts of a run have fingerprints that begin so, then the run's id."""
 WORSE = "worse"
 """Such a gate was shut while others were waited for."""
+
+
+def run_of(fingerprint: str) -> str:
+    """The run that this alert is of, "" for an alert of anything else."""
+    return fingerprint.removeprefix(OF_RUN).partition("/")[0] if fingerprint.startswith(OF_RUN) else ""
 
 
 def _urgent(reasons: Sequence[str]) -> bool:
