@@ -23,7 +23,7 @@ HEAVY = {
     "lab": "need root and Debian's GlusterFS",
     "chaos": "kill real processes and wait for them to come back",
     "browser": "need Debian's chromium",
-    "slow": "take more than a few seconds",
+    "slow": "take more than two seconds each",
 }
 """Markers of the tests that only a full run takes, and why."""
 

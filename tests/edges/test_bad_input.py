@@ -138,6 +138,7 @@ MENDABLE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bad", MENDABLE.values(), ids=MENDABLE.keys())
 def test_what_goes_wrong_is_told_and_the_run_goes_on_when_it_is_mended(evening: Evening, bad: Bad) -> None:
     evening.change(lambda cluster: cluster["gluster"].update(timeout=bad.patience))
@@ -150,6 +151,7 @@ def test_what_goes_wrong_is_told_and_the_run_goes_on_when_it_is_mended(evening: 
     assert evening.run() in evening.says("starts as").text
 
 
+@pytest.mark.slow
 def test_a_token_that_lacks_a_privilege_is_told_with_the_line_that_grants_it(evening: Evening) -> None:
     granted = evening.faces.acl.entries
     evening.faces.acl.take("Sys.Audit")
@@ -172,6 +174,7 @@ def test_a_host_key_that_changed_is_told_and_the_run_can_be_ended(evening: Eveni
     evening.says("was aborted. Nothing is left changed.")
 
 
+@pytest.mark.slow
 def test_a_certificate_that_nobody_vouches_for_is_told_and_the_run_can_be_ended(evening: Evening) -> None:
     evening.change(lambda cluster: cluster["api"].pop("ca_file"))
     evening.begin()

@@ -168,6 +168,7 @@ def said(playing: subprocess.Popen[str], pattern: str) -> re.Match[str]:
     raise AssertionError(f"the demo never said {pattern!r}")
 
 
+@pytest.mark.slow
 def test_a_port_in_use_gets_a_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -184,6 +185,7 @@ def test_the_help_lists_every_scenario_so_that_its_name_can_be_copied() -> None:
     assert names <= set(re.findall(r"[\w-]+", shown.stdout))
 
 
+@pytest.mark.slow
 def test_a_scenario_that_is_not_there_gets_the_name_that_was_meant() -> None:
     refused = played("--scenario", "good-nigt")
     assert refused.stderr == 'Error: there is no scenario "good-nigt" (did you mean good-night?)\n'

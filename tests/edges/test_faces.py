@@ -284,6 +284,7 @@ def test_a_dead_node_refuses_ssh(night: Night) -> None:
         night.ssh("pve2", *HELPER, "status")
 
 
+@pytest.mark.slow
 @pytest.mark.timing
 def test_a_flood_and_a_silence_end_in_time(night: Night) -> None:
     night.faces.faults.plan(Fault.FLOOD, node="pve1", what="status")

@@ -319,6 +319,7 @@ def test_ten_thousand_alerts_come_out_as_one_outage(desk: Desk) -> None:
     assert time.process_time() - worked < 30.0
 
 
+@pytest.mark.slow
 def test_a_store_that_takes_too_long_is_503_and_nothing_is_lost(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     go_on = threading.Event()
     inner = desk.store.alert
@@ -493,6 +494,7 @@ def test_a_server_that_breaks_while_it_listens_ends_the_process(
         line.close()  # the process would have ended
 
 
+@pytest.mark.slow
 def test_a_server_whose_socket_was_closed_is_not_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_module, "TURN_S", 0.01)
     monkeypatch.setattr(http_module, "STILL_S", 1.0)

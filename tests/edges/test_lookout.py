@@ -57,6 +57,7 @@ def house(tmp_path: Path) -> Iterator[Watched]:
             bot.stop()
 
 
+@pytest.mark.slow
 def test_a_port_that_dies_is_told_in_slack_and_its_recovery_too(house: Watched) -> None:
     with refused_port() as port:
         house.look_at({"name": "shop", "kind": "tcp", "target": f"127.0.0.1:{port}"})
@@ -94,6 +95,7 @@ def test_an_address_that_somebody_else_has_ends_the_start_with_a_sentence(house:
             house.bot().start()
 
 
+@pytest.mark.slow
 def test_the_sign_of_life_is_sent_and_stops_with_the_bot(house: Watched) -> None:
     pings: list[str] = []
 

@@ -237,6 +237,7 @@ def slowly(night: Night, seconds: float) -> None:
     night.faces.run(lambda: setattr(night.faces.jump_line, "slow", seconds))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", [True, False], ids=["a kept connection", "a new one"])
 def test_a_command_over_a_line_that_fell_silent_is_answered_within_its_silence_limit(
     night: Night, paths: Paths, monkeypatch: pytest.MonkeyPatch, kept: bool
@@ -251,6 +252,7 @@ def test_a_command_over_a_line_that_fell_silent_is_answered_within_its_silence_l
     assert paths.routes.detours() == {"pve2": "lte"}
 
 
+@pytest.mark.slow
 def test_a_command_in_flight_on_a_line_that_falls_silent_is_answered_over_the_next(night: Night, paths: Paths) -> None:
     """The helper hangs, so that the command is under way when its line dies; over the other way it answers."""
     own = took(lambda: paths.line("pve2", "lte").run(STATUS, 10))
@@ -277,6 +279,7 @@ def test_a_command_that_takes_its_time_on_a_living_line_is_waited_for(night: Nig
     assert paths.routes.detours() == {}
 
 
+@pytest.mark.slow
 def test_a_read_of_the_api_in_flight_on_a_line_that_falls_silent_is_answered_over_the_next(
     night: Night, api: Proxmox, paths: Paths
 ) -> None:
@@ -310,6 +313,7 @@ def test_a_better_way_is_gone_back_to_when_it_has_been_good_for_a_while(night: N
         assert live.detours() == {}
 
 
+@pytest.mark.slow
 def test_every_path_is_tested_for_what_it_is_needed_for(night: Night, live: LiveCluster) -> None:
     silence(night, "lte")
     tests = {(test.path, test.node): test for test in live.test_paths().tests}

@@ -66,6 +66,7 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
     assert lab.faults == []
 
 
+@pytest.mark.slow
 def test_a_port_that_dies_becomes_an_outage_and_ends_when_it_is_back(lab: Lab) -> None:
     with refused_port() as port:
         lab.watch({"name": "shop", "kind": "tcp", "target": f"127.0.0.1:{port}"})
@@ -80,6 +81,7 @@ def test_a_port_that_dies_becomes_an_outage_and_ends_when_it_is_back(lab: Lab) -
         eventually(lambda: not lab.store.firing())
 
 
+@pytest.mark.slow
 def test_a_judgement_that_hangs_can_be_seen_from_outside(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probing_module, "STILL_S", 1.0)
     monkeypatch.setattr(probing_module, "TURN_S", 0.1)
@@ -98,6 +100,7 @@ def test_a_judgement_that_hangs_can_be_seen_from_outside(lab: Lab, monkeypatch: 
         eventually(lambda: probing.alive)
 
 
+@pytest.mark.slow
 def test_a_loop_that_hangs_can_be_seen_from_outside(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probing_module, "STILL_S", 1.0)
     monkeypatch.setattr(probing_module, "TURN_S", 0.1)
@@ -164,6 +167,7 @@ def test_a_restart_with_an_open_outage_makes_no_second_one(lab: Lab) -> None:
         assert [row.count for row in lab.alerts()] == [1]
 
 
+@pytest.mark.slow
 def test_a_dead_parent_is_found_by_its_child(lab: Lab) -> None:
     """The parent's own turn would come in an hour."""
     with refused_port() as port:

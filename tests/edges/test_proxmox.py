@@ -365,11 +365,13 @@ def test_nothing_is_no_answer_to_a_read_but_it_is_to_an_act(nodes: Nodes) -> Non
         nodes.api().ask("pve1", "get", "version")
 
 
+@pytest.mark.slow
 def test_a_read_goes_on_to_the_next_entry_when_one_is_silent(nodes: Nodes) -> None:
     nodes["pve1"].respond = silence
     assert nodes.api(timeout=2.0).get("version") == {"release": "9.2"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dripping", [drips_headers, drips_a_body, drips_without_an_end])
 def test_an_entry_that_drips_has_no_more_time_than_a_silent_one(nodes: Nodes, dripping: Respond) -> None:
     nodes["pve1"].respond = dripping
@@ -377,6 +379,7 @@ def test_an_entry_that_drips_has_no_more_time_than_a_silent_one(nodes: Nodes, dr
     assert nodes["pve2"].seen == ["GET version"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dripping", [drips_headers, drips_a_body, drips_without_an_end])
 def test_an_act_that_is_answered_drop_by_drop_may_have_been_done_or_not(nodes: Nodes, dripping: Respond) -> None:
     nodes["pve1"].respond = dripping
@@ -385,6 +388,7 @@ def test_an_act_that_is_answered_drop_by_drop_may_have_been_done_or_not(nodes: N
     assert nodes["pve2"].seen == []
 
 
+@pytest.mark.slow
 def test_a_line_that_was_cut_for_dripping_is_not_used_again(nodes: Nodes) -> None:
     api = nodes.api(timeout=2.0)
     api.ask("pve1", "get", "version")
@@ -423,6 +427,7 @@ def test_an_act_goes_on_to_the_next_entry_only_if_nothing_was_sent(nodes: Nodes)
     assert nodes.api().send("post", "nodes/pve3/qemu/101/status/start") == "UPID:pve3:..."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", [silence, drops_the_line, a_web_page])
 def test_an_act_whose_line_broke_is_not_repeated_elsewhere(nodes: Nodes, broken: Respond) -> None:
     nodes["pve1"].respond = broken

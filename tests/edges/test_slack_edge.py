@@ -206,6 +206,7 @@ def test_no_command_is_lost_or_late_while_slack_refreshes_the_connections(office
     eventually(lambda: len(office.answered) == 30)
 
 
+@pytest.mark.slow
 def test_connections_that_drop_come_back_by_themselves(office: Office, slack: SlackInThread) -> None:
     slack.plant(Fault(Kind.DROP))
     office.wait_until_connected()
@@ -248,6 +249,7 @@ def test_a_run_is_told_in_the_thread_of_its_board(office: Office, slack: SlackIn
     assert board.metadata == {"event_type": "roundsman", "event_payload": {"run": RUN, "key": "board"}}
 
 
+@pytest.mark.slow
 def test_a_post_whose_answer_was_cut_off_is_found_and_not_repeated(office: Office, slack: SlackInThread) -> None:
     office.begin_run()
     slack.wait_for(lambda message: "rolling upgrade of lab" in message.text)
@@ -266,6 +268,7 @@ def test_a_page_is_top_level_mentions_people_and_links_to_the_thread(office: Off
     assert "|Its thread>" in page.text
 
 
+@pytest.mark.slow
 def test_a_direct_message_is_delivered_once_although_its_answer_was_cut_off(
     office: Office, slack: SlackInThread
 ) -> None:

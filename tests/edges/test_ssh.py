@@ -223,12 +223,14 @@ def test_threads_share_one_connection(pve1: SshNode, door: Door) -> None:
     assert (len(door.connections), door.seen) == (1, ["both"] * 5)
 
 
+@pytest.mark.slow
 def test_a_command_that_never_ends_is_left_at_the_deadline(pve1: SshNode) -> None:
     pve1.run(["both"], PATIENCE_S)  # connecting counts
     with pytest.raises(Uncertain, match="`hang` on pve1 did not end within 2 s"):
         pve1.run(["hang"], 2)
 
 
+@pytest.mark.slow
 def test_a_hanging_command_does_not_keep_the_next_one_from_running(pve1: SshNode) -> None:
     pve1.run(["both"], PATIENCE_S)  # connecting counts
     with pytest.raises(Uncertain):
@@ -236,6 +238,7 @@ def test_a_hanging_command_does_not_keep_the_next_one_from_running(pve1: SshNode
     assert pve1.run(["both"], PATIENCE_S).rc == 7
 
 
+@pytest.mark.slow
 def test_a_server_that_never_answers_the_request_is_left_at_the_deadline(door: Door) -> None:
     host_key, silent = paramiko.Ed25519Key.from_private_key_file(str(door.key_file)), _Silent()
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -310,6 +310,7 @@ def test_what_a_run_that_is_over_left_alarmed_can_be_resolved_by_a_person(watch:
     assert watch.outages() == []
 
 
+@pytest.mark.slow
 def test_three_days_of_ringing_fit_into_one_answer(watch: NightWatch) -> None:
     watch.dies(ROUTER)
     watch.fast_forward(hours=72)

@@ -36,6 +36,7 @@ def test_whatever_the_luck_nobody_sleeps_through_it_and_no_alarm_outlives_its_tr
     assert {night.scenario.seed: night.wrong[:3] for night in few if night.wrong} == {}
 
 
+@pytest.mark.slow
 def test_these_nights_are_bad_enough(few: list[WatchedLuck]) -> None:
     """Some of them ring, the bot dies in some, and the run gets through some: its watch may outlast the night."""
     assert any(night.rings for night in few)

@@ -95,6 +95,7 @@ def test_the_second_person_presses_one_and_everything_else_stops(house: Called, 
     assert phones.company.faults == []
 
 
+@pytest.mark.slow
 def test_the_button_of_the_thread_takes_it_and_stops_the_phones(house: Called, phones: PhonesInThread) -> None:
     """A click on the page, `interactive` over Socket Mode, Bolt, an order, and nothing rings any more."""
     house.with_phones(phones).running()

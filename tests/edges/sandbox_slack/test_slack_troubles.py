@@ -89,6 +89,7 @@ def test_a_fault_happens_as_often_as_it_says(slack: SlackInThread, client: WebCl
     assert client.auth_test()["ok"]
 
 
+@pytest.mark.slow
 def test_a_slack_that_is_away_refuses_connections_and_comes_back(slack: SlackInThread, client: WebClient) -> None:
     slack.plant(Fault(Kind.DOWN, seconds=2.0))
     with pytest.raises(ConnectionRefusedError):
@@ -96,6 +97,7 @@ def test_a_slack_that_is_away_refuses_connections_and_comes_back(slack: SlackInT
     assert comes_back(client)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("word", "status"), [("error", 503), ("hang", 200)])
 def test_a_slack_that_is_away_in_other_ways(slack: SlackInThread, client: WebClient, word: str, status: int) -> None:
     slack.plant(Fault(Kind.DOWN, seconds=2.0, word=word))

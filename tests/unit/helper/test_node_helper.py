@@ -309,6 +309,7 @@ def test_so_many_images_are_enough_for_everybody(pve2: Any) -> None:
     assert (len(told["images"]["pve1:/b"]), told["whole"]) == (100, False)
 
 
+@pytest.mark.slow
 def test_a_program_that_prints_for_ever_ends_with_its_reader_or_its_time(helper: Any) -> None:
     machine = helper.Machine()
     reader = machine.lines("sh", "-c", "echo $$; while :; do echo more; done", limit=30.0)
