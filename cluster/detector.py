@@ -150,6 +150,11 @@ class Detector:
         self._ripe |= dict.fromkeys(self._asked.pop(name, ()))
         return bool(self._ripe or self._cleared)
 
+    def in_doubt(self, name: str) -> bool:
+        """Whether the last looks speak against what it is taken for, and it is not decided yet."""
+        watched = self._all[name]
+        return watched.good > 0 if watched.down or watched.hidden else watched.window > 0
+
     def _good(self, watched: _Watched, began: float, now: float) -> None:
         watched.good_since = watched.good_since if watched.good else began
         watched.good += 1

@@ -11,6 +11,11 @@ class Pace(Section):
     """How often one looks, and how many looks make an outage or its end."""
 
     every: Duration = Field(10.0, ge=1.0, description="from one look to the next")
+    doubt_every: Duration = Field(
+        300.0,
+        ge=1.0,
+        description="the same, if that is sooner, while the last looks speak against what is known of it",
+    )
     timeout: Duration = Field(3.0, gt=0.0, description="a look that takes longer has failed")
     fails: int = Field(3, ge=1, description="so many failed looks, of the last `of`, are an outage")
     of: int = Field(5, ge=1, description="how many looks count; at least `fails`")

@@ -1,4 +1,5 @@
-"""When each probe is looked at: spread over its interval, always at the same places of it, never twice at a time.
+"""When each probe is looked at: spread over its interval, always at the same places of it, and in between when it is
+wanted; never twice at a time.
 
 Pure: time is given, in seconds of any clock that does not jump.
 """
@@ -27,12 +28,11 @@ class Rounds:
         heapq.heapify(self._due)
         self._out: set[str] = set()
         self._again: set[str] = set()
-        self._urgent: dict[str, None] = {}
+        self._wanted: dict[str, float] = {}
 
     def due(self, now: float) -> list[Probe]:
         """Those to look at now; each counts as out until `back`."""
-        chosen = [name for name in self._urgent if name not in self._out]
-        self._urgent.clear()
+        chosen = [name for name, at in self._wanted.items() if at <= now]
         while self._due and self._due[0][0] <= now:
             planned, name = heapq.heappop(self._due)
             every = self._probes[name].pace.every
@@ -42,13 +42,17 @@ class Rounds:
                 chosen.append(name)
         names = dict.fromkeys(chosen)
         self._out |= names.keys()
+        for name in names:
+            self._wanted.pop(name, None)
         return [self._probes[name] for name in names]
 
-    def back(self, name: str) -> None:
+    def back(self, name: str, sooner: float = inf) -> None:
+        """`sooner`: look again then, if its turn does not come before."""
         self._out.discard(name)
-        if name in self._again:
-            self._again.discard(name)
-            self._urgent[name] = None
+        wanted = -inf if name in self._again else sooner
+        self._again.discard(name)
+        if wanted < inf:
+            self._wanted[name] = wanted
 
     def at_once(self, names: Iterable[str]) -> None:
         """Look at these without waiting for their turn; at those that are out as soon as they are back."""
@@ -56,10 +60,8 @@ class Rounds:
             if name in self._out:
                 self._again.add(name)
             else:
-                self._urgent[name] = None
+                self._wanted[name] = -inf
 
     def next_at(self) -> float:
         """When `due` has something again; -inf for at once."""
-        if self._urgent:
-            return -inf
-        return self._due[0][0] if self._due else inf
+        return min([self._due[0][0] if self._due else inf, *self._wanted.values()])

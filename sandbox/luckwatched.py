@@ -22,14 +22,14 @@ from workflows.wheel import run_of
 
 LASTS, CALM_S = 9 * HOUR, 2 * HOUR
 """In the last of these hours luck does nothing more, so that what is left at the end was left for good."""
-PROBING = {"every": "30s", "serving_every": "60s", "gluster_every": "15m", "gluster_processes_every": "15m"}
-"""Looks are rarer than in life, for each one costs time; only of processes they are not, for three of them, an hour
-apart, end an alarm."""
+PROBING = {"every": "30s", "serving_every": "60s", "gluster_every": "15m"}
+"""Looks are rarer than in life, for each one costs time."""
 LOOKS_S = 20.0
 HEARD_S = 7 * MINUTE
 """A group that is down for so long fires: three of five looks, 30 s apart, after a line that was down meanwhile."""
-CLEARED_S = HOUR
-"""When all has been well for so long nothing fires any more: three looks at Gluster take 45 minutes."""
+CLEARED_S = 95 * MINUTE
+"""When all has been well for so long nothing fires any more: an hour until processes are looked at, and half an hour of
+calm for what went up and down."""
 DRILL = "This is a drill"
 SLEEPS, NODS_OFF = 0.5, 0.15
 """How likely a ring is not answered: in nights of a sound sleeper, and in all others."""

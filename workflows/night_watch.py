@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
+from math import inf
 
 from cluster.detector import IDLE, Detector, Doing, Findings, Raised
 from cluster.probes._common import Ok, Probe, Result, Unknown
@@ -73,22 +74,27 @@ class NightWatch:
         """When there is something to do again."""
         if self._ripe:
             return now
-        judged = self._settled + SETTLE_S if self._detector.restless else float("inf")
+        judged = self._settled + SETTLE_S if self._detector.restless else inf
         return min(self._rounds.next_at(), judged)
 
     # what it means --------------------------------------------------------------------------------------------
 
     def saw(self, probe: Probe, result: Result, began: float, now: float) -> None:
         """A look has come back; of one that failed, what our runs do is taken from the last `told`."""
-        self._rounds.back(probe.name)
         if now - began > probe.pace.timeout + STALLED_S:
             log.warning(
                 "probes: a look at '%s' took %.1f s of this process, and does not count", probe.name, now - began
             )
-            return
-        self.looks[probe.kind, _word(result)] += 1
-        self._note(probe, result)
-        self._ripe |= self._detector.saw(probe.name, result, began, now, self._doing)
+        else:
+            self.looks[probe.kind, _word(result)] += 1
+            self._note(probe, result)
+            self._ripe |= self._detector.saw(probe.name, result, began, now, self._doing)
+        self._rounds.back(probe.name, self._sooner(probe, now))
+
+    def _sooner(self, probe: Probe, now: float) -> float:
+        """When to look at it again before its turn. What is looked at seldom may be dead for hours else."""
+        hurries = probe.pace.doubt_every < probe.pace.every and self._detector.in_doubt(probe.name)
+        return now + probe.pace.doubt_every if hurries else inf
 
     def _note(self, probe: Probe, result: Result) -> None:
         """Once, and again when it says something else: ten seconds later it would say the same."""

@@ -52,6 +52,42 @@ def test_nobody_can_tell_counts_as_a_failed_look_and_is_said_so() -> None:
     assert raised.why == "the token was refused"
 
 
+# ---- in doubt ----------------------------------------------------------------------------------------------------
+
+
+def doubts(text: str) -> str:
+    """After which of these looks it is in doubt: "?" or "-"."""
+    detector, told = Detector([probe("a")], {}, 0.0), ""
+    for place, result in enumerate(looks(text)):
+        detector.saw("a", result, place * EVERY, place * EVERY)
+        detector.judge(place * EVERY)
+        told += "?" if detector.in_doubt("a") else "-"
+    return told
+
+
+def test_it_is_in_doubt_from_the_first_look_that_speaks_against_it_until_that_is_decided() -> None:
+    assert doubts("..x.....") == "--?????-"  # for as long as that look counts
+    assert doubts("..xxx...") == "--??-?--"
+    assert doubts("xxxx.x..") == "??--?-?-"
+
+
+def test_one_that_flaps_is_in_doubt_until_it_was_well_for_long_enough() -> None:
+    assert doubts("xxx..xxx" + "." * 31) == "??-?-??-" + "?" * 30 + "-"
+
+
+def test_what_was_raised_before_a_restart_is_in_doubt_with_its_first_good_look() -> None:
+    detector = Detector([probe("a")], {"a": -500.0}, 0.0)
+    assert not detector.in_doubt("a")
+    detector.saw("a", GOOD, 0.0, 0.0)
+    assert detector.in_doubt("a")
+
+
+def test_what_our_own_run_takes_down_is_in_no_doubt() -> None:
+    detector = Detector([probe("a", node="pve2")], {}, 0.0)
+    detector.saw("a", BAD, 0.0, 0.0, Doing(nodes=frozenset({"pve2"})))
+    assert not detector.in_doubt("a")
+
+
 # ---- flapping ----------------------------------------------------------------------------------------------------
 
 

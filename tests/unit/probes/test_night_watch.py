@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from cluster.probes._common import Failed
+from cluster.probes._common import Failed, Ok, Probe, Result
 from sandbox.night import Night
 from sandbox.outside import Outside
 from sandbox.scenario import START, Scenario, load
-from sandbox.spec import default_spec
+from sandbox.spec import default_spec, managed_settings
 from store.api import AlertRow
+from store.memory import MemoryStore
 from workflows.alerts import OUTAGE, Alert, raise_alerts
 from workflows.night_watch import NightWatch, fingerprint
 from workflows.own_work import own_work
@@ -155,6 +157,60 @@ def test_the_clock_on_the_wall_may_jump_between_a_look_and_its_outage() -> None:
     watch.hand_over(findings, 130.0, START - 3600.0)
     rows = [row for run in night.store.runs(workflow=OUTAGE) for row in night.store.alerts(run.id)]
     assert {round(row.began_at - (START - 3600.0)) for row in rows} == {-20}
+
+
+# ---- what is looked at seldom ------------------------------------------------------------------------------------
+
+
+class Seldom:
+    """One thing that is looked at once an hour. `looks`: when, in minutes since the start."""
+
+    def __init__(self) -> None:
+        probe = {"name": "rare", "kind": "tcp", "target": "192.0.2.1:80", "every": "1h"}
+        settings = {"probing": {"defaults": False}, "probes": [probe]}
+        self.store, self.now = MemoryStore(), START
+        self.watch = NightWatch(
+            self.store, managed_settings(replace(default_spec(), settings=settings)), self.now, self.now
+        )
+        self.well, self.looks = True, list[float]()
+
+    def until(self, minute: float, *, well: bool) -> Seldom:
+        self.well, end = well, START + minute * 60.0
+        while (upcoming := self.watch.next_at(self.now)) < end:
+            self.now = max(upcoming, self.now)
+            self.watch.step(self.now, self._look)
+        self.now = end
+        return self
+
+    def _look(self, probe: Probe) -> Result:
+        self.looks.append((self.now - START) / 60.0)
+        return Ok() if self.well else Failed("is dead")
+
+    def firing(self) -> bool:
+        return bool(self.store.firing())
+
+
+def test_what_is_looked_at_seldom_is_looked_at_every_few_minutes_while_it_is_in_doubt() -> None:
+    """A dead self-heal daemon took up to three hours to be told, and as long to be taken back."""
+    rare = Seldom().until(60, well=True).until(65, well=False)
+    assert not rare.firing()
+    assert rare.until(75, well=False).until(180, well=False).firing()
+    assert rare.until(185, well=True).firing()
+    assert not rare.until(200, well=True).firing()
+    assert rare.looks == [0, 60, 65, 70, 120, 180, 185, 190]
+
+
+def test_one_odd_look_is_followed_up_for_as_long_as_it_counts() -> None:
+    rare = Seldom().until(60, well=True).until(61, well=False).until(180, well=True)
+    assert rare.looks == [0, 60, 65, 70, 75, 80, 85, 120]
+    assert rare.store.runs(workflow=OUTAGE) == []
+
+
+def test_a_look_that_does_not_count_leaves_the_doubt() -> None:
+    rare = Seldom().until(1, well=False)
+    (probe,) = rare.watch.due(rare.now + 300.0)
+    rare.watch.saw(probe, Ok(), rare.now, rare.now + 600.0)
+    assert rare.watch.next_at(rare.now) == rare.now + 900.0
 
 
 # ---- what our own runs do ----------------------------------------------------------------------------------------

@@ -70,6 +70,39 @@ def test_what_is_wanted_while_it_is_out_is_looked_at_again_as_soon_as_it_is_back
     assert names(rounds, 1.0) == ["a"]
 
 
+def test_one_that_is_wanted_sooner_is_looked_at_in_between_and_keeps_its_place() -> None:
+    rounds = Rounds([probe("a")], 0.0)
+    assert names(rounds, 0.0) == ["a"]
+    rounds.back("a", sooner=4.0)
+    assert rounds.next_at() == 4.0
+    assert names(rounds, 3.9) == []
+    assert names(rounds, 4.0) == ["a"]
+    rounds.back("a")
+    assert rounds.next_at() == EVERY
+
+
+def test_one_whose_turn_comes_before_it_is_wanted_is_not_looked_at_twice() -> None:
+    rounds = Rounds([probe("a")], 0.0)
+    assert names(rounds, 0.0) == ["a"]
+    rounds.back("a", sooner=12.0)
+    assert names(rounds, EVERY) == ["a"]
+    rounds.back("a")
+    assert rounds.next_at() == 2 * EVERY
+
+
+def test_what_is_wanted_at_once_does_not_wait_until_it_is_wanted_sooner() -> None:
+    rounds = Rounds([probe("a")], 0.0)
+    assert names(rounds, 0.0) == ["a"]
+    rounds.at_once(["a"])
+    rounds.back("a", sooner=4.0)
+    assert names(rounds, 1.0) == ["a"]
+    rounds.back("a", sooner=5.0)
+    rounds.at_once(["a"])
+    assert names(rounds, 2.0) == ["a"]
+    rounds.back("a")
+    assert rounds.next_at() == EVERY
+
+
 def test_nothing_to_look_at_is_never_due() -> None:
     rounds = Rounds([], 0.0)
     assert rounds.next_at() == float("inf")
