@@ -231,6 +231,13 @@ def drill_failed(name: str, user: str, waited: float, clicked: bool) -> Saying:
     return _note(f"{text}\n*Hint:* see docs/oncall.md for what silences a phone, then `/oncall test` again.")
 
 
+def drill_cut_off(name: str, user: str) -> Saying:
+    return _note(
+        f"⚠️ {name} (<@{user}>): I was not running for a while in the middle of this drill, so it ends here: nobody is "
+        "rung for it any more, and it proves nothing.\n*Hint:* `/oncall test` again."
+    )
+
+
 ICONS = {"ringing": "🔥", "held": "🙋", "recovering": "💚", "recovered": "🏁", "resolved": "🏁"}
 
 

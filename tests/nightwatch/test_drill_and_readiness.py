@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
 from cluster.gates import all_gates, ask
 from cluster.world import Blocked, GatePhase, OwnChanges, Passed, Verdict, World
+from oncall.pagers import Delivery, State
 from sandbox.nightwatch import DAY, MIDNIGHT, NightWatch
 from sandbox.simpagers import ONCALL
 from store.api import RunRow
@@ -26,6 +27,23 @@ def asked(watch: NightWatch) -> Verdict:
 
 def oncall(**changes: Any) -> Mapping[str, object]:
     return {**ONCALL, **changes}
+
+
+def away(watch: NightWatch, minutes: float, meanwhile: Callable[[], None]) -> None:
+    """The bot is stopped for so long."""
+    watch.bot_down = True
+    watch.fast_forward(minutes=minutes)
+    meanwhile()
+    watch.bot_down = False
+    watch.fast_forward(minutes=1)
+
+
+def taps(watch: NightWatch) -> None:
+    watch.pagers["pushover"].states["pushover-1"] = Delivery(State.ACKNOWLEDGED)
+
+
+def services_are_back(watch: NightWatch) -> None:
+    watch.pagers["pushover"].down = watch.pagers["voice"].down = False
 
 
 def blocked(watch: NightWatch) -> str:
@@ -66,6 +84,13 @@ def test_a_click_in_slack_proves_no_telephone(watch: NightWatch) -> None:
     assert watch.store.kept("proof/alice") is None
 
 
+def test_a_tap_that_comes_too_late_is_not_taken_for_a_click_in_slack(watch: NightWatch) -> None:
+    watch.types("alice", "/oncall test")
+    watch.assert_paged("alice", "mention", "pushover", "voice")
+    away(watch, minutes=11, meanwhile=lambda: taps(watch))
+    watch.assert_said("❌ @alice: nobody answered within 10 minutes.")
+
+
 def test_somebody_else_answering_the_drill_proves_nothing(watch: NightWatch) -> None:
     watch.types("bob", "/oncall test alice")
     watch.assert_paged("alice", "mention", "pushover", "voice")
@@ -73,6 +98,39 @@ def test_somebody_else_answering_the_drill_proves_nothing(watch: NightWatch) -> 
     watch.reacts("bob", on=drill)
     watch.fast_forward(minutes=11)
     watch.assert_said("❌ @alice: nobody answered")
+
+
+CUT_OFF = "⚠️ alice (@alice): I was not running for a while in the middle of this drill, so it ends here"
+
+
+def test_a_drill_that_was_cut_off_rings_nobody_an_hour_later(watch: NightWatch) -> None:
+    """Both services were down, and so was the bot before it could try again."""
+    watch.pagers["pushover"].down = watch.pagers["voice"].down = True
+    watch.types("alice", "/oncall test")
+    watch.assert_paged("alice", "mention")
+    away(watch, minutes=60, meanwhile=lambda: services_are_back(watch))
+    watch.assert_said(CUT_OFF)
+    assert watch.store.runs(workflow="pager_test")[0].result == {"state": "cut off", "person": "alice"}
+    watch.fast_forward(hours=1)
+    assert "nobody answered" not in watch.said[-1][1]
+
+
+def test_a_drill_that_a_short_restart_cut_off_rings_all_the_same(watch: NightWatch) -> None:
+    watch.pagers["pushover"].down = watch.pagers["voice"].down = True
+    watch.types("alice", "/oncall test")
+    watch.assert_paged("alice", "mention")
+    away(watch, minutes=2, meanwhile=lambda: services_are_back(watch))
+    watch.assert_paged("alice", "pushover", "voice")
+    watch.fast_forward(minutes=11)
+    watch.assert_said("❌ @alice: nobody answered within 10 minutes.")
+
+
+def test_a_drill_whose_time_ran_out_while_the_bot_was_away_is_not_said_to_have_woken_nobody(watch: NightWatch) -> None:
+    watch.types("alice", "/oncall test")
+    watch.assert_paged("alice", "mention", "pushover", "voice")
+    away(watch, minutes=60, meanwhile=lambda: taps(watch))
+    watch.assert_said(CUT_OFF)
+    assert watch.store.kept("proof/alice") is None
 
 
 def test_only_operators_ring_somebody_else_and_wrong_names_are_told(watch: NightWatch) -> None:
