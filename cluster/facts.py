@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 from base.record import record
 
 T = TypeVar("T")
+GIB = 1 << 30
 
 
 @record
@@ -89,6 +90,11 @@ STATUS_WORDS = {
 def condition(status: str) -> str:
     """What follows after "it is"."""
     return STATUS_WORDS.get(status, status)
+
+
+def gib(amount: float) -> str:
+    """Bytes, as people say them."""
+    return f"{amount / GIB:.1f} GiB"
 
 
 @record

@@ -10,15 +10,16 @@ from cluster.facts import Guest, Read, Topic
 from cluster.gates.backups import stale
 from cluster.world import World
 from engine.port import Plain, Run, Waiting
-from workflows import messages_restore as words
+from workflows import messages_backup as words
+from workflows import messages_rescue
 from workflows.guestwork import follow, node_is_dead, start_once
 from workflows.journey import find
 from workflows.messages import host, named
 from workflows.phases import Stage
-from workflows.restore import SLASH, locked
 from workflows.restore_look import find_guest, is_sick, sickness
 from workflows.site import Site
-from workflows.steward import Offer, Step, Steward
+from workflows.steward import Declined, Offer, Step, Steward
+from workflows.untouchable import locked
 from workflows.wheel import Aborted, Wheel
 
 SUBJECT = "backup"
@@ -29,17 +30,18 @@ SKEW_S = 60.0
 def backup_now(run: Run, site: Site, args: Mapping[str, Plain]) -> Plain:
     """Returns {"state": done | refused | aborted, "made": [volume id, ...]}."""
     word, by = str(args["group"]), str(args["by"])
-    run.say("board", lambda: words.board(site.managed.name, f"Backup of {host(word)}", by))
-    w = Steward(run, site, by, SUBJECT, word, slash=SLASH, pages=False)
+    run.say("board", lambda: messages_rescue.board(site.managed.name, f"Backup of {host(word)}", by))
+    w = Steward(run, site, by, SUBJECT, word)
     try:
         found = w.read(Stage.LOOK, lambda: _look(site, word, str(args.get("storage", ""))), "looking for room")
         if found["refused"]:
-            w.say(Stage.LOOK, "refused", lambda: words.refused(found["refused"], found.get("hint", "")))
-            return {"state": "refused", "why": found["refused"]}
+            w.decline(found["refused"], found.get("hint", ""))
         return _make(w, found)
+    except Declined as no:
+        return {"state": "refused", "why": str(no)}
     except Aborted:
         left = run.step("run.left", lambda: [words.left_saving()] if _saving(site) else [])
-        run.say("run.aborted", lambda: words.aborted(w.name, left))
+        run.say("run.aborted", lambda: messages_rescue.aborted(w.name, left))
         return {"state": "aborted", "left": left}
 
 

@@ -7,14 +7,15 @@ that was free when it asked, and that its own restore task has filled.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from cluster.api import ClusterError, Refused, TaskRef
 from cluster.facts import Backup, Guest
 from engine.port import Plain, Run
 from store.api import Store
-from workflows import messages_restore as words
+from workflows import messages_drill as words
+from workflows import messages_rescue
 from workflows.guestwork import (
     find_task,
     follow,
@@ -24,16 +25,16 @@ from workflows.guestwork import (
     start_once,
     start_task,
     task_kind,
+    until_stopped,
 )
 from workflows.journey import find
 from workflows.judging import Judgement
 from workflows.messages import host, named
 from workflows.phases import Stage
-from workflows.restore import SLASH, is_stopped
 from workflows.restore_look import choose_backup, choose_node, choose_storage, examine, find_guest
 from workflows.settings import ManagedCluster
 from workflows.site import Site
-from workflows.steward import Steward
+from workflows.steward import Declined, Steward
 from workflows.wheel import Aborted, GaveUp, Mode
 
 
@@ -57,17 +58,18 @@ class Copy:
 def drill_restore(run: Run, site: Site, args: Mapping[str, Plain]) -> Plain:
     """Returns {"state": done | failed | refused | aborted, ...}."""
     word, by = str(args["guest"]), str(args["by"])
-    run.say("board", lambda: words.board(site.managed.name, f"Restore drill of {host(word)}", by))
-    w = Steward(run, site, by, "", word, slash=SLASH, pages=False)
+    run.say("board", lambda: messages_rescue.board(site.managed.name, f"Restore drill of {host(word)}", by))
+    w = Steward(run, site, by, "", word)
     try:
         found = w.read(Stage.LOOK, lambda: _look(site, word), "looking for a backup and room for it", "guest")
         if found["refused"]:
-            run.say("run.refused", lambda: words.refused(found["refused"]))
-            return {"state": "refused", "why": found["refused"]}
+            w.decline(found["refused"])
+    except Declined as no:
+        return {"state": "refused", "why": str(no)}
     except Aborted:
-        run.say("run.aborted", lambda: words.aborted(w.name, []))
+        run.say("run.aborted", lambda: messages_rescue.aborted(w.name, []))
         return {"state": "aborted"}
-    w = Steward(run, site, by, str(found["guest"]), found["name"], slash=SLASH, pages=False)
+    w = Steward(run, site, by, str(found["guest"]), found["name"])
     return _drill(w, found)
 
 
@@ -96,7 +98,7 @@ def _look(site: Site, word: str) -> Any:
         "id": site.cluster.rescue.free_id(),
         "node": node,
         "storage": space.storage,
-        "backup": {name: getattr(backup, name) for name in backup.__slots__},
+        "backup": asdict(backup),
     }
 
 
@@ -122,7 +124,7 @@ def _drill(w: Steward, found: Mapping[str, Any]) -> Plain:
     except Aborted:
         w.mode = Mode.ABORT
         left = _deleted(w, copy)
-        w.run.say("run.aborted", lambda: words.aborted(w.name, left))
+        w.run.say("run.aborted", lambda: messages_rescue.aborted(w.name, left))
         return {"state": "aborted", "left": left}
     left = _deleted(w, copy)
     took = w.act(Stage.DELETE, lambda *_: _keep(w, copy, began, seen), "kept")
@@ -235,14 +237,7 @@ def _deleted(w: Steward, copy: Copy) -> list[str]:
         if found == DOUBTFUL:
             return [words.drill_doubtful(copy.id, copy.node)]
         w.act(Stage.DELETE, lambda *_: _stop(w, copy), "stop")
-        w.wait(
-            Stage.DELETE,
-            lambda _: is_stopped(w, copy.id),
-            w.site.managed.limits.serving,
-            why=f"copy {copy.id} to be stopped",
-            who="Proxmox VE, by ending its process",
-            detail="stopped",
-        )
+        until_stopped(w, Stage.DELETE, copy.id, f"copy {copy.id}")
         began = w.act(Stage.DELETE, lambda *_: w.site.clock(), "began")
         upid = w.act(Stage.DELETE, lambda *_: _delete(w, copy, began))
         ended = follow(w, Stage.DELETE, upid, "the copy to be deleted", w.site.managed.limits.serving) if upid else {}

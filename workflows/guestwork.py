@@ -1,5 +1,5 @@
-"""What restores, drills, backups and the runbook's acts share: tasks that are found again, a guest that is started and
-proven to serve, and what the world says of a guest right before it is touched."""
+"""What restores, drills, backups and the runbook's acts share: what the world says of a guest right before it is
+touched, tasks that are found again, a guest that is stopped, or started and proven to serve."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from cluster.gates.ha import LEFT_ALONE
 from cluster.rescue import progress
 from cluster.ways import why_not_serving
 from engine.port import Look, Waiting
-from workflows import messages_restore as words
+from workflows import messages_rescue as words
 from workflows.journey import find
 from workflows.messages import host, named, span
 from workflows.phases import Stage
+from workflows.restore_look import is_dead
 from workflows.site import Site
 from workflows.wheel import GaveUp, Wheel
 
@@ -48,6 +49,30 @@ def node_is_dead(site: Site, guest: Guest, target: str = "") -> tuple[str, str]:
     alive = next((name for name in others if rescue.answers(name)), others[0])
     by_ha = bool(guest.ha) and guest.ha not in LEFT_ALONE
     return words.on_a_dead_node(guest, alive, bool(nodes[guest.node].power_cycle), by_ha)
+
+
+# ---- stopping --------------------------------------------------------------------------------------------------------
+
+
+def stop_if_dead(w: Wheel, guest_id: int) -> str:
+    """Asked once more, for people took their time."""
+    guest = find(w, guest_id)
+    return w.site.cluster.rescue.stop(guest).upid if is_dead(guest) else ""
+
+
+def until_stopped(w: Wheel, stage: Stage, guest_id: int, called: str) -> None:
+    def probe(_: Look) -> Any:
+        guest = find(w, guest_id)
+        return True if guest.status == "stopped" else Waiting(f"it is {host(guest.status)}")
+
+    w.wait(
+        stage,
+        probe,
+        w.site.managed.limits.serving,
+        why=f"{called} to be stopped",
+        who="Proxmox VE, by ending its process",
+        detail="stopped",
+    )
 
 
 # ---- tasks -----------------------------------------------------------------------------------------------------------

@@ -90,7 +90,7 @@ def bullets(lines: Sequence[str], most: int = MOST_NAMES) -> str:
     return "\n".join([*(f"• {line}" for line in lines[:most]), *more])
 
 
-def _note(text: str) -> Saying:
+def note(text: str) -> Saying:
     return Saying("note", text)
 
 
@@ -106,7 +106,7 @@ def order_of_nodes(nodes: Sequence[str], reasons: Sequence[str], ways: Sequence[
     """`ways`: what of the ways in dies with what."""
     why = f" ({'; '.join(reasons)})" if reasons else ""
     paths = "".join(f"\n🛣️ {host(way)}." for way in ways)
-    return _note(f"📋 The nodes go in this order: {', '.join(nodes)}{why}.{paths}")
+    return note(f"📋 The nodes go in this order: {', '.join(nodes)}{why}.{paths}")
 
 
 def preflight_passed(summaries: Mapping[str, str], drills: Sequence[str] = ()) -> Saying:
@@ -119,21 +119,21 @@ def preflight_passed(summaries: Mapping[str, str], drills: Sequence[str] = ()) -
         f"{', '.join(nodes)}, each: {text}" if len(nodes) > 1 else f"{nodes[0]}: {summaries[nodes[0]]}"
         for text, nodes in alike.items()
     ]
-    return _note("✅ Preflight passed.\n" + bullets([*lines, *drills], 50))
+    return note("✅ Preflight passed.\n" + bullets([*lines, *drills], 50))
 
 
 def refused(reason: str, hint: str) -> Saying:
-    return _note(f"⛔ The run is refused: {host(reason)}. Nothing was changed." + _hint(hint))
+    return note(f"⛔ The run is refused: {host(reason)}. Nothing was changed." + _hint(hint))
 
 
 def plan_shown(text: str) -> Saying:
-    return _note(f"📋 This is what a run would do; nothing is changed.\n{host(text)}")
+    return note(f"📋 This is what a run would do; nothing is changed.\n{host(text)}")
 
 
 def finished(cluster: str, outcomes: Mapping[str, str], took: float, watch: float) -> Saying:
     lines = bullets([f"{node}: {outcome}" for node, outcome in outcomes.items()], 50)
     watched = f" I keep watching gates and guest groups for {span(watch)}." if watch else ""
-    return _note(f"🏁 *{cluster}* is done after {span(took)}; the storage is fully healed.{watched}\n{lines}")
+    return note(f"🏁 *{cluster}* is done after {span(took)}; the storage is fully healed.{watched}\n{lines}")
 
 
 def aborted(cluster: str, left: Sequence[str], alarmed: Sequence[str] = ()) -> Saying:
@@ -142,15 +142,15 @@ def aborted(cluster: str, left: Sequence[str], alarmed: Sequence[str] = ()) -> S
     if alarmed:
         ends = "I do not look after it any more. `/outage resolve` ends it, or the next run that finds all gates open."
         rest += f"\nPeople are still woken for:\n{bullets(alarmed)}\n{ends}"
-    return _note(f"🛑 The run of *{cluster}* was aborted. {rest}")
+    return note(f"🛑 The run of *{cluster}* was aborted. {rest}")
 
 
 def watch_over(managed: ManagedCluster, watched: float, still: Sequence[str], alarmed: bool) -> Saying:
     """`alarmed`: an outage is open for what is still shut, and wakes people by itself."""
     if still:
         text = f"🚨 *{managed.name}*: the watch of {span(watched)} is over, and these gates are still shut:\n"
-        return _note(text + bullets(still)) if alarmed else paged(managed, text + bullets(still))
-    return _note(f"✅ Watched for {span(watched)} after the last node: gates and guest groups are fine. Good night.")
+        return note(text + bullets(still)) if alarmed else paged(managed, text + bullets(still))
+    return note(f"✅ Watched for {span(watched)} after the last node: gates and guest groups are fine. Good night.")
 
 
 def watch_trouble(managed: ManagedCluster, reasons: Sequence[str], since_end: float) -> Saying:
@@ -162,15 +162,15 @@ def watch_trouble(managed: ManagedCluster, reasons: Sequence[str], since_end: fl
 
 def watch_alarm(managed: ManagedCluster, reasons: Sequence[str], since_end: float) -> Saying:
     text = f"🚨 {span(since_end)} after the rolling upgrade of *{managed.name}* I see:\n{bullets(reasons)}"
-    return _note(f"{text}\nWhoever is on call is woken in the outage's own thread.")
+    return note(f"{text}\nWhoever is on call is woken in the outage's own thread.")
 
 
 def watch_good_again() -> Saying:
-    return _note("✅ All gates are open again; I go on watching.")
+    return note("✅ All gates are open again; I go on watching.")
 
 
 def watch_ended(why: str) -> Saying:
-    return _note(f"👀 {why}, so this watch ends.")
+    return note(f"👀 {why}, so this watch ends.")
 
 
 # ---- gates and holds -------------------------------------------------------------------------------------------
@@ -179,11 +179,11 @@ def watch_ended(why: str) -> Saying:
 def gates_shut(managed: ManagedCluster, node: str, moment: GatePhase, reasons: Sequence[str], urgent: bool) -> Saying:
     """`urgent`: while a node is down for us, something that people live on is not there: a page, not a note."""
     text = f"⏳ {node}: I wait before {MOMENTS[moment]}, for not every gate is open.\n{bullets(reasons)}"
-    return paged(managed, text) if urgent else _note(text + _hint("`/upgrade why` shows what would end the wait"))
+    return paged(managed, text) if urgent else note(text + _hint("`/upgrade why` shows what would end the wait"))
 
 
 def gates_open(node: str, moment: GatePhase) -> Saying:
-    return _note(f"✅ {node}: all gates before {MOMENTS[moment]} are open now; I go on.")
+    return note(f"✅ {node}: all gates before {MOMENTS[moment]} are open now; I go on.")
 
 
 def hold(managed: ManagedCluster, node: str, why: str, hint: str, page: bool) -> Saying:
@@ -193,13 +193,13 @@ def hold(managed: ManagedCluster, node: str, why: str, hint: str, page: bool) ->
         f"✋ {where}I hold: {why}. Nothing more happens until an operator says so."
         f"{_hint(f'{hint}; then ' if hint else '', f'`/upgrade retry`, {skip}or `/upgrade abort`')}"
     )
-    return paged(managed, text) if page else _note(text)
+    return paged(managed, text) if page else note(text)
 
 
 def paused(node: str) -> Saying:
     where = f" at {node}" if node else ""
     text = f"⏸️ Paused{where}: nothing new is begun; what runs already goes on to its end."
-    return _note(text + _hint("`/upgrade resume`"))
+    return note(text + _hint("`/upgrade resume`"))
 
 
 def paged(managed: ManagedCluster, text: str) -> Saying:
@@ -263,7 +263,7 @@ def what_is_approved(need: Need) -> str:
 
 
 def approved(node: str, by: Sequence[str], until: float) -> Saying:
-    return _note(f"👍 {node}: approved by {mention(by)}; counts until {at(until)}, for this boot and these packages.")
+    return note(f"👍 {node}: approved by {mention(by)}; counts until {at(until)}, for this boot and these packages.")
 
 
 def rejected_reason(by: Sequence[str]) -> str:
@@ -271,21 +271,21 @@ def rejected_reason(by: Sequence[str]) -> str:
 
 
 def nothing_to_do(node: str) -> Saying:
-    return _note(f"⏭️ {node}: no packages to upgrade and no new kernel; left as it is.")
+    return note(f"⏭️ {node}: no packages to upgrade and no new kernel; left as it is.")
 
 
 # ---- one node --------------------------------------------------------------------------------------------------
 
 
 def maintenance_on(node: str, gates: str) -> Saying:
-    return _note(f"🚧 {node}: maintenance mode is on ({gates}). Next: drain.")
+    return note(f"🚧 {node}: maintenance mode is on ({gates}). Next: drain.")
 
 
 def moving(node: str, guest: int, name: str, target: str, how: str, beside: Sequence[str] = ()) -> Saying:
     """`beside`: members of its guest groups that run on the target already."""
     who = f"HA moves {named(name, guest)}" if how == "ha" else f"{named(name, guest)} moves"
     near = f", beside {host(some(beside))}: no other node takes it" if beside else ""
-    return _note(f"🚚 {node}: {who} to {target}{near}.")
+    return note(f"🚚 {node}: {who} to {target}{near}.")
 
 
 def drained(
@@ -295,27 +295,27 @@ def drained(
     ways += [f"{guests([guest], called)} by HA" for guest in by_ha]
     where = ", ".join(ways) or "nothing had to move"
     down = f"; shut down: {guests(stopped, called)}" if stopped else ""
-    return _note(f"📦 {node}: drained, listed again, no guest runs here ({where}{down}).")
+    return note(f"📦 {node}: drained, listed again, no guest runs here ({where}{down}).")
 
 
 def upgrading(node: str, count: int, gates: str) -> Saying:
-    return _note(f"⬆️ {node}: dist-upgrade of {count} packages has begun ({gates}).")
+    return note(f"⬆️ {node}: dist-upgrade of {count} packages has begun ({gates}).")
 
 
 def nothing_left(node: str) -> Saying:
-    return _note(f"✅ {node}: nothing is left to upgrade; somebody did it meanwhile. Next: wait for the storage.")
+    return note(f"✅ {node}: nothing is left to upgrade; somebody did it meanwhile. Next: wait for the storage.")
 
 
 def upgraded(node: str, count: int, took: float) -> Saying:
-    return _note(f"✅ {node}: {count} packages upgraded in {span(took)}. Next: wait for the storage.")
+    return note(f"✅ {node}: {count} packages upgraded in {span(took)}. Next: wait for the storage.")
 
 
 def rebooting(node: str, gates: str) -> Saying:
-    return _note(f"🔁 {node}: reboot sent ({gates}).")
+    return note(f"🔁 {node}: reboot sent ({gates}).")
 
 
 def back(node: str, kernel: str, took: float) -> Saying:
-    return _note(f"✅ {node}: rebooted, proven by another boot id; runs {host(kernel)}; took {span(took)}.")
+    return note(f"✅ {node}: rebooted, proven by another boot id; runs {host(kernel)}; took {span(took)}.")
 
 
 def heal_begins(node: str, about: str) -> Saying:
@@ -337,7 +337,7 @@ def heal_state(progress: HealProgress) -> str:
 
 
 def still_healed(node: str, bricks: int) -> Saying:
-    return _note(f"💚 {node}: the storage is fully healed: {bricks} bricks connected, 0 pending on each.")
+    return note(f"💚 {node}: the storage is fully healed: {bricks} bricks connected, 0 pending on each.")
 
 
 def split_brain(count: int) -> str:
@@ -349,26 +349,26 @@ SPLIT_BRAIN_HINT = "choose the good copy: `gluster volume heal VOLUME split-brai
 
 
 def healed(node: str, took: float, bricks: int) -> Saying:
-    return _note(f"💚 {node}: fully healed after {span(took)}: {bricks} bricks connected, 0 pending on each.")
+    return note(f"💚 {node}: fully healed after {span(took)}: {bricks} bricks connected, 0 pending on each.")
 
 
 def released(node: str, gates: str) -> Saying:
-    return _note(f"✅ {node}: maintenance mode is off ({gates}).")
+    return note(f"✅ {node}: maintenance mode is off ({gates}).")
 
 
 def returned(node: str, home: Sequence[int], away: Mapping[str, str], called: Mapping[str, str]) -> Saying:
     """`away`: guest -> the node on which it runs instead."""
     back = [f"guests back and running: {guests(home, called)}"] if home else []
     stay = [f"{named(called.get(guest, ''), guest)} runs on {there}" for guest, there in away.items()]
-    return _note(f"🏠 {node}: {'; '.join(back + stay) or 'no guest had to come back'}.")
+    return note(f"🏠 {node}: {'; '.join(back + stay) or 'no guest had to come back'}.")
 
 
 def node_done(node: str, took: float) -> Saying:
-    return _note(f"☑️ {node} is done after {span(took)}.")
+    return note(f"☑️ {node} is done after {span(took)}.")
 
 
 def putting_back(node: str, why: str) -> Saying:
-    return _note(f"↩️ {node}: {why}; what was begun ends first, then what was changed is put back.")
+    return note(f"↩️ {node}: {why}; what was begun ends first, then what was changed is put back.")
 
 
 def not_moved_back(moved: Iterable[int], called: Mapping[str, str]) -> str:
@@ -378,7 +378,7 @@ def not_moved_back(moved: Iterable[int], called: Mapping[str, str]) -> str:
 def put_back(node: str, done: Sequence[str], left: Sequence[str]) -> Saying:
     back = "; ".join(done) or ("nothing was put back" if left else "nothing had to be put back")
     rest = f" Left as it is: {'; '.join(left)}." if left else ""
-    return _note(f"↩️ {node}: {back}.{rest}")
+    return note(f"↩️ {node}: {back}.{rest}")
 
 
 # ---- the bot itself ----------------------------------------------------------------------------------------------

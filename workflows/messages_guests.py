@@ -5,26 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.port import Saying
-from workflows.messages import host, named, some, span
-
-
-def _note(text: str) -> Saying:
-    return Saying("note", text)
+from workflows.messages import host, named, note, some, span
 
 
 def stopping(node: str, guest: int, name: str, onboot: bool, ha: str) -> Saying:
     kept = kept_down(onboot, ha)
     until = f" ({kept} until then)" if kept else ""
-    return _note(f"⏹️ {node}: {named(name, guest)} does not move; it is shut down until the storage has healed{until}.")
+    return note(f"⏹️ {node}: {named(name, guest)} does not move; it is shut down until the storage has healed{until}.")
 
 
 def stopped_by_others(node: str, guest: int, name: str) -> Saying:
-    return _note(f"⏹️ {node}: {named(name, guest)} was stopped by somebody else before it had moved; it stays off.")
+    return note(f"⏹️ {node}: {named(name, guest)} was stopped by somebody else before it had moved; it stays off.")
 
 
 def left_by_ha(node: str, guest: int, name: str, where: str) -> Saying:
     why = "its failback is off, or its rules want it there"
-    return _note(f"📌 {node}: HA leaves {named(name, guest)} on {where}: {why}.")
+    return note(f"📌 {node}: HA leaves {named(name, guest)} on {where}: {why}.")
 
 
 def kept_down(onboot: bool, ha: str) -> str:
@@ -38,23 +34,21 @@ def started_again(node: str, guest: int, name: str, onboot: bool, ha: str) -> Sa
     parts = ["onboot is on"] if onboot else []
     parts += [f"HA is asked to keep it {host(ha)}"] if ha else []
     back = f"; {' and '.join(parts)} again" if parts else ""
-    return _note(f"▶️ {node}: {named(name, guest)} runs again{back}.")
+    return note(f"▶️ {node}: {named(name, guest)} runs again{back}.")
 
 
 def noout_on(node: str) -> Saying:
-    return _note(f"🚩 {node}: noout is set on Ceph, so that it does not copy this node's data elsewhere meanwhile.")
+    return note(f"🚩 {node}: noout is set on Ceph, so that it does not copy this node's data elsewhere meanwhile.")
 
 
 def ceph_recovers(node: str) -> Saying:
-    return _note(f"🩹 {node}: now Ceph recovers; no other node is touched before every placement group is clean.")
+    return note(f"🩹 {node}: now Ceph recovers; no other node is touched before every placement group is clean.")
 
 
 def ceph_clean(node: str, took: float, placement_groups: int, ours: bool) -> Saying:
     flag = "; noout is off again" if ours else ""
-    return _note(
-        f"💚 {node}: Ceph is whole after {span(took)}: {placement_groups} placement groups active+clean{flag}."
-    )
+    return note(f"💚 {node}: Ceph is whole after {span(took)}: {placement_groups} placement groups active+clean{flag}.")
 
 
 def replicated(node: str, jobs: Sequence[str]) -> Saying:
-    return _note(f"🧬 {node}: ZFS replication ran just now: {host(some(jobs))}.")
+    return note(f"🧬 {node}: ZFS replication ran just now: {host(some(jobs))}.")

@@ -11,7 +11,7 @@ from oncall.pagers import Page
 from oncall.settings import Person
 from store.api import AlertRow
 from workflows.acknowledging import ACK_EMOJI
-from workflows.messages import at, bullets, host, named, some, span, with_hint
+from workflows.messages import at, bullets, host, named, note, some, span, with_hint
 from workflows.messages_waits import sentence
 from workflows.picture_outage import OutagePicture
 from workflows.roles import mention
@@ -25,10 +25,6 @@ SLACK_ID = re.compile(r"[USW](?=[A-Z]*[0-9])[A-Z0-9]{3,}")
 MOST_BEHIND = 4
 MOST_SPOKEN = 2
 """So many alerts are read out on a phone; the rest is counted."""
-
-
-def _note(text: str) -> Saying:
-    return Saying("note", text)
 
 
 def what(alerts: Sequence[AlertRow]) -> list[str]:
@@ -124,9 +120,9 @@ def plain(text: str) -> str:
 
 def taken(users: Sequence[str], ends: float, snooze: bool) -> Saying:
     if snooze:
-        return _note(f"😴 {names(users)} {_has(users)} it until {at(ends)}; then it rings again.")
+        return note(f"😴 {names(users)} {_has(users)} it until {at(ends)}; then it rings again.")
     sign = f"Without a sign of life (`/outage ack` is enough) it rings again at {at(ends)}."
-    return _note(f"🙋 {names(users)} {_has(users)} it; nothing rings any more. {sign}")
+    return note(f"🙋 {names(users)} {_has(users)} it; nothing rings any more. {sign}")
 
 
 def _has(users: Sequence[str]) -> str:
@@ -134,41 +130,41 @@ def _has(users: Sequence[str]) -> str:
 
 
 def remind(users: Sequence[str], ends: float) -> Saying:
-    return _note(f"👋 {names(users)}: still on it? At {at(ends)} I ring again. *Hint:* `/outage ack` is enough.")
+    return note(f"👋 {names(users)}: still on it? At {at(ends)} I ring again. *Hint:* `/outage ack` is enough.")
 
 
 def lapsed(users: Sequence[str], snooze: bool) -> Saying:
     why = "the snooze is over" if snooze else "there was no sign of life"
-    return _note(f"⏰ {names(users)}: {why}, so the ladder begins again from its top.")
+    return note(f"⏰ {names(users)}: {why}, so the ladder begins again from its top.")
 
 
 def released(users: Sequence[str]) -> Saying:
     does = "do" if len(users) > 1 else "does"
-    return _note(f"↩️ {names(users)} {does} not have it any more; the ladder begins again.")
+    return note(f"↩️ {names(users)} {does} not have it any more; the ladder begins again.")
 
 
 def news(users: Sequence[str], alerts: Sequence[AlertRow]) -> Saying:
-    return _note(f"🔥 {names(users)}: {len(alerts)} more went wrong meanwhile.\n{bullets(what(alerts))}")
+    return note(f"🔥 {names(users)}: {len(alerts)} more went wrong meanwhile.\n{bullets(what(alerts))}")
 
 
 def recovered(alerts: Sequence[AlertRow], settle: float) -> Saying:
     which = f"All {len(alerts)} alerts" if len(alerts) > 1 else "The alert"
-    return _note(f"💚 {which} recovered; nothing rings any more. It is over in {span(settle)} if it stays so.")
+    return note(f"💚 {which} recovered; nothing rings any more. It is over in {span(settle)} if it stays so.")
 
 
 def relapsed(after: float, alerts: Sequence[AlertRow]) -> Saying:
-    return _note(f"🔥 A relapse after {span(after)}.\n{bullets(what(alerts))}")
+    return note(f"🔥 A relapse after {span(after)}.\n{bullets(what(alerts))}")
 
 
 def over(cluster: str, state: str, by: str, took: float) -> Saying:
     how = f"resolved by <@{by}>" if by else "recovered by itself, or by somebody's hand"
     end = how if state == "resolved" else "recovered"
-    return _note(f"🏁 The outage of *{cluster}* is over after {span(took)}: {end}. `/outage report` writes it up.")
+    return note(f"🏁 The outage of *{cluster}* is over after {span(took)}: {end}. `/outage report` writes it up.")
 
 
 def left_behind(cluster: str, heir: str) -> Saying:
     """For the thread of an outage whose cluster the settings do not name any more."""
-    return _note(
+    return note(
         f"⚠️ *{host(cluster)}* is no longer in the settings, so nobody looks at it any more, and this outage ends here. "
         f"What still fires wakes people as an outage of *{heir}*, until somebody resolves that one.\n*Hint:* put "
         f"{host(cluster)} back under that name and start the bot again, if it was not meant."
@@ -211,7 +207,7 @@ def drill(name: str, user: str) -> Saying:
 
 
 def drill_passed(name: str, user: str, how: str, took: float) -> Saying:
-    return _note(f"✅ {name} (<@{user}>) answered by {how} after {span(took)}: this pager is proven.")
+    return note(f"✅ {name} (<@{user}>) answered by {how} after {span(took)}: this pager is proven.")
 
 
 ANSWERS = {"voice": "press 1 on the phone", "pushover": "tap on the push"}
@@ -228,7 +224,7 @@ def drill_failed(name: str, user: str, waited: float, clicked: bool) -> Saying:
     slack = f"within {span(waited)} the answer came in Slack only, on nothing that rings"
     what = slack if clicked else f"nobody answered within {span(waited)}"
     text = f"❌ <@{user}>: {what}. An outage would not have woken {name}."
-    return _note(f"{text}\n*Hint:* see docs/oncall.md for what silences a phone, then `/oncall test` again.")
+    return note(f"{text}\n*Hint:* see docs/oncall.md for what silences a phone, then `/oncall test` again.")
 
 
 def drill_cut_off(name: str, user: str) -> Saying:
@@ -276,7 +272,7 @@ def _reached(nodes: Sequence[str], of: int) -> str:
 
 
 def known(lines: Sequence[str], hint: str) -> Saying:
-    return _note(with_hint(f"🔎 What is known:\n{bullets(lines, 20)}", hint))
+    return note(with_hint(f"🔎 What is known:\n{bullets(lines, 20)}", hint))
 
 
 def way_back(guest: Guest) -> str:

@@ -9,7 +9,7 @@ from store.api import Entry, RunRow
 from workflows import messages_restore as words
 from workflows.phases import BACKUP, DRILL, RESTORE, RUNBOOK, Stage
 from workflows.picture import Wait, state_of, wait_of
-from workflows.restore import guest_of
+from workflows.restore_plan import guest_of
 
 WORKFLOWS = (RESTORE, RUNBOOK, BACKUP, DRILL)
 TITLES: Mapping[str, str] = {

@@ -12,7 +12,7 @@ from posixpath import normpath
 from typing import Any
 
 from cluster.api import ClusterError
-from cluster.facts import Backup, Guest
+from cluster.facts import Backup, Guest, gib
 from cluster.rescue import Disk, GuestConfig, Space, Trouble
 from cluster.settings import ClusterSettings
 from workflows.messages import host
@@ -233,11 +233,11 @@ def choose_storage(
     order = sorted(fit, key=lambda s: (s.storage not in old, not s.shared, -s.avail, s.storage))
     if order:
         return order[0], ""
-    full = [f"{s.storage} ({_gib(s.avail)} free)" for s in here if s.active and s.avail < need]
+    full = [f"{s.storage} ({gib(s.avail)} free)" for s in here if s.active and s.avail < need]
     roomy = [s for s in here if s.active and s.avail >= need]
     bad = [f"{s.storage} (its volume is not healed)" for s in roomy if is_sick(settings, case.sick, s)]
     seen = "; ".join([*full, *bad]) or "there is none for disks of guests"
-    return None, f"no storage of {node} can take {_gib(need)}: {seen}"
+    return None, f"no storage of {node} can take {gib(need)}: {seen}"
 
 
 def _named_storage(here: Sequence[Space], node: str, wanted: str, need: int) -> tuple[Space | None, str]:
@@ -248,7 +248,7 @@ def _named_storage(here: Sequence[Space], node: str, wanted: str, need: int) -> 
     if not space.active:
         return None, f"storage {wanted} is not active on {node}"
     if space.avail < need:
-        return None, f"storage {wanted} has {_gib(space.avail)} free on {node}, {_gib(need)} are needed"
+        return None, f"storage {wanted} has {gib(space.avail)} free on {node}, {gib(need)} are needed"
     return space, ""
 
 
@@ -265,7 +265,3 @@ def choose_node(case: Case, wanted: str, backup: Backup) -> tuple[str, str]:
 def is_dead(guest: Guest) -> bool:
     """Its process is there, but it is no running guest any more."""
     return guest.status in DEAD
-
-
-def _gib(amount: float) -> str:
-    return f"{amount / (1 << 30):.1f} GiB"

@@ -3,26 +3,26 @@ unfreeze it in HA, cycle the power of a dead node, resolve a split image by the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from cluster.api import NOT_AFTER_S, ClusterError, NotSplit, Unreachable
+from cluster.api import NOT_AFTER_S, ClusterError, Unreachable
 from cluster.facts import Guest, Read, Topic
 from cluster.gates.ha import LEFT_ALONE
 from cluster.gates.locks import ASLEEP
-from cluster.rescue import Disk, Split
 from engine.port import Look, Plain, Run, Waiting
-from workflows import messages_restore as words
-from workflows.guestwork import let_end, must_be_stopped, node_is_dead, start_and_serve
+from workflows import messages_rescue
+from workflows import messages_runbook as words
+from workflows.guestwork import let_end, node_is_dead, start_and_serve
 from workflows.journey import find
 from workflows.messages import host, named
+from workflows.moving import move_stopped
 from workflows.phases import Stage
-from workflows.restore import SLASH, is_stopped, locked, move_stopped, stop_if_dead, untouchable
-from workflows.restore_look import find_guest, image_in, is_image_of, mounts_of, nameless
+from workflows.restore_look import find_guest
 from workflows.site import Site
-from workflows.steward import Offer, Step, Steward
+from workflows.split_image import heal
+from workflows.steward import Declined, Offer, Step, Steward
+from workflows.untouchable import locked
 from workflows.wheel import Aborted, Mode
 
 START_ON, UNLOCK, UNFREEZE, POWER_CYCLE, HEAL = "start", "unlock", "unfreeze", "power-cycle", "heal"
@@ -33,24 +33,27 @@ TOO_LATE = "it was done before you took it back"
 def runbook(run: Run, site: Site, args: Mapping[str, Plain]) -> Plain:
     """Returns {"state": done | refused | aborted}."""
     title, by = str(args["title"]), str(args["by"])
-    run.say("board", lambda: words.board(site.managed.name, host(title), by))
-    w = Steward(run, site, by, "", title, slash=SLASH, pages=False)
+    run.say("board", lambda: messages_rescue.board(site.managed.name, host(title), by))
+    w = Steward(run, site, by, "", title)
     try:
         if args["act"] == POWER_CYCLE:
             node = str(args["node"])
-            w = Steward(run, site, by, node, node, slash=SLASH, pages=False)
-            return {"state": power_cycle(w, node)}
+            w = Steward(run, site, by, node, node)
+            power_cycle(w, node)
+            return {"state": "done"}
         found = w.read(Stage.LOOK, lambda: _find(site, args), "finding the guest", "guest")
         if found["refused"]:
-            run.say("run.refused", lambda: words.refused(found["refused"], found.get("hint", "")))
-            return {"state": "refused", "why": found["refused"]}
-        w = Steward(run, site, by, str(found["guest"]), found["name"], slash=SLASH, pages=False)
-        return ACTS[str(args["act"])](w, found["guest"], found["name"], args)
+            w.decline(found["refused"], found.get("hint", ""))
+        w = Steward(run, site, by, str(found["guest"]), found["name"])
+        ACTS[str(args["act"])](w, found["guest"], found["name"], args)
+        return {"state": "done"}
+    except Declined as no:
+        return {"state": "refused", "why": str(no)}
     except Aborted:
         w.mode = Mode.ABORT
         let_end(w, Stage.ACT, w.follows)
         left = run.step("run.left", lambda: _left(w))
-        run.say("run.aborted", lambda: words.aborted(w.name, left))
+        run.say("run.aborted", lambda: messages_rescue.aborted(w.name, left))
         return {"state": "aborted", "left": left}
 
 
@@ -61,8 +64,8 @@ def _left(w: Steward) -> list[str]:
             return [words.node_stands(w.node, w.site.cluster.rescue.answers(w.node))] if w.node else []
         guest = find(w, int(w.node))
     except ClusterError as silent:
-        return [words.left_unread(w.name, str(silent))]
-    return [words.left_as(guest)]
+        return [messages_rescue.left_unread(w.name, str(silent))]
+    return [messages_rescue.left_as(guest)]
 
 
 def _find(site: Site, args: Mapping[str, Plain]) -> Any:
@@ -77,7 +80,7 @@ def _find(site: Site, args: Mapping[str, Plain]) -> Any:
 # ---- start it on another node --------------------------------------------------------------------------------------
 
 
-def start_on(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> Plain:
+def start_on(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> None:
     """Move it, stopped as it is, and start it there."""
     target = str(args["node"])
     if not w.read(Stage.MOVE, lambda: find(w, guest).node == target, "where it is", "here"):
@@ -89,11 +92,9 @@ def start_on(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> Pl
         lambda _: words.ask_start_on(name, guest, target),
         TOO_LATE,
     )
-    if why := w.refuses(step):
-        return {"state": "refused", "why": why}
+    w.must_be_possible(step)
     w.approved(step, lambda *_: "go")
     start_and_serve(w, guest, name)
-    return {"state": "done"}
 
 
 def _start_offer(w: Steward, guest_id: int, name: str, target: str) -> Offer:
@@ -106,7 +107,7 @@ def _start_offer(w: Steward, guest_id: int, name: str, target: str) -> Offer:
 # ---- locks and HA --------------------------------------------------------------------------------------------------
 
 
-def unlock(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> Plain:
+def unlock(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> None:
     step = Step(
         Stage.ACT,
         f"unlocking {named(name, guest)}",
@@ -114,12 +115,10 @@ def unlock(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> Plai
         lambda offer: words.ask_unlock(name, guest, offer.data["lock"]),
         TOO_LATE,
     )
-    if why := w.refuses(step):
-        return {"state": "refused", "why": why}
+    w.must_be_possible(step)
     w.approved(step, lambda _, offer: _unlock(w, guest, offer.data["lock"]), lambda _: _unlocked(w, guest))
     lock = w.offered().data["lock"]
     w.say(Stage.ACT, "", lambda: words.unlocked(name, guest, lock))
-    return {"state": "done"}
 
 
 def _lock_offer(guest: Guest, name: str) -> Offer:
@@ -140,7 +139,7 @@ def _unlocked(w: Steward, guest_id: int) -> str | None:
     return None if find(w, guest_id).lock else "done"
 
 
-def unfreeze(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> Plain:
+def unfreeze(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> None:
     """Out of the error state leads only "disabled"; then HA may start it again."""
     step = Step(
         Stage.ACT,
@@ -149,14 +148,12 @@ def unfreeze(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> Pl
         lambda offer: words.ask_unfreeze(name, guest, offer.data["state"]),
         TOO_LATE,
     )
-    if why := w.refuses(step):
-        return {"state": "refused", "why": why}
+    w.must_be_possible(step)
     w.approved(step, lambda *_: _tell_ha(w, guest, "disabled"), lambda _: find(w, guest).ha in LET_GO or None)
     _until_ha(w, guest, LET_GO, "HA to let it go", "disabled")
     w.act(Stage.ACT, lambda *_: _tell_ha(w, guest, "started"), "started")
     _until_ha(w, guest, ("started",), "HA to start it", "running")
     w.say(Stage.ACT, "", lambda: words.unfrozen(name, guest))
-    return {"state": "done"}
 
 
 LET_GO = ("disabled", "stopped")
@@ -200,7 +197,7 @@ def _until_ha(w: Steward, guest: int, states: tuple[str, ...], why: str, detail:
 # ---- disks that a restore has set aside ----------------------------------------------------------------------------
 
 
-def forget(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> Plain:
+def forget(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> None:
     """Delete the unused disks of a guest that runs again: until then they are the way back."""
     step = Step(
         Stage.ACT,
@@ -209,12 +206,10 @@ def forget(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> Plai
         lambda offer: words.ask_forget(name, guest, offer.data["volumes"]),
         "they were deleted before you took it back",
     )
-    if why := w.refuses(step):
-        return {"state": "refused", "why": why}
+    w.must_be_possible(step)
     w.approved(step, lambda _, offer: _forget(w, guest, offer), lambda _: _forgotten(w, guest, w.offered()))
     volumes = w.offered().data["volumes"]
     w.say(Stage.ACT, "", lambda: words.forgotten(name, guest, volumes))
-    return {"state": "done"}
 
 
 def _unused_offer(w: Steward, guest_id: int, name: str) -> Offer:
@@ -244,7 +239,7 @@ def _forgotten(w: Steward, guest_id: int, offer: Offer) -> str | None:
 # ---- a dead node ---------------------------------------------------------------------------------------------------
 
 
-def power_cycle(w: Steward, node: str) -> str:
+def power_cycle(w: Steward, node: str) -> None:
     """Only a node that answers nobody, by nobody's word."""
     step = Step(
         Stage.ACT,
@@ -253,8 +248,7 @@ def power_cycle(w: Steward, node: str) -> str:
         lambda offer: words.ask_power_cycle(node, offer.data["guests"], offer.data["doubtful"]),
         "its power was cycled before you took it back",
     )
-    if w.refuses(step):
-        return "refused"
+    w.must_be_possible(step)
     w.approved(step, lambda *_: _cut(w, node), lambda _: "sent")  # whether it was sent nobody can tell: its boot will
     w.say(Stage.ACT, "", lambda: words.power_cycled(node))
     took = w.wait(
@@ -266,7 +260,6 @@ def power_cycle(w: Steward, node: str) -> str:
         detail="back",
     )
     w.say(Stage.ACT, "back", lambda: words.node_back(node, took))
-    return "done"
 
 
 def _cut(w: Steward, node: str) -> str:
@@ -291,165 +284,6 @@ def _quorate(w: Steward) -> bool:
     return isinstance(membership, Read) and membership.value.quorate
 
 
-# ---- a split image -------------------------------------------------------------------------------------------------
-
-
-def heal(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> Plain:
-    """Gluster's resolution by source brick: the same brick for base file and shards, while the guest is stopped."""
-    brick = str(args.get("brick", ""))
-    found = w.read(Stage.LOOK, lambda: _sides(w, guest), "reading both sides of its image")
-    if found["refused"]:
-        w.say(Stage.LOOK, "refused", lambda: words.refused(found["refused"], found["hint"]))
-        return {"state": "refused", "why": found["refused"]}
-    w.say(Stage.LOOK, "", lambda: words.shown(found["told"]))
-    if not brick:
-        w.say(Stage.LOOK, "choose", lambda: words.choose_one(guest, found["nodes"]))
-        return {"state": "done"}
-    stop_dead(w, guest, name)
-    step = Step(
-        Stage.ACT,
-        f"healing the image of {named(name, guest)} from {host(brick)}",
-        lambda: _side_offer(w, guest, name, brick),
-        lambda offer: offer.data["question"],
-        "the side was taken before you took your mark back",
-    )
-    w.approved(step, partial(_choose, w, guest), lambda _: _chosen(w, w.offered()))
-    data = w.offered().data
-    took = w.wait(
-        Stage.ACT,
-        lambda at: _no_longer_split(w, data, at.now - at.since),
-        w.site.managed.limits.serving,
-        why="its image to leave split-brain",
-        who="Gluster, by healing it from the side that was taken",
-        detail="healed",
-    )
-    w.say(Stage.ACT, "", lambda: words.side_taken(data["image"], data["brick"], took))
-    return {"state": "done"}
-
-
-def stop_dead(w: Steward, guest: int, name: str) -> None:
-    """What is left of a guest that got errors from its disk is stopped, with an approval of its own."""
-    if w.read(Stage.ASIDE, lambda: find(w, guest).status == "stopped", "whether it is stopped", "needed"):
-        return
-    step = Step(
-        Stage.ASIDE,
-        f"stopping {named(name, guest)}",
-        lambda: _stop_offer(w, guest, name),
-        lambda offer: words.ask_stop(name, guest, offer.data["status"]),
-        "it was stopped before you took it back",
-    )
-    w.approved(step, lambda *_: stop_if_dead(w, guest))
-    w.wait(
-        Stage.ASIDE,
-        lambda _: is_stopped(w, guest),
-        w.site.managed.limits.serving,
-        why=f"{host(name)} to be stopped",
-        who="Proxmox VE, by ending its process",
-        detail="stopped",
-    )
-
-
-def _stop_offer(w: Steward, guest_id: int, name: str) -> Offer | Waiting:
-    guest = find(w, guest_id)
-    return untouchable(guest) or Offer({"guest": named(name, guest_id), "node": guest.node}, {"status": guest.status})
-
-
-def _split_of(w: Steward, guest_id: int) -> Split | None:
-    """The first image of this guest that is in split-brain. Gluster lists it by its path; where only pieces of it are
-    split, by theirs alone, which name no image: then each image of the guest is looked at."""
-    rescue = w.site.cluster.rescue
-    config = rescue.config(find(w, guest_id))
-    disks = (*config.disks, *config.unused)
-    torn = [trouble for trouble in rescue.troubles() if trouble.split]
-    if named := [trouble for trouble in torn if is_image_of(trouble.name, disks)]:
-        return rescue.split(named[0].volume, named[0].name)
-    return _by_its_pieces(w, disks, nameless(torn))
-
-
-def _by_its_pieces(w: Steward, disks: Sequence[Disk], volumes: Sequence[str]) -> Split | None:
-    if not volumes:
-        return None
-    rescue, mounts = w.site.cluster.rescue, mounts_of(w.site)
-    spaces = {space.storage: space for space in rescue.spaces()}
-    for disk in disks:
-        if disk.storage in spaces and (image := image_in(w.site.managed, spaces[disk.storage], disk, mounts)):
-            for volume in volumes:
-                with suppress(NotSplit):
-                    return rescue.split(volume, image)
-    return None
-
-
-def _sides(w: Steward, guest_id: int) -> Any:
-    split = _split_of(w, guest_id)
-    if split is None:
-        refused, hint = words.no_split_image(guest_id, nameless(w.site.cluster.rescue.troubles()))
-        return {"refused": refused, "hint": hint}
-    nodes = [side.node for side in split.sides]
-    return {
-        "refused": "",
-        "told": words.sides_shown(split.image, split.volume, split.sides, split.entries),
-        "nodes": nodes,
-    }
-
-
-def _side_offer(w: Steward, guest_id: int, name: str, brick: str) -> Offer:
-    """Bound to the image, the side that is kept and what is split of it. `brick`: its node, or its whole name."""
-    guest = find(w, guest_id)
-    if guest.status != "stopped":
-        return Offer(
-            no=f"it is {host(guest.status)} on {guest.node}", hint="its image is only touched while it is stopped"
-        )
-    split = _split_of(w, guest_id)
-    if split is None:
-        return Offer(no="no image of it is in split-brain any more", hint="`/restore abort` ends this")
-    kept = [side for side in split.sides if brick in (side.node, side.brick)]
-    if len(kept) != 1:
-        known = ", ".join(side.node for side in split.sides)
-        return Offer(no=f"there is no such side: {host(brick)}", hint=f"sides are on {known}")
-    others = [side for side in split.sides if side is not kept[0]]
-    terms = {
-        "guest": named(name, guest_id),
-        "image": split.image,
-        "kept": kept[0].brick,
-        "entries": split.mark,
-    }
-    question = words.ask_side(name, guest_id, split.image, kept[0], others, len(split.entries))
-    found = {"volume": split.volume, "image": split.image, "gfid": split.gfid, "brick": kept[0].brick}
-    return Offer(terms, {**found, "question": question})
-
-
-def _choose(w: Steward, guest_id: int, _: str, offer: Offer) -> str:
-    """Asked of the world once more: stopped, and split in the very same way (the node compares that itself)."""
-    must_be_stopped(w, guest_id)
-    split = _split_of(w, guest_id)
-    if split is not None and split.image == offer.data["image"]:
-        w.site.cluster.rescue.choose(split, offer.data["brick"])
-    return str(offer.data["brick"])
-
-
-def _chosen(w: Steward, offer: Offer) -> str | None:
-    """Done by a try of which nobody heard the end: it is split no more."""
-    return None if _is_split(w, offer.data) else str(offer.data["brick"])
-
-
-def _is_split(w: Steward, image: Mapping[str, Any]) -> bool:
-    if "volume" not in image:  # approved under a former version
-        return any(trouble.split and trouble.name == image["image"] for trouble in w.site.cluster.rescue.troubles())
-    try:
-        w.site.cluster.rescue.split(image["volume"], image["image"])
-    except NotSplit:
-        return False
-    return True
-
-
-def _no_longer_split(w: Steward, image: Mapping[str, Any], took: float) -> Any:
-    if _is_split(w, image):
-        return Waiting("it is still listed as split")
-    pieces = f"/.shard/{image.get('gfid', '-')}."
-    torn = [t for t in w.site.cluster.rescue.troubles() if t.name == image["image"] or t.name.startswith(pieces)]
-    return Waiting(f"it heals: {len(torn)} entries of it are listed") if torn else took
-
-
-Act = Callable[[Steward, int, str, Mapping[str, Plain]], Plain]
+Act = Callable[[Steward, int, str, Mapping[str, Plain]], None]
 ACTS: Mapping[str, Act] = {START_ON: start_on, UNLOCK: unlock, UNFREEZE: unfreeze, HEAL: heal, FORGET: forget}
 """Acts about a guest, by the word that people type."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from cluster.api import ClusterError
 from cluster.facts import Machines, Read
@@ -17,7 +17,7 @@ from cluster.gates import approval as approval_gate
 from cluster.world import Blocked, GatePhase, Opinion, OwnChanges, Passed, Unknown, World
 from engine.port import Run, Saying, Waiting
 from store.api import AuditRow
-from workflows import messages, messages_restore
+from workflows import messages, messages_rescue
 from workflows.approvals import Present, digest_of, seen_now
 from workflows.judging import Judgement
 from workflows.phases import Stage
@@ -83,12 +83,16 @@ class Granted:
     expires_at: float
 
 
-class Steward(Wheel):
-    """A wheel for one guest, or for whatever a runbook's act is about (`subject`). `slash`: how people steer it."""
+class Declined(Exception):
+    """It cannot be done, and that was said. Nothing was changed. str(): why."""
 
-    def __init__(self, run: Run, site: Site, starter: str, subject: str, name: str, *, slash: str, pages: bool) -> None:
+
+class Steward(Wheel):
+    """A wheel for one guest, or for whatever a runbook's act is about (`subject`, "" until that is found)."""
+
+    def __init__(self, run: Run, site: Site, starter: str, subject: str, name: str, *, pages: bool = False) -> None:
         super().__init__(run, site, starter, subject)
-        self.name, self.slash, self._pages = name, slash, pages
+        self.name, self._pages = name, pages
         self.meant = subject if subject.isdigit() else name
         """How people name it when they steer."""
         self.granted: Granted | None = None
@@ -97,10 +101,10 @@ class Steward(Wheel):
 
     @property
     def ends_a_hold(self) -> str:
-        return f"an operator, with `{self.slash} retry {self.meant}` or `{self.slash} abort {self.meant}`"
+        return f"an operator, with `/restore retry {self.meant}` or `/restore abort {self.meant}`"
 
     def says_hold(self, why: str, hint: str, page: bool) -> Saying:
-        return messages_restore.hold(self.site.managed, self.name, f"{self.slash} {{}} {self.meant}", why, hint, page)
+        return messages_rescue.hold(self.site.managed, self.name, self.meant, why, hint, page)
 
     def _weak(self) -> bool:
         """A guest that is down is reason enough to wake somebody; a drill is not."""
@@ -134,12 +138,19 @@ class Steward(Wheel):
 
         return self.judged(base, lambda: self._judge(step), do, shut, found)["value"]
 
-    def refuses(self, step: Step) -> str:
-        """Why, and said, if it could not be done anyway: then nobody is asked. "" if it can."""
+    def decline(self, why: str, hint: str = "") -> NoReturn:
+        """Say why it cannot be done. Raises Declined."""
+        if self.node:
+            self.say(Stage.LOOK, "refused", lambda: messages_rescue.refused(why, hint))
+        else:
+            self.run.say("run.refused", lambda: messages_rescue.refused(why, hint))
+        raise Declined(why)
+
+    def must_be_possible(self, step: Step) -> None:
+        """Raises Declined if it could not be done anyway: then nobody is asked."""
         plain = self.read(step.stage, lambda: _plain(step.look()), f"looking before {step.what}", "first")
         if plain["no"]:
-            self.say(Stage.LOOK, "refused", lambda: messages_restore.refused(plain["no"], plain["hint"]))
-        return str(plain["no"])
+            self.decline(plain["no"], plain["hint"])
 
     def offered(self) -> Offer:
         """What was approved last."""
@@ -167,7 +178,7 @@ class Steward(Wheel):
     def _accept(self, step: Step, offer: Offer, answer: Mapping[str, Any]) -> None:
         expires = answer["at"] + self.site.managed.limits.approval_valid
         self.granted = Granted(answer["key"], offer, tuple(answer["by"]), expires)
-        self.say(Stage.ASK, "granted", lambda: messages_restore.granted(step.what, answer["by"], expires))
+        self.say(Stage.ASK, "granted", lambda: messages_rescue.granted(step.what, answer["by"], expires))
 
     def _possible(self, step: Step) -> Offer:
         """What would be done now; what cannot be done holds, and is looked at again after a retry."""
@@ -183,7 +194,7 @@ class Steward(Wheel):
         key = self.say(
             Stage.ASK,
             "request",
-            lambda: messages_restore.request(
+            lambda: messages_rescue.request(
                 self.site.managed,
                 self.node,
                 step.request(offer),

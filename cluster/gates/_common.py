@@ -35,7 +35,6 @@ WORLDS = 8
 """So many are judged at the same time, each by many gates: one for each thread that advances runs."""
 
 MIB = 1 << 20
-GIB = 1 << 30
 
 
 class Settled(Exception):
@@ -158,10 +157,6 @@ def span(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} s"
-
-
-def gib(amount: float) -> str:
-    return f"{amount / GIB:.1f} GiB"
 
 
 def named(guest: Guest) -> str:

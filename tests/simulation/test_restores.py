@@ -20,7 +20,7 @@ from sandbox.luck import GOOD, HOUR, MINUTE, WILD, Crash, LuckyNight, Odds, how_
 from sandbox.model import What
 from sandbox.scenario import Scenario
 from sandbox.spec import BackupSpec, default_spec
-from workflows import guestwork, journey, restore, steward
+from workflows import guestwork, journey, moving, restore_write, steward
 from workflows.judging import Judgement
 from workflows.restore_look import examine
 
@@ -184,7 +184,7 @@ def test_without_the_look_up_by_its_task_such_a_kill_would_leave_the_router_down
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """So the test above can fail: Proxmox VE's lock keeps the second restore away, and nobody follows the first."""
-    for room in (guestwork, restore):
+    for room in (guestwork, moving, restore_write):
         monkeypatch.setattr(room, "find_task", lambda *_: "")
     nights = (night_of(3, GOOD, kill_at=frozenset({point})) for point in range(1, 200))
     assert any(not night.model.guests.get(ROUTER).healthy or night.pages for night in nights)
@@ -203,7 +203,7 @@ def disks_stay_attached(patch: pytest.MonkeyPatch) -> None:
         case = examine(site, guest)
         return replace(case, config=replace(case.config, disks=()))
 
-    patch.setattr("workflows.restore.examine", blind)
+    patch.setattr("workflows.restore_write.examine", blind)
 
 
 def looked_at_only_once(patch: pytest.MonkeyPatch) -> None:

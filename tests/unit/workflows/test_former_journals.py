@@ -8,7 +8,7 @@ from typing import Any, cast
 from cluster.api import NotSplit
 from cluster.rescue import Trouble
 from workflows.backup import save
-from workflows.runbook import _is_split, _no_longer_split
+from workflows.split_image import _is_split, _no_longer_split
 from workflows.steward import Steward
 from workflows.wheel import Wheel
 

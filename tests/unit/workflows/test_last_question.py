@@ -16,20 +16,14 @@ from cluster.rescue import GuestConfig, guest_config
 from engine.port import Waiting
 from store.api import Entry, RunRow
 from store.memory import MemoryStore
-from workflows import restore
+from workflows import restore_write
 from workflows.phases import RESTORE
-from workflows.restore import (
-    GUEST_KEY,
-    Patient,
-    _aside_offer,
-    _container_offer,
-    _detach,
-    _other_run,
-    _restore_offer,
-    _send_over,
-)
+from workflows.restore import _aside_offer, _detach
 from workflows.restore_look import Wanted
-from workflows.runbook import _choose, _side_offer, _unused_offer
+from workflows.restore_plan import GUEST_KEY, Patient, other_restore
+from workflows.restore_write import beside_offer, over_offer, send_over
+from workflows.runbook import _unused_offer
+from workflows.split_image import _choose, _side_offer
 from workflows.steward import Offer
 
 ROUTER = Guest(101, "router-a", "qemu", "pve1", "stopped", 1)
@@ -62,7 +56,7 @@ def detach(w: Any) -> object:
 
 
 def restored(w: Any) -> object:
-    return _send_over(w, PATIENT, Offer(data={"backup": BACKUP, "node": "pve1", "storage": "local"}), 0.0)
+    return send_over(w, PATIENT, Offer(data={"backup": BACKUP, "node": "pve1", "storage": "local"}), 0.0)
 
 
 def side(w: Any) -> object:
@@ -82,9 +76,9 @@ def test_nothing_is_taken_from_a_guest_that_is_not_stopped_at_this_very_moment(
 
 def test_no_restore_is_offered_while_a_disk_is_attached_that_it_would_delete(monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody attached it again after it was set aside."""
-    monkeypatch.setattr(restore, "examine", lambda *_: SimpleNamespace(config=CONFIG))
+    monkeypatch.setattr(restore_write, "examine", lambda *_: SimpleNamespace(config=CONFIG))
     w, _ = wheel(ROUTER)
-    assert _restore_offer(w, Wanted("101", "U0ALICE"), PATIENT) == Offer(
+    assert over_offer(w, Wanted("101", "U0ALICE"), PATIENT) == Offer(
         no="disks are attached to it, which the restore would delete: scsi0",
         hint="`qm set 101 --delete scsi0` detaches them",
     )
@@ -105,14 +99,14 @@ def test_no_container_is_restored_beside_one_that_runs_or_is_in_the_middle_of_so
     changes: dict[str, str], why: str
 ) -> None:
     w, _ = wheel(replace(ROUTER, kind="lxc", **changes))  # type: ignore[arg-type]
-    offer = _container_offer(w, Wanted("101", "U0ALICE"), PATIENT)
+    offer = beside_offer(w, Wanted("101", "U0ALICE"), PATIENT)
     assert isinstance(offer, Offer)
     assert offer.no == why
 
 
 def test_no_container_is_restored_beside_one_that_ha_is_about_to_start() -> None:
     w, _ = wheel(replace(ROUTER, kind="lxc", ha="started"))
-    assert isinstance(_container_offer(w, Wanted("101", "U0ALICE"), PATIENT), Waiting)
+    assert isinstance(beside_offer(w, Wanted("101", "U0ALICE"), PATIENT), Waiting)
 
 
 def test_no_side_of_an_image_is_offered_while_its_guest_runs() -> None:
@@ -139,7 +133,7 @@ def test_of_two_restores_of_one_guest_the_older_goes_on_and_the_newer_does_not()
         assert store.start_run(RunRow(run_id, RESTORE, "lab", {}, "active", at, "U0ALICE", at))
         store.write(run_id, Entry(GUEST_KEY, "result", ["saw", {"guest": 101}], at))
     site: Any = SimpleNamespace(store=store, managed=SimpleNamespace(name="lab"))
-    assert _other_run(site, "lab-restore-a", 101) == ""
-    assert _other_run(site, "lab-restore-b", 101) == "lab-restore-a"
-    assert _other_run(site, "lab-restore-c", 101) in ("lab-restore-a", "lab-restore-b")
-    assert _other_run(site, "lab-restore-c", 102) == ""
+    assert other_restore(site, "lab-restore-a", 101) == ""
+    assert other_restore(site, "lab-restore-b", 101) == "lab-restore-a"
+    assert other_restore(site, "lab-restore-c", 101) in ("lab-restore-a", "lab-restore-b")
+    assert other_restore(site, "lab-restore-c", 102) == ""

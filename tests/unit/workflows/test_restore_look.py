@@ -12,6 +12,7 @@ from cluster.api import Unreachable
 from cluster.facts import Backup, Guest
 from cluster.rescue import Disk, GuestConfig, Space, Trouble
 from sandbox.spec import default_spec, managed_settings
+from workflows import messages_backup, messages_drill
 from workflows import messages_restore as words
 from workflows.restore_look import (
     Case,
@@ -187,16 +188,16 @@ def test_only_images_of_this_very_guest_are_named() -> None:
     ],
 )
 def test_the_last_drill(age: float, took: float, passed: bool, told: str) -> None:
-    assert words.last_drill("router-a", age, took, passed) == told
+    assert messages_drill.last_drill("router-a", age, took, passed) == told
 
 
 def test_after_a_failed_restore_it_is_said_where_the_old_disks_are() -> None:
     old = {"scsi0": "vmstore:101/vm-101-disk-0.raw"}
-    assert words.where_old_disks_are(101, "qemu", old, list(old.values()), True) == (
+    assert words.where_old_disks_are(101, "qemu", old, list(old.values())) == (
         "its old disks were not deleted (scsi0 was vmstore:101/vm-101-disk-0.raw); they are still there as unused disks"
     )
-    assert "`qm rescan --vmid 101` lists them" in words.where_old_disks_are(101, "qemu", old, [], False)
-    assert words.where_old_disks_are(101, "qemu", {}, [], False) == "no old disk of it was touched"
+    assert "`qm rescan --vmid 101` lists them" in words.where_old_disks_are(101, "qemu", old, [])
+    assert words.where_old_disks_are(101, "qemu", {}, []) == "no old disk of it was touched"
 
 
 # ---- a volume that is mounted elsewhere than the settings say --------------------------------------------------------
@@ -287,7 +288,7 @@ def test_what_a_restore_and_a_backup_cost_is_said_before() -> None:
     assert words.with_snapshots("before-upgrade") == [
         "⚠️ It has snapshots (the last: before-upgrade). No backup holds them: after a restore it has none any more."
     ]
-    asked = words.ask_backup(["dns (110)"], "nas", 8 * GIB, [], ["dns (110)"])
+    asked = messages_backup.ask_backup(["dns (110)"], "nas", 8 * GIB, [], ["dns (110)"])
     assert "• dns (110) stands still for a moment, if its storage makes no snapshots" in asked
 
 

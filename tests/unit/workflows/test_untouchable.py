@@ -6,9 +6,9 @@ import pytest
 
 from cluster.facts import Guest
 from engine.port import Waiting
-from workflows.restore import untouchable
 from workflows.runbook import _ha_offer, _lock_offer
 from workflows.steward import Offer
+from workflows.untouchable import untouchable
 
 
 def guest(status: str, ha: str = "", lock: str = "") -> Guest:
