@@ -112,6 +112,24 @@ def test_a_service_that_drips_holds_nobody_up(
         apprise.send(to(page, dripping.url))
 
 
+def test_a_name_server_that_says_nothing_holds_nobody_up(
+    apprise: Pager, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over, asked, given_up = threading.Event(), list[str](), list[str]()
+
+    def silent(host: str, *more: object, **named: object) -> list[object]:
+        asked.append(host)
+        given_up.extend([] if over.wait(5.0) else [host])
+        raise socket.gaierror(socket.EAI_AGAIN, "no name server answers")
+
+    monkeypatch.setattr(socket, "getaddrinfo", silent)
+    monkeypatch.setattr(module, "WHOLE_S", 0.3)
+    with pytest.raises(PagerError, match="not delivered by JSON"):
+        apprise.send(to(page, "json://mute.example/s3cr3t"))
+    over.set()
+    assert (asked, given_up) == (["mute.example"], [])
+
+
 def test_beside_a_service_that_drips_the_others_are_told(
     phones: PhonesInThread, apprise: Pager, page: Page, dripping: Dripping
 ) -> None:
