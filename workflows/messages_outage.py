@@ -228,7 +228,7 @@ def drill_failed(name: str, user: str, waited: float, clicked: bool) -> Saying:
 
 
 def drill_cut_off(name: str, user: str) -> Saying:
-    return _note(
+    return note(
         f"⚠️ {name} (<@{user}>): I was not running for a while in the middle of this drill, so it ends here: nobody is "
         "rung for it any more, and it proves nothing.\n*Hint:* `/oncall test` again."
     )
