@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from cluster.facts import Guest, PathTest
+from cluster.watchlist import GUEST, SERVING
 from engine.port import Saying
 from oncall.pagers import Page
 from oncall.settings import Person
@@ -63,7 +64,7 @@ def _hidden(alerts: Sequence[AlertRow]) -> str:
 
 def _now(alerts: Sequence[AlertRow]) -> list[AlertRow]:
     firing = [alert for alert in alerts if alert.firing] or alerts
-    return sorted(firing, key=lambda alert: alert.detail.get("kind") != "guest")
+    return sorted(firing, key=lambda alert: alert.detail.get("kind") not in (GUEST, SERVING))
 
 
 def _head(cluster: str, alerts: Sequence[AlertRow]) -> str:

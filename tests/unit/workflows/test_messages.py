@@ -71,8 +71,10 @@ def test_of_which_the_same_is_to_be_said_share_a_line() -> None:
     assert len(messages_outage.what([alert(1, 0.0), alert(2, 0.0)])) == 2, "what has no address is told by itself"
 
 
-def test_a_dead_router_is_told_before_the_nodes_that_it_takes_away() -> None:
-    node, router = alert(1, 0.0), replace(alert(101, 5.0), detail={"kind": "guest"})
+@pytest.mark.parametrize("kind", ["guest", "serving"])
+def test_a_dead_router_is_told_before_the_nodes_that_it_takes_away(kind: str) -> None:
+    """Also one that runs and routes nothing, as in 2017."""
+    node, router = alert(1, 0.0), replace(alert(101, 5.0), detail={"kind": kind})
     assert [line[:11] for line in messages_outage.what([node, router])] == ["*guest 101*", "*guest 1*: "]
 
 
