@@ -73,14 +73,11 @@ def _load(path: Path, *need: str) -> Settings:
 
 def _managed(settings: Settings, name: str) -> ManagedCluster:
     """The cluster of that name, or a sentence with the name that was meant."""
-    import difflib
+    from base.spelling import meant
 
     clusters = {managed.name: managed for managed in settings.clusters}
     if name not in clusters:
-        near = difflib.get_close_matches(name, clusters, n=1)
-        raise Fault(
-            f'no cluster "{name}"' + (f" (did you mean {near[0]}?)" if near else f"; known: {', '.join(clusters)}")
-        )
+        raise Fault(f'no cluster "{name}"' + meant(name, clusters, f"; known: {', '.join(clusters)}"))
     return clusters[name]
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Sequence
-from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 
+from base.spelling import nearest
 from commands.api import Command, Desk, Reply, Typed, Wrong
 from store.api import CommandRow
 from workflows.acknowledging import alive
@@ -79,9 +79,9 @@ def _meant(slash: str, words: list[str]) -> Command:
             return command
     verbs = {command.words: command.words for command in _of(slash) if command.words}
     verbs |= {word: command.words for command in _of(slash) for word in command.meant}
-    close = get_close_matches(said[0], verbs, n=1)
+    near = nearest(said[0], verbs)
     known = ", ".join(dict.fromkeys(verbs.values()))
-    meant = f' (did you mean "{verbs[close[0]]}"?)' if close else f": use one of {known}"
+    meant = f' (did you mean "{verbs[near]}"?)' if near else f": use one of {known}"
     raise Wrong(f'unknown word "{words[0]}" after {slash}{meant}. `{slash} help` shows everything.')
 
 

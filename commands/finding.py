@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
+from base.spelling import meant
 from commands.api import Desk, Typed, Wrong
 from store.api import AuditRow, OrderRow, RunRow
 from workflows.messages import some
@@ -32,11 +31,8 @@ def nothing_else(words: list[str], usage: str, known: list[str]) -> None:
 
 
 def did_you_mean(word: str, known: list[str]) -> str:
-    """What was meant, if that is clear; else everything that is known (pve9 is as near to pve1 as to pve2)."""
-    written = {one.lower(): one for one in known}  # telephones like to begin with a capital
-    low = word.lower()
-    close = [low] if low in written else get_close_matches(low, written, n=2, cutoff=0.55)
-    return f' (did you mean "{written[close[0]]}"?)' if len(close) == 1 else f" (known: {some(known)})"
+    """What was meant, if that is clear; else everything that is known."""
+    return meant(word, known, f" (known: {some(known)})")
 
 
 def must_operate(desk: Desk, typed: Typed, managed: ManagedCluster, deed: str) -> None:

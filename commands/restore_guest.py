@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 
+from base.spelling import nearest
 from commands.api import Command, Desk, Reply, Typed, Wrong
 from commands.finding import cluster_in, did_you_mean, must_operate
 from commands.rescuing import VOLUME_LETTERS, must_exist, plain_name, start
@@ -36,8 +36,8 @@ def _no_slip(word: str) -> None:
     """ "statsu" is no guest: a restore would be begun for it."""
     from commands import words_after  # of all commands, of which this is one
 
-    if close := get_close_matches(word.lower(), words_after("/restore"), n=1, cutoff=0.8):
-        raise Wrong(f'did you mean "{close[0]}"? A guest that is called "{word}" is restored by its id.')
+    if verb := nearest(word, words_after("/restore"), cutoff=0.8):
+        raise Wrong(f'did you mean "{verb}"? A guest that is called "{word}" is restored by its id.')
 
 
 def handle(desk: Desk, typed: Typed, words: list[str]) -> Reply:

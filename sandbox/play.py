@@ -22,6 +22,7 @@ from pathlib import Path
 
 import click
 
+from base.spelling import meant
 from sandbox.cast import NAMES, readable
 from sandbox.faults import Fault
 from sandbox.house import BotProcess, House, house
@@ -245,14 +246,9 @@ def _load(name: str, replayed: bool = False) -> Scenario:
 
 
 def _no_scenario(name: str) -> str:
-    import difflib
-
     if not SCENARIOS.is_dir():
         return f"the scenarios lie in {SCENARIOS}, which is not there: the demo wants a clone of the sources"
-    near = difflib.get_close_matches(name, names(), n=1)
-    return f'there is no scenario "{name}"' + (
-        f" (did you mean {near[0]}?)" if near else f"; known: {', '.join(names())}"
-    )
+    return f'there is no scenario "{name}"' + meant(name, names(), f"; known: {', '.join(names())}")
 
 
 def _await_bot(around: House, bot: BotProcess, rest: Callable[[float], None]) -> None:

@@ -188,5 +188,5 @@ def test_the_help_lists_every_scenario_so_that_its_name_can_be_copied() -> None:
 @pytest.mark.slow
 def test_a_scenario_that_is_not_there_gets_the_name_that_was_meant() -> None:
     refused = played("--scenario", "good-nigt")
-    assert refused.stderr == 'Error: there is no scenario "good-nigt" (did you mean good-night?)\n'
+    assert refused.stderr == 'Error: there is no scenario "good-nigt" (did you mean "good-night"?)\n'
     assert refused.returncode == 1

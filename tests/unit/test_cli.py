@@ -137,7 +137,7 @@ def test_a_fault_on_the_way_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_mistyped_cluster_is_answered_with_what_was_meant() -> None:
     result = shell("gates", "berln")
-    assert (result.exit_code, result.output) == (2, 'Error: no cluster "berln" (did you mean berlin?)\n')
+    assert (result.exit_code, result.output) == (2, 'Error: no cluster "berln" (did you mean "berlin"?)\n')
 
 
 def test_an_unknown_node_is_answered_with_the_known_ones() -> None:

@@ -126,7 +126,7 @@ GUESTS = [Guest(101, "router-a", "qemu", "pve1", "running", 1 << 30), Guest(103,
     [
         ("/backup now WRONG", '*lab* has no guest or group "WRONG" (known: router-a, db, routers).'),
         ("/backup now dbb", '*lab* has no guest or group "dbb" (did you mean "db"?).'),
-        ("/drill restore rooters", '*lab* has no guest or group "rooters" (known: router-a, db, routers).'),
+        ("/drill restore rooters", '*lab* has no guest or group "rooters" (did you mean "routers"?).'),
         ("/restore router_a", '*lab* has no guest "router_a" (did you mean "router-a"?).'),
         ("/restore 102", '*lab* has no guest "102" (known: router-a, db).'),
         ("/restore routers", "routers is a guest group; name one of its guests: 101, 102."),
