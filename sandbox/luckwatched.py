@@ -59,10 +59,6 @@ class WatchedLuck(LuckyNight):
 
     def live(self) -> WatchedLuck:
         super().live()
-        if self.store.runs(
-            state="active", workflow=UPGRADE
-        ):  # what it leaves is judged when it is over: sandbox/luck.py
-            self.wrong = [wrong for wrong in self.wrong if not wrong.startswith(LEFT_BEHIND)]
         self.wrong += self._forgotten()
         return self
 

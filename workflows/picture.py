@@ -169,10 +169,10 @@ def _left(nodes: Sequence[str], entries: Sequence[Entry]) -> Iterator[str]:
     results = [e for e in entries if e.kind == "result" and isinstance(e.value, list)]
     did = {e.key.split("#")[0] for e in results if e.value[:1] == ["did"]}
     saw = {e.key.split("#")[0]: e.value[1] for e in results if e.value[:1] == ["saw"]}
-    unanswered = {e.key.split("#")[0] for e in results if e.value[:1] == ["later"]}
+    unclear = {e.key.split("#")[0] for e in results if e.value[:1] == ["unclear"]}
     for node in nodes:
         on = key_of(node, Phase.MAINTENANCE)
-        if on in did | unanswered and not _released(node, saw):
+        if on in did | unclear and not _released(node, saw):
             yield f"{node} {'is' if on in did else 'may be'} in maintenance mode"
         if key_of(node, Phase.CEPH, "noout") in did and key_of(node, Phase.CEPH, "back") not in did:
             yield "noout is set on Ceph"

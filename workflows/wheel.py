@@ -3,7 +3,8 @@
 Orders (pause, skip, abort, retry, override) are rows. They are looked at in three places only: in an act, right before
 it acts; in a wait, at each look; in a hold. What was seen is the *journaled result*, and only then is it obeyed, so
 every replay turns at the same place. Results are tagged lists, for a journal holds nothing but JSON:
-["did", value], ["failed", why, hint], ["later", why], ["unclear", why], ["ordered", order], ["shut", reasons, remedy].
+["did", value], ["failed", why, hint], ["later", why]: not done, ["unclear", why]: it may have been, ["ordered", order],
+["shut", reasons, remedy].
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ REST_S = 30.0
 """Between two tries of an act whose machine did not answer."""
 TRIES = 10
 """So many rests, then a hold: a loop without an end would be a wait without a deadline."""
+
+
+CUT_OFF = "whether it was done before the bot was started again is not known"
 
 
 GROUPS_GATE = guest_groups.GATE.name
@@ -232,7 +236,7 @@ class Wheel:
             judgement = judge()
             if not judgement.open:
                 return ["shut", judgement.in_the_way, judgement.remedy]
-            tried = self._attempt(key, fn, asks=found is not nothing)
+            tried = self._attempt(key, fn)
             if tried[0] != "did":
                 return tried
             return ["did", {"value": tried[1], "gates": judgement.summary, "notes": judgement.notes}]
@@ -250,9 +254,10 @@ class Wheel:
         unclear: list[str] = []
         while True:
             key = self.numbered(base)
-            result = self.run.step(key, lambda key=key: attempt(key, unclear))  # type: ignore[misc]
+            result = self.run.step(key, lambda key=key: self._known(key, attempt(key, unclear)))  # type: ignore[misc]
             if result[0] == "unclear":
                 unclear.append(key)
+                self.reduced = self.reduced or bool(self.own.maintenance)  # the node may have been taken
             match result:
                 case ["did", value]:
                     return value
@@ -271,8 +276,12 @@ class Wheel:
                 case ["failed", why, hint]:
                     self.hold(base, why, hint)
 
-    def _attempt(self, key: str, fn: Deed, *, asks: bool = False) -> list[Any]:
-        """`asks`: whether an act of unknown outcome was done is found out before it is tried again."""
+    def _known(self, key: str, result: list[Any]) -> list[Any]:
+        """Of an act that a crash cut off, whatever keeps it from being done now does not say that it was not."""
+        cut_off = self.run.acted(key) and result[0] not in ("did", "unclear")
+        return ["unclear", CUT_OFF] if cut_off else result
+
+    def _attempt(self, key: str, fn: Deed) -> list[Any]:
         if order := self.ordered():
             return ["ordered", order.value]
         try:
@@ -280,7 +289,7 @@ class Wheel:
         except Refused as refused:
             return ["failed", messages.host(str(refused)), messages.host(refused.hint)]
         except Uncertain as broken:
-            return ["unclear" if asks else "later", messages.host(str(broken))]
+            return ["unclear", messages.host(str(broken))]
         except (ClusterError, ChatDown) as silent:
             return ["later", messages.host(str(silent))]
 

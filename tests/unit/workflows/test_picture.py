@@ -54,7 +54,7 @@ def test_a_node_that_somebody_else_took_out_of_maintenance_mode_is_not_left_in_i
 
 def test_an_order_whose_answer_was_lost_may_have_been_obeyed() -> None:
     """The gates may shut before it is given again, and stay shut for hours."""
-    lost = Entry(key_of("pve3", Phase.MAINTENANCE), "result", ["later", "the line broke"], 1.0)
+    lost = Entry(key_of("pve3", Phase.MAINTENANCE), "result", ["unclear", "the line broke"], 1.0)
     assert picture(RUN, [lost], []).left == ("pve3 may be in maintenance mode",)
     gone = Entry("pve3.putback.asked.wait", "result", ["saw", {"maintenance": False}], 2.0)
     assert picture(RUN, [lost, gone], []).left == ()
