@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from sandbox.invariants import LEFT_BEHIND
 from sandbox.invariants_outage import silent_outages
 from sandbox.luck import HOUR, MINUTE, WILD, LuckyNight, Odds, scenario_of
 from sandbox.model.machines import Power

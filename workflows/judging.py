@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cluster.facts import Machines, Read, Reading, Topic
-from cluster.gates import judge, topics
+from cluster.gates import guest_groups, judge, topics
 from cluster.world import WATCHING, ApprovalSeen, Blocked, GatePhase, Opinion, OwnChanges, Passed, World
 from store.api import AuditRow
 from workflows import orders
@@ -24,6 +24,8 @@ BINDING = frozenset({Topic.NODES, Topic.PACKAGES, Topic.GUESTS, Topic.MOVES})
 """What must be read to say whether the world still is what was approved."""
 
 
+URGENT = (guest_groups.GATE.name, "cluster-quorum", "split-brain")
+"""Gates whose being shut, while a node is down for us, is an outage and not a wait: they page at once."""
 PEOPLE_ASKED = frozenset({GatePhase.PREFLIGHT, GatePhase.ASK})
 """Before a run and before each node it is asked who would be woken; later that changes nothing any more."""
 
@@ -44,7 +46,7 @@ class Judgement:
     @property
     def reasons(self) -> list[str]:
         """Why it is not open, ready for Slack: what the machines said is made harmless here, where it enters."""
-        return [f"{o.gate}: {host(_reason(o))}{_hinted(o)}" for o in self.opinions if not o.open]
+        return [_told(opinion) for opinion in self.opinions if not opinion.open]
 
     @property
     def in_the_way(self) -> list[str]:
@@ -52,6 +54,12 @@ class Judgement:
         if not self.remedy:
             return self.reasons
         return [host(_reason(opinion)) for opinion in self.opinions if not opinion.open]
+
+    @property
+    def urgent(self) -> list[str]:
+        """Those of the reasons that cannot wait: seen, for a machine that is silent once must wake nobody."""
+        shut = (o for o in self.opinions if not o.open and isinstance(o.verdict, Blocked))
+        return [_told(opinion) for opinion in shut if opinion.gate in URGENT]
 
     @property
     def notes(self) -> list[str]:
@@ -68,6 +76,10 @@ class Judgement:
         passed = sum(isinstance(opinion.verdict, Passed) for opinion in self.opinions)
         over = [f"over {self.over}"] if self.over else []
         return "; ".join([f"{passed} gates passed", *over, *self.waived])
+
+
+def _told(opinion: Opinion) -> str:
+    return f"{opinion.gate}: {host(_reason(opinion))}{_hinted(opinion)}"
 
 
 def _hinted(opinion: Opinion) -> str:

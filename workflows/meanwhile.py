@@ -78,7 +78,7 @@ def _grouped(w: Wheel, seen: Waiting, since: float, at: Look) -> Any:
     looked = float((at.last or {}).get("groups_at", 0.0))
     if not w.site.managed.groups or 0.0 <= at.now - looked < GROUPS_EVERY_S:
         return Waiting(seen.seen, {**seen.detail, "groups_at": looked})
-    down = _down(w)
+    down = groups_down(w)
     if down is not None and bool(down) != bool(w.fallen):
         return {"groups": down, "since": since or at.since, "left": max(at.deadline - at.now, 0.0)}
     return Waiting(seen.seen, {**seen.detail, "groups_at": at.now})
@@ -92,7 +92,7 @@ def _probed(probe: Callable[[Look], Any], at: Look) -> Any:
         return Waiting(f"could not look: {messages.host(str(silent))}")
 
 
-def _down(w: Wheel) -> list[str] | None:
+def groups_down(w: Wheel) -> list[str] | None:
     """Which groups have fallen below what must run, in words; None while nobody can say."""
     gate = guest_groups.GATE
     machines = w.site.cluster.survey(gate.reads, w.node)
@@ -115,7 +115,7 @@ def settle(w: Wheel, phase: Phase) -> None:
 
 
 def _serving(w: Wheel, _: Look) -> Any:
-    down = _down(w)
+    down = groups_down(w)
     return True if down == [] else Waiting("; ".join(down or ["nobody says which guests serve"]))
 
 

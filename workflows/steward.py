@@ -127,7 +127,7 @@ class Steward(Wheel):
         def do(key: str, _: bool) -> Any:
             return deed(key, self.offered())
 
-        def shut(_: str, reasons: Sequence[str], remedy: str) -> None:
+        def shut(_: str, reasons: Sequence[str], remedy: str, __: Sequence[str]) -> None:
             why = "; ".join(reasons)
             if remedy == "hold":
                 self.hold(base, why)

@@ -4,7 +4,7 @@ Orders (pause, skip, abort, retry, override) are rows. They are looked at in thr
 it acts; in a wait, at each look; in a hold. What was seen is the *journaled result*, and only then is it obeyed, so
 every replay turns at the same place. Results are tagged lists, for a journal holds nothing but JSON:
 ["did", value], ["failed", why, hint], ["later", why]: not done, ["unclear", why]: it may have been, ["ordered", order],
-["shut", reasons, remedy].
+["shut", reasons, remedy, urgent reasons].
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from engine.port import Look, Run, Saying, Waiting
 from workflows import meanwhile, messages, orders
 from workflows.alerts import Alert, clear_alerts, raise_alerts
 from workflows.approvals import Bound, counted, tally
-from workflows.judging import Judgement, judge_now
+from workflows.judging import URGENT, Judgement, judge_now
 from workflows.orders import Order
 from workflows.phases import AnyPhase, key_of
 from workflows.roles import mention
@@ -38,15 +38,10 @@ TRIES = 10
 CUT_OFF = "whether it was done before the bot was started again is not known"
 
 
-GROUPS_GATE = guest_groups.GATE.name
-URGENT = (GROUPS_GATE, "cluster-quorum", "split-brain")
-"""Gates whose being shut, while a node is down for us, is an outage and not a wait: they page at once."""
-
-
 OF_RUN = "run/"
 """Alerts of a run have fingerprints that begin so, then the run's id."""
-WORSE = "worse"
-"""Such a gate was shut while others were waited for."""
+WORSE, BETTER = "worse", "better"
+"""A gate that cannot wait was shut while others were waited for; or none of them is any more."""
 
 
 def run_of(fingerprint: str) -> str:
@@ -54,8 +49,8 @@ def run_of(fingerprint: str) -> str:
     return fingerprint.removeprefix(OF_RUN).partition("/")[0] if fingerprint.startswith(OF_RUN) else ""
 
 
-def _urgent(reasons: Sequence[str]) -> bool:
-    return any(reason.partition(":")[0] in URGENT for reason in reasons)
+def _urgent(reasons: Sequence[str]) -> list[str]:
+    return [reason for reason in reasons if reason.partition(":")[0] in URGENT]
 
 
 class Halt(Exception):
@@ -95,6 +90,8 @@ UNCHANGED = OwnChanges()
 
 Deed = Callable[[str, bool], Any]
 """fn(key, again): `again` says that an earlier pass may have acted already, so the world is to be asked."""
+Shut = Callable[[str, Sequence[str], str, Sequence[str]], None]
+"""shut(base, reasons, remedy, urgent): what is done about gates that are shut, or an approval that no longer stands."""
 
 
 def nothing(_: str) -> None:
@@ -204,9 +201,9 @@ class Wheel:
         `ask_again(why)`: called when the approval no longer stands, after which the act is tried anew.
         """
 
-        def shut(base: str, reasons: Sequence[str], remedy: str) -> None:
+        def shut(base: str, reasons: Sequence[str], remedy: str, urgent: Sequence[str]) -> None:
             if not remedy:
-                self._await_gates(phase, moment, reasons)
+                self._await_gates(phase, moment, reasons, urgent)
                 return
             why = "; ".join(reasons)
             if remedy == "hold":
@@ -221,10 +218,10 @@ class Wheel:
         base: str,
         judge: Callable[[], Judgement],
         fn: Deed,
-        shut: Callable[[str, Sequence[str], str], None],
+        shut: Shut,
         found: Callable[[str], Any] = nothing,
     ) -> Any:
-        """An act behind a judgement, made anew at each try. `shut(base, reasons, remedy)`: what to do about a no."""
+        """An act behind a judgement, made anew at each try. `shut`: what to do about a no."""
 
         def attempt(key: str, unclear: Sequence[str]) -> Any:
             try:
@@ -235,7 +232,7 @@ class Wheel:
                 return ["did", {"value": values[0], "gates": "found begun after a restart", "notes": []}]
             judgement = judge()
             if not judgement.open:
-                return ["shut", judgement.in_the_way, judgement.remedy]
+                return ["shut", judgement.in_the_way, judgement.remedy, judgement.urgent]
             tried = self._attempt(key, fn)
             if tried[0] != "did":
                 return tried
@@ -247,7 +244,7 @@ class Wheel:
         self,
         base: str,
         attempt: Callable[[str, Sequence[str]], Any],
-        shut: Callable[[str, Sequence[str], str], None],
+        shut: Shut,
     ) -> Any:
         """`attempt(key, unclear)`: of the keys in `unclear` nobody could say yet whether they acted."""
         tries = 0
@@ -263,9 +260,9 @@ class Wheel:
                     return value
                 case ["ordered", order]:
                     self.obey(order, base)
-                case ["shut", reasons, remedy] if (tries := tries + 1) < TRIES:
-                    shut(base, reasons, remedy)
-                case ["shut", reasons, _]:
+                case ["shut", reasons, remedy, *urgent] if (tries := tries + 1) < TRIES:
+                    shut(base, reasons, remedy, urgent[0] if urgent else _urgent(reasons))  # former versions kept none
+                case ["shut", reasons, *_]:
                     tries = 0
                     self.hold(base, f"{'; '.join(reasons)}; shut again {TRIES} times")
                 case ["later" | "unclear", why] if (tries := tries + 1) < TRIES:
@@ -378,28 +375,31 @@ class Wheel:
         """All gates of this moment, on the world as it is now. Machines first, then people."""
         return judge_now(self.site, self.run.id, self.node, moment, self.own, self.approval, self.starter)
 
-    def _await_gates(self, phase: AnyPhase, moment: GatePhase, reasons: Sequence[str]) -> None:
+    def _await_gates(self, phase: AnyPhase, moment: GatePhase, reasons: Sequence[str], urgent: Sequence[str]) -> None:
         """Wait until every gate is open, or only the approval is in question.
 
         While a heal goes on only the cheap question is asked; the whole survey follows when that one says healed. What
-        cannot wait so long ends the wait too: the act is tried anew, and says what shuts it now.
+        cannot wait so long ends the wait too, and so does its end: the act is tried anew, and says what shuts it now.
         """
         why = f"gates to open before {messages.MOMENTS[moment]}"
-        urgent = self.reduced and _urgent(reasons)
+        urgent = urgent if self.reduced else ()
+        calm = self.reduced and not urgent
 
         def probe(_: Look) -> Any:
             if waiting := healing(self.site, self.node):
-                return waiting
+                return WORSE if calm and meanwhile.groups_down(self) else waiting
             judgement = self.judge(moment)
             if judgement.open or judgement.remedy:
                 return True
-            if self.reduced and not urgent and _urgent(judgement.reasons):
+            if calm and judgement.urgent:
                 return WORSE
+            if urgent and not _urgent(judgement.reasons):
+                return BETTER
             return Waiting("; ".join(judgement.reasons), {"gates": judgement.reasons})
 
         name = self.numbered(f"{self.key(phase)}.urgent")
-        news = urgent and not self._alarmed_already(f"{name}.known", reasons)
-        alarmed = news and self.alarm(f"{name}.alarm", name, "; ".join(reasons), lambda: True)
+        news = bool(urgent) and not self._alarmed_already(f"{name}.known", urgent)
+        alarmed = news and self.alarm(f"{name}.alarm", name, "; ".join(urgent), lambda: True)
         page = news and not alarmed
         self.say(phase, "shut", lambda: messages.gates_shut(self.site.managed, self.node, moment, reasons, page))
         who = f"the cluster itself, or an approver with `/upgrade override GATE {self.node} REASON`"
@@ -411,14 +411,14 @@ class Wheel:
             raise
         if alarmed:
             self.all_clear(f"{name}.clear", name)
-        if found != WORSE:
+        if found is True:
             self.say(phase, "open", lambda: messages.gates_open(self.node, moment))
 
-    def _alarmed_already(self, key: str, reasons: Sequence[str]) -> bool:
-        """All that is urgent of it is what people are woken for since something else was waited for: whoever has that
+    def _alarmed_already(self, key: str, urgent: Sequence[str]) -> bool:
+        """All of it is what people are woken for since something else was waited for: whoever has that
         is not rung once more for the same."""
-        told = [f"{GROUPS_GATE}: {group}" for group in self.fallen] if self.fallen_alarm else []
-        if not all(reason in told for reason in reasons if _urgent([reason])):
+        told = [f"{guest_groups.GATE.name}: {group}" for group in self.fallen] if self.fallen_alarm else []
+        if not all(reason in told for reason in urgent):
             return False
         marks = [self._fingerprint(self.fallen_alarm)]
         return self.run.step(key, lambda: bool(self.site.store.firing(self.site.managed.name, marks)))

@@ -135,10 +135,11 @@ class Answer:
 
 
 @lru_cache(maxsize=WORLDS)
-def heal_answers(world: World, pool: Pool, now: float) -> tuple[tuple[Answer, ...], tuple[str, ...]]:
-    """All answers of all peers, oldest first, and in words what was not answered. Only the last one has to be fresh:
-    those before it show that it is stable. A peer that says the same again has its answer there again; nearly always
-    all say the same, and it is matched with the bricks once."""
+def heal_answers(world: World, pool: Pool, now: float) -> tuple[tuple[Answer, ...], tuple[str, ...], tuple[str, ...]]:
+    """All answers of all peers, oldest first; in words what was not answered; and who was asked too few times, as all
+    are while something is to be healed. Only the last answer has to be fresh: those before it show that it is stable.
+    A peer that says the same again has its answer there again; nearly always all say the same, and it is matched with
+    the bricks once."""
     answers: list[Answer] = []
     unread: list[str] = []
     few: list[str] = []
@@ -148,7 +149,7 @@ def heal_answers(world: World, pool: Pool, now: float) -> tuple[tuple[Answer, ..
         rows, strangers = _matched(places, said)
         for view in pool.views:
             readings = view.heal.get(volume.name, ())
-            few += _too_few(world, view, volume, len(readings))
+            (few if readings else unread).extend(_too_few(world, view, volume, len(readings)))
             answer = None
             for number, reading in enumerate(readings, start=1):
                 limit = FRESH_S if number == len(readings) else inf
@@ -160,7 +161,7 @@ def heal_answers(world: World, pool: Pool, now: float) -> tuple[tuple[Answer, ..
                     rows, strangers = _matched(places, said)
                 answer = answer or Answer(view.node, volume, rows, strangers)
                 answers.append(answer)
-    return tuple(answers), tuple(unread or few)
+    return tuple(answers), tuple(unread), tuple(few)
 
 
 def _too_few(world: World, view: PeerView, volume: Volume, times: int) -> list[str]:

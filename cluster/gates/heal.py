@@ -25,7 +25,8 @@ Faults = dict[tuple[str, str], dict[str, str]]
 
 def check(world: World, node: str, phase: GatePhase, now: float) -> Verdict:
     pool = pool_of(world, now)
-    answers, silent = heal_answers(world, pool, now)
+    answers, unread, few = heal_answers(world, pool, now)
+    silent = unread or few
     faults = _faults(answers)
     evidence = {"answers": len(answers), "silent": list(silent), "faults": _plain(faults)}
     hint = f"`gluster volume heal {pool.volumes[0].name} info summary` on every node; `/upgrade why` shows the curve"

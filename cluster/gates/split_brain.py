@@ -1,4 +1,5 @@
-"""No file is in split brain: it never heals by itself, and its guest gets EIO."""
+"""No file is in split brain: it never heals by itself, and its guest gets EIO. One answer of every peer tells: while
+something is to be healed none is asked twice, and the gate `heal` is shut."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from cluster.world import Blocked, Gate, GatePhase, Passed, Unknown, Verdict, Wo
 
 
 def check(world: World, node: str, phase: GatePhase, now: float) -> Verdict:
-    answers, unread = heal_answers(world, pool_of(world, now), now)
+    answers, unread, _ = heal_answers(world, pool_of(world, now), now)
     counts = _counts(answers)
     found = {place: count for place, count in counts.items() if count}
     evidence = {"split_brain": {f"{volume} {brick}": count for (volume, brick), count in counts.items()}}

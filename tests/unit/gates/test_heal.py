@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cluster.facts import Read, Unread
-from cluster.world import Blocked, GatePhase, World
+from cluster.world import Blocked, GatePhase, Passed, World
 from tests.unit.gates.build import (
     DEAD,
     MALFORMED,
@@ -220,8 +220,19 @@ def test_a_peer_that_was_asked_too_few_times_is_unknown() -> None:
 
 
 def test_a_peer_that_was_not_asked_about_the_volume_is_unknown() -> None:
-    world = with_view(healthy(), "pve3", heal={})
-    assert_unknown(verdict("heal", world), "pve3 was asked 0 of 3 times how vmstore heals")
+    world, why = with_view(healthy(), "pve3", heal={}), "pve3 was asked 0 of 3 times how vmstore heals"
+    assert_unknown(verdict("heal", world), why)
+    assert_unknown(verdict("split-brain", world), f"nobody knows about split brain: {why}")
+
+
+@pytest.mark.parametrize("split", [0, 2])
+def test_one_answer_of_every_peer_tells_whether_there_is_a_split_brain(split: int) -> None:
+    """While something is to be healed none is asked twice: every heal was called a split brain that nobody knew of."""
+    world = with_heal(healthy(), "pve3", pending=14, split_brain=split, total=14 + split)
+    for node in NODES:
+        world = with_view(world, node, heal={"vmstore": view_of(world, node).heal["vmstore"][:1]})
+    assert isinstance(verdict("heal", world), Blocked)
+    assert isinstance(verdict("split-brain", world), Blocked if split else Passed)
 
 
 def test_more_reads_are_wanted_by_the_settings_than_were_made() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from sandbox.lines import Act, Moment
 from sandbox.luck import GOOD, Crash, LuckyNight
-from sandbox.scenario import Cue, Scenario
+from sandbox.scenario import Scenario
 from sandbox.spec import default_spec
 from workflows.picture import picture
 

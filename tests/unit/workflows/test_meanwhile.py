@@ -12,6 +12,7 @@ from sandbox.model import What
 from sandbox.night import Night
 from sandbox.scenario import Cue, Scenario, load
 from sandbox.spec import default_spec
+from workflows.phases import UPGRADE
 
 MINUTE = 60.0
 ALICE_STARTS = Cue("alice", at=0.0, types="/upgrade cluster")
@@ -153,6 +154,54 @@ def test_routers_that_die_while_other_gates_are_waited_for_wake_people_at_once()
     assert paged
     assert paged[0] - died(night) < 3 * MINUTE
     assert violations(night) == []
+
+
+def test_routers_that_die_while_gates_are_shut_by_a_heal_wake_people_at_once() -> None:
+    """The heal is asked about cheaply, and all other gates only once it is over."""
+    spec = replace(default_spec(), settings={**default_spec().settings, "limits": {"heal": "10m"}})
+    cues = (ALICE_STARTS, CAROL_APPROVES, Cue("bob", when="said in vain for the storage", types="/upgrade retry"))
+    faults = (
+        {"kind": "service-down", "node": "pve1", "text": "pvestatd", "after": "bricks-up pve3", "lasts": 3 * 3600.0},
+        {"kind": "brick-wiped", "node": "pve2", "amount": 50, "after": "bricks-up pve3", "delay": 20 * MINUTE},
+        {"kind": "heal-stuck", "after": "bricks-up pve3", "delay": 20 * MINUTE},
+        *both_routers("guest-stops", after="bricks-up pve3", delay=30 * MINUTE),
+    )
+    night = Night(Scenario("gates", "", spec, faults, cues, lasts=3600.0)).live()
+    paged = [at for at, text in night.pages if "guest-groups: routers: 0 of 2 run" in text]
+    assert paged
+    assert paged[0] - died(night) < 3 * MINUTE
+
+
+def test_an_alarm_ends_with_what_could_not_wait_though_other_gates_stay_shut() -> None:
+    """It rang again every hour for routers that ran, because of a package that was not configured."""
+    night = lived(
+        faults=(
+            {"kind": "dpkg-broken", "node": "pve3", "after": "maintenance-reached pve3"},
+            *both_routers("guest-stops", after="maintenance-reached pve3", delay=3),
+            *both_routers("guest-starts", after="maintenance-reached pve3", delay=20 * MINUTE),
+        ),
+    )
+    shut = [line for line in night.lines if "for not every gate is open" in line]
+    assert len(shut) == 2, "and what is still shut is said"
+    assert of_runs(night) == [f"run/{run_id(night)}/pve3.upgrade.gates.hold"]
+
+
+def run_id(night: Night) -> str:
+    (run,) = night.store.runs(workflow=UPGRADE)
+    return run.id
+
+
+def test_a_machine_that_is_silent_once_wakes_nobody() -> None:
+    """Beside a gate that is shut anyway: what nobody answers shuts it too, and that must be no outage yet."""
+    night = lived(
+        faults=(
+            {"kind": "dpkg-broken", "node": "pve3", "after": "maintenance-reached pve3", "lasts": 40 * MINUTE},
+            {"kind": "not-xml", "node": "pve2", "after": "maintenance-reached pve3", "lasts": 10 * MINUTE},
+        ),
+    )
+    assert "split-brain: pool list of pve2 not read" in night.text
+    assert "pve3 is done" in night.text
+    assert [text for _, text in night.pages if "drill" not in text] == []
 
 
 def test_routers_that_die_while_ceph_recovers_wake_people_at_once() -> None:
