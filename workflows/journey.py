@@ -7,8 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cluster.api import Refused
-from cluster.facts import Guest
+from cluster.facts import Guest, Read, Topic
+from engine.port import Look
 from workflows.wheel import Wheel
+
+GONE_S = 60.0
+"""A guest that is listed no more so long after it began to be waited for was removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +42,27 @@ class Journey:
             self.by_ha.append(item["guest"])
 
 
+def listed(w: Wheel, guest_id: int) -> Guest | None:
+    """As it is listed now."""
+    return next((guest for guest in w.site.cluster.guests() if guest.id == guest_id), None)
+
+
 def find(w: Wheel, guest_id: int) -> Guest:
     """As it is listed now. Raises Refused if it is not."""
-    for guest in w.site.cluster.guests():
-        if guest.id == guest_id:
-            return guest
+    if guest := listed(w, guest_id):
+        return guest
     raise Refused(f"guest {guest_id} is no longer listed in the cluster")
+
+
+def removed(w: Wheel, guest_id: int, at: Look) -> bool:
+    """Whether somebody removed it. A list that lacks it is believed late, and if it lacks nothing else: read now, of a
+    cluster that is quorate, with every member online and some guest in it."""
+    if at.now - at.since < GONE_S:
+        return False
+    machines = w.site.cluster.survey(frozenset({Topic.GUESTS, Topic.MEMBERSHIP}), w.node)
+    guests, membership = machines.guests, machines.membership
+    if not isinstance(guests, Read) or not isinstance(membership, Read):
+        return False
+    whole = membership.value.quorate and all(member.online for member in membership.value.members)
+    known = {guest.id for guest in guests.value}
+    return whole and bool(known) and guest_id not in known

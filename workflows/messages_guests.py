@@ -37,6 +37,10 @@ def started_again(node: str, guest: int, name: str, onboot: bool, ha: str) -> Sa
     return note(f"▶️ {node}: {named(name, guest)} runs again{back}.")
 
 
+def removed(node: str, guest: int, name: str) -> Saying:
+    return note(f"🗑️ {node}: {named(name, guest)} is no longer in the cluster: somebody removed it; nothing is started.")
+
+
 def noout_on(node: str) -> Saying:
     return note(f"🚩 {node}: noout is set on Ceph, so that it does not copy this node's data elsewhere meanwhile.")
 

@@ -13,7 +13,7 @@ from typing import Any
 from cluster.detector import Doing
 from store.api import Entry, RunRow, Store
 from workflows.phases import UPGRADE, Phase
-from workflows.picture import Step, by_node, nodes_of, state_of, wait_of
+from workflows.picture import GONE, Step, by_node, nodes_of, state_of, wait_of
 
 HEALS = frozenset({Phase.UPGRADE, Phase.BRICKS, Phase.HEAL, Phase.REBOOT, Phase.PROOF, Phase.REJOIN, Phase.RELEASE})
 """Phases in which a copy of the storage is away, or catches up."""
@@ -67,7 +67,9 @@ def _stopped(way: Sequence[Step]) -> frozenset[int]:
         guest, _, act = detail.partition(".")
         if phase is Phase.STOP and guest.isdigit() and act == "":
             stopped.add(int(guest))
-        elif phase is Phase.RETURN and act == "running.wait" and entry.kind == "result" and _word(entry) == "saw":
+        elif (phase is Phase.RETURN and act == "running.wait" and entry.kind == "result" and _word(entry) == "saw") or (
+            phase is Phase.RETURN and act == "listed.wait" and entry.value == ["saw", GONE]
+        ):
             stopped.discard(int(guest))
     return frozenset(stopped)
 

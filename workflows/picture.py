@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -12,6 +12,8 @@ from workflows.orders import Order
 from workflows.phases import STATES, UNTOUCHED, Phase, key_of, parsed
 
 ORDER_KEY = "run.look.order.wait"
+GONE = "gone"
+"""What a wait for a guest to be listed again sees of one that somebody removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +178,20 @@ def _left(nodes: Sequence[str], entries: Sequence[Entry]) -> Iterator[str]:
             yield f"{node} {'is' if on in did else 'may be'} in maintenance mode"
         if key_of(node, Phase.CEPH, "noout") in did and key_of(node, Phase.CEPH, "back") not in did:
             yield "noout is set on Ceph"
-        stopped = {k.split(".")[2] for k in did if k.startswith(f"{node}.{Phase.STOP}.") and k.endswith(".onboot")}
-        started = {k.split(".")[2] for k in did if k.startswith(f"{node}.{Phase.RETURN}.") and k.endswith(".start")}
-        yield from (f"guest {guest} is shut down" for guest in sorted(stopped - started))
+        yield from _down(node, did, saw)
+
+
+def _down(node: str, did: Collection[str], saw: Mapping[str, Any]) -> Iterator[str]:
+    """Guests that were shut down, or whose onboot was switched off, until that was seen to be over."""
+    for key in sorted(k for k in did if k.startswith(f"{node}.{Phase.STOP}.") and k.endswith(".onboot")):
+        guest = key.split(".")[2]
+        off, on = key_of(node, Phase.STOP, f"{guest}.off"), key_of(node, Phase.RETURN, f"{guest}.onboot")
+        if saw.get(key_of(node, Phase.RETURN, f"{guest}.listed.wait")) == GONE:
+            continue
+        if saw.get(key_of(node, Phase.RETURN, f"{guest}.running.wait")) != "running":
+            yield f"guest {guest} is shut down"
+        elif off in did and on not in did:
+            yield f"onboot of guest {guest} is off"
 
 
 def _released(node: str, saw: Mapping[str, Any]) -> bool:

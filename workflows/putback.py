@@ -63,7 +63,8 @@ def _put_back(w: Wheel, journey: Journey, halt: Halt) -> None:
     whole = ended and _tried(left, lambda: healed(w, "putback"))
     if journey.stopped:
         if whole and _tried(left, lambda: start_again(w, journey)):
-            done.append(f"running again: {messages.guests(sorted(journey.stopped), journey.called)}")
+            again = messages.guests(sorted(journey.stopped), journey.called)
+            done += [f"running again: {again}"] if again else []  # some may have been removed meanwhile
         elif w.own.stopped:
             left.append(f"shut down, with onboot off: {messages.guests(sorted(w.own.stopped), journey.called)}")
     if w.own.flags:

@@ -16,10 +16,13 @@ from cluster.ways import way_out
 from cluster.world import GatePhase, World
 from engine.port import Look, Waiting
 from workflows import messages, messages_guests
-from workflows.journey import Journey, Stopped, find
+from workflows.journey import Journey, Stopped, find, listed, removed
 from workflows.phases import Phase
+from workflows.picture import GONE
 from workflows.wheel import Wheel
 
+NOT_LISTED = "not listed"
+"""What an order to start a guest finds that may have been removed."""
 HA_AGREES = {"stopped": ("", "ignored", "stopped"), "running": ("", "ignored", "started")}
 """Status -> the HA states in which it lasts."""
 
@@ -115,15 +118,17 @@ def _until(
     phase: Phase,
     guest_id: int,
     wanted: str,
-    send: Callable[[], None],
+    send: Callable[[], str | None],
     patience: float,
     *,
     to: str,
     detail: str,
-) -> None:
-    """Send, and wait for the guest to have this status. Not in time: a hold, and a retry sends it again."""
+) -> str:
+    """Send, and wait for the guest to have this status. Not in time: a hold, and a retry sends it again. Returns the
+    status, or what `send` returned if that ended it."""
     while True:
-        send()
+        if over := send():
+            return over
         seen = w.wait(
             phase,
             lambda at: _status(w, guest_id, wanted, at),
@@ -133,7 +138,7 @@ def _until(
             detail=detail,
         )
         if seen == wanted:
-            return
+            return wanted
         why = f"waited {messages.span(patience)} in vain for guest {guest_id} to {to}; last seen: {seen}"
         w.hold(w.key(phase, detail), why)
 
@@ -155,27 +160,47 @@ def _status(w: Wheel, guest_id: int, wanted: str, at: Look) -> Any:
 
 
 def start_again(w: Wheel, journey: Journey) -> None:
-    """What was shut down for the reboot is started after the heal, and what would start it by itself is put back."""
-    for guest_id, before in journey.stopped.items():
+    """What was shut down for the reboot is started after the heal, and what would start it by itself is put back. One
+    that was removed meanwhile is no business of ours any more."""
+    for guest_id, before in list(journey.stopped.items()):
         send = partial(_send_start, w, guest_id, before)
         patience = w.site.managed.limits.guests_back
-        _until(w, Phase.RETURN, guest_id, "running", send, patience, to="run again", detail=f"{guest_id}.running")
+        name, detail = journey.called.get(str(guest_id), ""), f"{guest_id}.running"
+        seen = _until(w, Phase.RETURN, guest_id, "running", send, patience, to="run again", detail=detail)
         w.owns(stopped=w.own.stopped - {guest_id})
-        name = journey.called.get(str(guest_id), "")
-        started = partial(messages_guests.started_again, w.node, guest_id, name, *_back(before))
-        w.say(Phase.RETURN, f"{guest_id}.running", started)
+        told = partial(messages_guests.started_again, w.node, guest_id, name, before.onboot, before.ha)
+        if seen == GONE:
+            told = partial(messages_guests.removed, w.node, guest_id, name)
+            del journey.stopped[guest_id]
+        w.say(Phase.RETURN, detail, told)
 
 
-def _back(before: Stopped) -> tuple[bool, str]:
-    return before.onboot, before.ha
-
-
-def _send_start(w: Wheel, guest_id: int, before: Stopped) -> None:
-    w.act(Phase.RETURN, lambda *_: _start(w, guest_id), f"{guest_id}.start")
+def _send_start(w: Wheel, guest_id: int, before: Stopped) -> str:
+    """GONE if somebody removed it, else ""."""
+    while w.act(Phase.RETURN, lambda *_: _start(w, guest_id), f"{guest_id}.start") == NOT_LISTED:
+        found = w.wait(
+            Phase.RETURN,
+            lambda at: _listed_again(w, guest_id, at),
+            w.site.managed.limits.guests_back,
+            why=f"guest {guest_id} to be listed again",
+            who="the cluster, by listing every guest",
+            detail=f"{guest_id}.listed",
+        )
+        if found == GONE:
+            return GONE
     if before.onboot:
         w.act(Phase.RETURN, lambda *_: w.site.cluster.set_onboot(find(w, guest_id), True), f"{guest_id}.onboot")
+    return ""
 
 
 def _start(w: Wheel, guest_id: int) -> str:
-    guest = find(w, guest_id)
+    guest = listed(w, guest_id)
+    if guest is None:
+        return NOT_LISTED
     return "" if guest.running else w.site.cluster.start(guest).upid
+
+
+def _listed_again(w: Wheel, guest_id: int, at: Look) -> Any:
+    if listed(w, guest_id):
+        return True
+    return GONE if removed(w, guest_id, at) else Waiting("it is not listed")
