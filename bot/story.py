@@ -13,7 +13,7 @@ from store.api import AlertRow, Entry, OrderRow, OutboxRow, PageRow, RunRow, Sto
 from workflows.alerts import OUTAGE
 from workflows.messages import span
 from workflows.orders import Order
-from workflows.phases import UPGRADE, Phase, key_of
+from workflows.phases import UPGRADE, Phase, key_of, unnumbered
 from workflows.picture import Wait, picture
 from workflows.picture_outage import picture as picture_outage
 from workflows.picture_restore import WORKFLOWS, rescue_picture
@@ -121,7 +121,8 @@ class Story:
         detail = row.message["detail"]
         act = detail.get("act") or key_of(node_of(row), Phase.REBOOT)
         did = any(
-            entry.kind == "result" and _base(entry) == act and entry.value[0] == "did" for entry in self._after(row)
+            entry.kind == "result" and unnumbered(entry.key) == act and entry.value[0] == "did"
+            for entry in self._after(row)
         )
         return detail.get("too_late", REBOOTED) if did else ""
 
@@ -136,7 +137,7 @@ class Story:
         for entry in self._after(row):
             if entry.key in requests:
                 break
-            if _base(entry) == wait:
+            if unnumbered(entry.key) == wait:
                 found = entry
         return found
 
@@ -158,7 +159,7 @@ class Story:
     def over(self, row: OutboxRow) -> str:
         """The last word of a progress message, "" while its wait may still come or go on."""
         wait = f"{row.message['about']}.wait"
-        ends = [_ended(e.value, self._slash) for e in self.entries if e.kind == "result" and _base(e) == wait]
+        ends = [_ended(e.value, self._slash) for e in self.entries if e.kind == "result" and unnumbered(e.key) == wait]
         if ends and ends[-1]:
             return ends[-1]
         return "" if self.run.state == "active" else "The run has ended; this is no longer followed."
@@ -199,11 +200,6 @@ BOARDS: Mapping[str, Callable[[Story], View]] = {
     **dict.fromkeys(WORKFLOWS, _rescue_board),
 }
 """How the board of a run looks. A drill has none that changes: it is shown as it was said."""
-
-
-def _base(entry: Entry) -> str:
-    """The key without the number that a phase gets when it comes round again."""
-    return entry.key.partition("#")[0]
 
 
 def _answered(value: Any, slash: str) -> str:

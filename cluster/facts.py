@@ -14,7 +14,6 @@ from typing import Generic, TypeVar
 from base.record import record
 
 T = TypeVar("T")
-GIB = 1 << 30
 
 
 @record
@@ -78,23 +77,8 @@ class Membership:
     config_version: int
 
 
-STATUS_WORDS = {
-    "io-error": "halted by an I/O error",
-    "internal-error": "halted by an internal error of QEMU",
-    "guest-panicked": "halted by a panic of its kernel",
-    "unknown": "in an unknown state",
-}
-"""QEMU's and Proxmox VE's own words, for people who read them at night."""
-
-
-def condition(status: str) -> str:
-    """What follows after "it is"."""
-    return STATUS_WORDS.get(status, status)
-
-
-def gib(amount: float) -> str:
-    """Bytes, as people say them."""
-    return f"{amount / GIB:.1f} GiB"
+def tool_of(kind: str) -> str:
+    return "pct" if kind == "lxc" else "qm"
 
 
 @record
@@ -124,6 +108,11 @@ class Guest:
     def sid(self) -> str:
         """HA's name for it."""
         return f"{'ct' if self.kind == 'lxc' else 'vm'}:{self.id}"
+
+    @property
+    def tool(self) -> str:
+        """The command of a node that steers it."""
+        return tool_of(self.kind)
 
 
 @record

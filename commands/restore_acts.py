@@ -27,16 +27,19 @@ def _words(desk: Desk, typed: Typed, words: list[str], most: int, usage: str) ->
     return managed, rest
 
 
+def _begin(desk: Desk, typed: Typed, managed: ManagedCluster, act: str, title: str, **about: str) -> Reply:
+    return start(desk, typed, managed, RUNBOOK, {"act": act, "title": title, **about}, title)
+
+
 def heal(desk: Desk, typed: Typed, words: list[str]) -> Reply:
     managed, rest = _words(desk, typed, words, 2, HEAL_USAGE)
     guest = must_exist(desk, managed, rest[0])
-    args = {"act": HEAL, "guest": guest, "title": f"A look at both sides of the image of {guest}"}
-    if len(rest) == 2:
-        if not rest[1].startswith("from="):
-            raise Wrong(f'unknown argument "{rest[1]}". Type `{HEAL_USAGE}`.')
-        args["brick"] = plain_name(rest[1].removeprefix("from="), "node or brick", VOLUME_LETTERS)
-        args["title"] = f"Healing the image of {guest}"
-    return start(desk, typed, managed, RUNBOOK, args, args["title"])
+    if len(rest) == 1:
+        return _begin(desk, typed, managed, HEAL, f"A look at both sides of the image of {guest}", guest=guest)
+    if not rest[1].startswith("from="):
+        raise Wrong(f'unknown argument "{rest[1]}". Type `{HEAL_USAGE}`.')
+    brick = plain_name(rest[1].removeprefix("from="), "node or brick", VOLUME_LETTERS)
+    return _begin(desk, typed, managed, HEAL, f"Healing the image of {guest}", guest=guest, brick=brick)
 
 
 def start_on(desk: Desk, typed: Typed, words: list[str]) -> Reply:
@@ -44,29 +47,25 @@ def start_on(desk: Desk, typed: Typed, words: list[str]) -> Reply:
     if len(rest) < 2:
         raise Wrong(f"name the guest and the node: `{START_USAGE}`.")
     guest, node = must_exist(desk, managed, rest[0]), _node(managed, rest[1])
-    args = {"act": START_ON, "guest": guest, "node": node, "title": f"Starting {guest} on {node}"}
-    return start(desk, typed, managed, RUNBOOK, args, f"Starting {guest} on {node}")
+    return _begin(desk, typed, managed, START_ON, f"Starting {guest} on {node}", guest=guest, node=node)
 
 
 def unlock(desk: Desk, typed: Typed, words: list[str]) -> Reply:
-    managed, rest = _words(desk, typed, words, 1, "/restore unlock GUEST")
-    guest = must_exist(desk, managed, rest[0])
-    args = {"act": UNLOCK, "guest": guest, "title": f"Unlocking {guest}"}
-    return start(desk, typed, managed, RUNBOOK, args, f"Unlocking {guest}")
+    return _on_guest(desk, typed, words, UNLOCK, "Unlocking {}")
 
 
 def unfreeze(desk: Desk, typed: Typed, words: list[str]) -> Reply:
-    managed, rest = _words(desk, typed, words, 1, "/restore unfreeze GUEST")
-    guest = must_exist(desk, managed, rest[0])
-    args = {"act": UNFREEZE, "guest": guest, "title": f"Unfreezing {guest} in HA"}
-    return start(desk, typed, managed, RUNBOOK, args, f"Unfreezing {guest} in HA")
+    return _on_guest(desk, typed, words, UNFREEZE, "Unfreezing {} in HA")
 
 
 def forget(desk: Desk, typed: Typed, words: list[str]) -> Reply:
-    managed, rest = _words(desk, typed, words, 1, "/restore forget GUEST")
+    return _on_guest(desk, typed, words, FORGET, "Deleting the unused disks of {}")
+
+
+def _on_guest(desk: Desk, typed: Typed, words: list[str], act: str, title: str) -> Reply:
+    managed, rest = _words(desk, typed, words, 1, f"/restore {act} GUEST")
     guest = must_exist(desk, managed, rest[0])
-    args = {"act": FORGET, "guest": guest, "title": f"Deleting the unused disks of {guest}"}
-    return start(desk, typed, managed, RUNBOOK, args, f"Deleting the unused disks of {guest}")
+    return _begin(desk, typed, managed, act, title.format(guest), guest=guest)
 
 
 def power_cycle(desk: Desk, typed: Typed, words: list[str]) -> Reply:
@@ -74,8 +73,7 @@ def power_cycle(desk: Desk, typed: Typed, words: list[str]) -> Reply:
     node = _node(managed, rest[0])
     if not managed.nodes[node].power_cycle:
         raise Wrong(f"the settings name no command that cycles the power of {node}: nodes.{node}.power_cycle.")
-    args = {"act": POWER_CYCLE, "node": node, "title": f"Cycling the power of {node}"}
-    return start(desk, typed, managed, RUNBOOK, args, f"The power cycle of {node}")
+    return _begin(desk, typed, managed, POWER_CYCLE, f"Cycling the power of {node}", node=node)
 
 
 COMMANDS = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cluster.facts import gib
+from cluster.telling import gib
 from engine.port import Saying
 from workflows.messages import host, named, note, span
 

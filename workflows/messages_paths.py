@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from cluster.facts import PathDrill, PathTest
 from cluster.settings import PathSettings
+from cluster.telling import short_span
 from engine.port import Saying
 from workflows.messages import at, bullets, host, span
 from workflows.settings import ManagedCluster
@@ -59,17 +60,9 @@ def _row(path: PathSettings, tests: Sequence[PathTest], now: float) -> tuple[str
         path.name,
         f"{len(alive)} of {len(tests)}",
         f"{slowest.latency:.2f} s {slowest.node}" if slowest else "-",
-        _ago(max(now - max(answered), 0.0)) if answered else "never",
+        f"{short_span(max(now - max(answered), 0.0))} ago" if answered else "never",
         goes(path),
     )
-
-
-def _ago(seconds: float) -> str:
-    """ "35 s ago", "12 min ago"."""
-    for unit, size, below in (("s", 1, 120), ("min", 60, 7200), ("h", 3600, 172_800)):
-        if seconds < below:
-            return f"{seconds / size:.0f} {unit} ago"
-    return f"{seconds / 86_400:.0f} d ago"
 
 
 def goes(path: PathSettings) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from cluster.facts import Guest, condition
+from cluster.facts import Guest
 from cluster.gates.locks import ASLEEP
+from cluster.telling import condition
 from engine.port import Saying
 from workflows.messages import at, bullets, host, named, note, paged, span, who_may_answer, with_hint
 from workflows.roles import mention
@@ -148,10 +149,9 @@ def given_up_by_ha(guest: int) -> tuple[str, str]:
 
 def beside_its_copy(old: Guest, new: int) -> tuple[str, str]:
     """Why the copy is not started, and a hint."""
-    tool = "pct" if old.kind == "lxc" else "qm"
     return (
         f"guest {old.id} is {condition(old.status)} on {old.node}, and {new} has its addresses: not both may run",
-        f"`{tool} shutdown {old.id}`, or leave {new} off",
+        f"`{old.tool} shutdown {old.id}`, or leave {new} off",
     )
 
 

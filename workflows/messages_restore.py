@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from cluster.facts import Backup, condition, gib
+from cluster.facts import Backup, tool_of
 from cluster.rescue import Disk
+from cluster.telling import condition, gib
 from engine.port import Saying
 from workflows.messages import day, host, named, note, span, with_hint
 from workflows.restore_look import MOST_SHOWN, Case, is_sick, listed_images, nameless, volume_of, why_not
@@ -138,11 +139,10 @@ def where_old_disks_are(guest: int, kind: str, old: Mapping[str, str], listed: S
     if not old:
         return "no old disk of it was touched"
     disks = ", ".join(f"{slot} was {volid}" for slot, volid in old.items())
-    tool = "pct" if kind == "lxc" else "qm"
     seen = (
         "they are still there as unused disks"
         if set(old.values()) <= set(listed)
-        else f"they are still on their storage; `{tool} rescan --vmid {guest}` lists them as unused disks"
+        else f"they are still on their storage; `{tool_of(kind)} rescan --vmid {guest}` lists them as unused disks"
     )
     return f"its old disks were not deleted ({host(disks)}); {seen}"
 

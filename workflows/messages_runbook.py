@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cluster.facts import gib
 from cluster.rescue import Side
+from cluster.telling import gib
 from engine.port import Saying
 from workflows.messages import day, host, named, note, span
 

@@ -87,6 +87,11 @@ def key_of(node: str, phase: AnyPhase, detail: str = "") -> str:
     return f"{node}.{phase}.{detail}" if detail else f"{node}.{phase}"
 
 
+def unnumbered(key: str) -> str:
+    """A key without the number that a phase gets when it comes round again: "pve2.ask#2" -> "pve2.ask"."""
+    return key.partition("#")[0]
+
+
 @lru_cache(maxsize=8192)
 def parsed(key: str) -> tuple[str, Phase | None, str]:
     """Node, phase and the rest of a key, without the number of its try: "pve2.move.101.end.wait#2" -> ("pve2",

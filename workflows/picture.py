@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from store.api import Entry, OrderRow, RunRow
 from workflows.orders import Order
-from workflows.phases import STATES, UNTOUCHED, Phase, key_of, parsed
+from workflows.phases import STATES, UNTOUCHED, Phase, key_of, parsed, unnumbered
 
 ORDER_KEY = "run.look.order.wait"
 GONE = "gone"
@@ -169,9 +169,9 @@ def _ended(outcome: str) -> str:
 def _left(nodes: Sequence[str], entries: Sequence[Entry]) -> Iterator[str]:
     """What this run changed and has not put back, by its results; the world is asked where it is put back."""
     results = [e for e in entries if e.kind == "result" and isinstance(e.value, list)]
-    did = {e.key.split("#")[0] for e in results if e.value[:1] == ["did"]}
-    saw = {e.key.split("#")[0]: e.value[1] for e in results if e.value[:1] == ["saw"]}
-    unclear = {e.key.split("#")[0] for e in results if e.value[:1] == ["unclear"]}
+    did = {unnumbered(e.key) for e in results if e.value[:1] == ["did"]}
+    saw = {unnumbered(e.key): e.value[1] for e in results if e.value[:1] == ["saw"]}
+    unclear = {unnumbered(e.key) for e in results if e.value[:1] == ["unclear"]}
     for node in nodes:
         on = key_of(node, Phase.MAINTENANCE)
         if on in did | unclear and not _released(node, saw):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from store.api import Entry, RunRow
 from workflows import messages_restore as words
-from workflows.phases import BACKUP, DRILL, RESTORE, RUNBOOK, Stage
+from workflows.phases import BACKUP, DRILL, RESTORE, RUNBOOK, Stage, unnumbered
 from workflows.picture import Wait, state_of, wait_of
 from workflows.restore_plan import guest_of
 
@@ -80,7 +80,7 @@ def title_of(run: RunRow) -> str:
 def _stage(entries: Sequence[Entry]) -> str:
     words_of = {stage.value: word for stage, word in STAGES.items()}
     for entry in reversed(entries):
-        parts = entry.key.split("#")[0].split(".")
+        parts = unnumbered(entry.key).split(".")
         if len(parts) > 1 and parts[1] in words_of:
             return words_of[parts[1]]
     return "beginning"
@@ -90,12 +90,12 @@ def _left(entries: Sequence[Entry]) -> Iterator[str]:
     """By its results: disks that are detached, an onboot that is off, a copy that a drill has made."""
     guest = guest_of(entries)
     did = {
-        entry.key.split("#")[0]: entry.value
+        unnumbered(entry.key): entry.value
         for entry in entries
         if entry.kind == "result" and isinstance(entry.value, list) and entry.value[:1] == ["did"]
     }
     aside, restored = f"{guest}.{Stage.ASIDE}.detach" in did, f"{guest}.{Stage.RESTORE}.end.wait"
-    written = [e.value for e in entries if e.kind == "result" and e.key.split("#")[0] == restored]
+    written = [e.value for e in entries if e.kind == "result" and unnumbered(e.key) == restored]
     if aside and not any(value[:1] == ["saw"] and not value[1]["error"] for value in written if value):
         yield words.left_aside(guest)
     if did.get(f"{guest}.{Stage.RESTORE}.onboot", ["did", False])[1]:

@@ -12,9 +12,10 @@ from posixpath import normpath
 from typing import Any
 
 from cluster.api import ClusterError
-from cluster.facts import Backup, Guest, gib
+from cluster.facts import Backup, Guest
 from cluster.rescue import Disk, GuestConfig, Space, Trouble
 from cluster.settings import ClusterSettings
+from cluster.telling import gib
 from workflows.messages import host
 from workflows.site import Site
 

@@ -77,10 +77,9 @@ def find_patient(site: Site, run_id: str, wanted: Wanted) -> Any:
 
 def _not_now(site: Site, run_id: str, guest: Guest) -> tuple[str, str]:
     if guest.running:
-        stop = f"{'pct' if guest.kind == 'lxc' else 'qm'} shutdown {guest.id}"
         return (
             f"{named(guest.name, guest.id)} runs on {guest.node}, and a running guest is never restored over",
-            f"if it is to be replaced, stop it first: `{stop}`",
+            f"if it is to be replaced, stop it first: `{guest.tool} shutdown {guest.id}`",
         )
     if guest.template:
         return f"{named(guest.name, guest.id)} is a template", ""

@@ -14,7 +14,8 @@ from importlib import import_module
 from typing import Any
 
 from cluster.facts import Reading, Topic
-from cluster.gates._common import Settled, not_down, span, status_of, untold
+from cluster.gates._common import Settled, not_down, status_of, untold
+from cluster.telling import short_span
 from cluster.world import Gate, GatePhase, Opinion, Passed, Unknown, Verdict, World
 
 log = logging.getLogger(__name__)
@@ -112,6 +113,6 @@ def table() -> str:
 
 def _row(gate: Gate) -> str:
     when = ", ".join(phase.value for phase in GatePhase if phase in gate.phases)
-    age = f"at most {span(gate.max_age)} old" if gate.max_age else "the clock"
+    age = f"at most {short_span(gate.max_age)} old" if gate.max_age else "the clock"
     override = "by an approver" if gate.overridable else "never"
     return f"| `{gate.name}` | {gate.doc} | {when} | {age} | {override} |"

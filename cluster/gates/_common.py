@@ -151,14 +151,6 @@ def on_gluster(world: World) -> list[StorageRow]:
 # ---- words -------------------------------------------------------------------------------------------------------
 
 
-def span(seconds: float) -> str:
-    """ "47 s", "12 min", "3 h", "2 d": the largest unit of which there are at least two."""
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
-
-
 def named(guest: Guest) -> str:
     return f"{guest.name} ({guest.id})"
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cluster.gates._common import CLOCK_SLACK_S, FRESH_S, listed, span, told
+from cluster.gates._common import CLOCK_SLACK_S, FRESH_S, listed, told
+from cluster.telling import short_span
 from cluster.world import ApprovalSeen, Blocked, Gate, GatePhase, Passed, Unknown, Verdict, World
 
 
@@ -28,7 +29,7 @@ def _why_not(seen: ApprovalSeen, now: float) -> str:
     if seen.given_at > now + CLOCK_SLACK_S:
         return "the clock was put back since the approval was given, so its age is unknown"
     if now >= seen.expires_at:
-        return f"the approval expired {span(now - seen.expires_at)} ago"
+        return f"the approval expired {short_span(now - seen.expires_at)} ago"
     if len(seen.holders) < seen.needed:
         return f"{len(seen.holders)} of {seen.needed} approvals stand; one that was given may have been taken back"
     return ""

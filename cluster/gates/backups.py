@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cluster.facts import Backup, Topic
-from cluster.gates._common import AHEAD_S, QUARTER_S, listed, on_gluster, span, value
+from cluster.gates._common import AHEAD_S, QUARTER_S, listed, on_gluster, value
+from cluster.telling import short_span
 from cluster.world import Blocked, Gate, GatePhase, Passed, Verdict, World
 
 
@@ -66,8 +67,8 @@ def _why_not(row: Backup | None, now: float, limit: float) -> str:
         return "none that would restore"
     age = now - row.made_at
     if age < -AHEAD_S:
-        return f"the only one is stamped {span(-age)} ahead of now"
-    return f"the newest is {span(age)} old, limit {span(limit)}" if age > limit else ""
+        return f"the only one is stamped {short_span(-age)} ahead of now"
+    return f"the newest is {short_span(age)} old, limit {short_span(limit)}" if age > limit else ""
 
 
 GATE = Gate(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from cluster.facts import Guest, Topic, condition
+from cluster.facts import Guest, Topic
 from cluster.gates._common import FRESH_S, listed, serving, value, why_not_serving
 from cluster.guest_settings import GuestGroup
+from cluster.telling import condition
 from cluster.world import WATCHING, Blocked, Gate, GatePhase, Passed, Verdict, World
 
 LEAVING = frozenset({GatePhase.UPGRADE, GatePhase.REBOOT})
@@ -33,7 +34,7 @@ def _hint(world: World, group: GuestGroup, up: list[Guest]) -> str:
     if down is None and any(why_not_serving(world, group, member) for member in missing):
         return f"look into guest {missing[0]}: `qm terminal {missing[0]}`, or its console in the web interface"
     start = down if down is not None else missing[0]
-    return f"`{'pct' if start in guests and guests[start].kind == 'lxc' else 'qm'} start {start}`"
+    return f"`{guests[start].tool if start in guests else 'qm'} start {start}`"
 
 
 def _reason(world: World, group: GuestGroup, up: list[Guest], gone: str) -> str:

@@ -61,7 +61,7 @@ def _hint(world: World, group: GuestGroup) -> str:
         return f"look into {named(dumb[0])}: its console is in the web interface; or make the other one movable"
     for guest in value(world.machines.guests):
         if guest.id in group.guests and not guest.running:
-            start = f"`{'pct' if guest.kind == 'lxc' else 'qm'} start {guest.id}`"
+            start = f"`{guest.tool} start {guest.id}`"
             return f"start another member of {group.name} on another node ({start}), or make this one movable"
     return f"make this one movable, or move another member of {group.name} to another node"
 

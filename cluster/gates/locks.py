@@ -21,8 +21,7 @@ def check(world: World, node: str, phase: GatePhase, now: float) -> Verdict:
 
 
 def _hint(guest: Guest) -> str:
-    tool = "pct" if guest.kind == "lxc" else "qm"
-    return f"wait for the task to end; if there is none, the lock was left behind: `{tool} unlock {guest.id}`"
+    return f"wait for the task to end; if there is none, the lock was left behind: `{guest.tool} unlock {guest.id}`"
 
 
 GATE = Gate(

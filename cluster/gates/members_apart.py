@@ -39,7 +39,7 @@ def _together(group: str, node: str, guests: list[Guest]) -> str:
 def _command(guest: Guest, target: str) -> str:
     if guest.under_ha:
         return f"ha-manager crm-command migrate {guest.sid} {target}"
-    return f"{'pct' if guest.kind == 'lxc' else 'qm'} migrate {guest.id} {target} {_how(guest)}"
+    return f"{guest.tool} migrate {guest.id} {target} {_how(guest)}"
 
 
 def _how(guest: Guest) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from cluster.facts import Guest, Topic, gib
+from cluster.facts import Guest, Topic
 from cluster.gates._common import EMPTYING, MIB, MINUTES_S, elsewhere, listed, named, runs_on, value
 from cluster.settings import ClusterSettings
+from cluster.telling import gib
 from cluster.ways import way_out
 from cluster.world import Blocked, Gate, GatePhase, Passed, Unknown, Verdict, World
 

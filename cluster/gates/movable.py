@@ -23,7 +23,7 @@ def check(world: World, node: str, phase: GatePhase, now: float) -> Verdict:
         return Passed(evidence, _note(ways))
     reason = f"{len(refused)} of {len(guests)} guests cannot leave {node}: {listed(_why(*one) for one in refused)}"
     first = refused[0][0]
-    hint = f"move it by hand (`{_tool(first)} migrate {first.id} NODE`), or let it stay down: `cannot_move: shutdown`"
+    hint = f"move it by hand (`{first.tool} migrate {first.id} NODE`), or let it stay down: `cannot_move: shutdown`"
     return Blocked(reason, evidence, f"{hint} in the settings, for all or for guest {first.id} alone")
 
 
@@ -38,10 +38,6 @@ def _note(ways: Ways) -> str:
 
 def _why(guest: Guest, way: WayOut) -> str:
     return f"{named(guest)} ({way.why})"
-
-
-def _tool(guest: Guest) -> str:
-    return "pct" if guest.kind == "lxc" else "qm"
 
 
 GATE = Gate(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from cluster.gates._common import MINUTES_S, listed, span, told
+from cluster.gates._common import MINUTES_S, listed, told
+from cluster.telling import short_span
 from cluster.world import Blocked, Gate, GatePhase, OnCallSeen, Passed, PersonSeen, Verdict, World
 
 DRILL = "`/oncall test`, answered, proves it"
@@ -33,7 +34,7 @@ def _faults(seen: OnCallSeen, now: float) -> Iterator[tuple[str, str]]:
         yield "nobody is on call", "`/oncall override @user until ...` puts somebody on call"
     for rota, start, end in seen.gaps:
         yield (
-            f"nobody is on call in {rota} {_when(start, now)}, for {span(end - start)}",
+            f"nobody is on call in {rota} {_when(start, now)}, for {short_span(end - start)}",
             "`/oncall override @user from ...",
         )
         break
@@ -44,7 +45,7 @@ def _faults(seen: OnCallSeen, now: float) -> Iterator[tuple[str, str]]:
             yield f"it is night for {person.name}, and the first page would make no noise", "add a way that rings"
     if seen.first and not any(_proven(person, seen, now) for person in seen.first):
         names = listed(person.name for person in seen.first)
-        yield f"no pager of {names} was proven within {span(seen.proof_age)}", DRILL
+        yield f"no pager of {names} was proven within {short_span(seen.proof_age)}", DRILL
 
 
 def _proven(person: PersonSeen, seen: OnCallSeen, now: float) -> bool:

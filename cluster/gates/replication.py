@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from cluster.facts import ReplicationJob, Topic
-from cluster.gates._common import AHEAD_S, FRESH_S, TAKING, listed, span, value
+from cluster.gates._common import AHEAD_S, FRESH_S, TAKING, listed, value
+from cluster.telling import short_span
 from cluster.world import Blocked, Gate, GatePhase, Passed, Verdict, World
 
 
@@ -31,8 +32,10 @@ def _why_not(job: ReplicationJob, now: float, limit: float | None) -> str:
         return f"{way} has never run"
     age = now - job.last_sync
     if age < -AHEAD_S:
-        return f"{way}: its last sync is stamped {span(-age)} ahead of now"
-    return f"{way} last ran {span(age)} ago, limit {span(limit)}" if limit is not None and age > limit else ""
+        return f"{way}: its last sync is stamped {short_span(-age)} ahead of now"
+    if limit is not None and age > limit:
+        return f"{way} last ran {short_span(age)} ago, limit {short_span(limit)}"
+    return ""
 
 
 GATE = Gate(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from cluster.facts import TaskRow, Topic
-from cluster.gates._common import FRESH_S, TAKING, listed, span, value
+from cluster.gates._common import FRESH_S, TAKING, listed, value
+from cluster.telling import short_span
 from cluster.world import Blocked, Gate, GatePhase, Passed, Verdict, World
 
 SAVING = {"vzdump", "qmrestore", "vzrestore", "qmclone", "vzclone", "qmmove", "move_volume"}
@@ -25,7 +26,7 @@ def check(world: World, node: str, phase: GatePhase, now: float) -> Verdict:
 
 def _told(row: TaskRow, now: float) -> str:
     guest = f" of guest {row.guest}" if row.guest else ""
-    return f"{row.kind}{guest} on {row.node}, since {span(max(0.0, now - row.started))}"
+    return f"{row.kind}{guest} on {row.node}, since {short_span(max(0.0, now - row.started))}"
 
 
 GATE = Gate(

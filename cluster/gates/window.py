@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from cluster.gates._common import TAKING, span
+from cluster.gates._common import TAKING
 from cluster.settings import Window
+from cluster.telling import short_span
 from cluster.world import Blocked, Gate, GatePhase, Passed, Verdict, World
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -26,7 +27,8 @@ def _next(coming: Sequence[tuple[float, str]], now: float) -> str:
     if not coming:
         return "none of them ever opens"
     opens, zone = coming[0]
-    return f"the next opens {datetime.fromtimestamp(opens, ZoneInfo(zone)):%a %H:%M} {zone}, in {span(opens - now)}"
+    when = f"{datetime.fromtimestamp(opens, ZoneInfo(zone)):%a %H:%M} {zone}"
+    return f"the next opens {when}, in {short_span(opens - now)}"
 
 
 def is_open(window: Window, now: float) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from cluster.api import Cluster
-from cluster.facts import condition
 from cluster.probes._common import Failed, Kind, Ok, Probe, Result
 from cluster.settings import ClusterSettings
+from cluster.telling import condition
 
 
 def read(probe: Probe, cluster: Cluster) -> Result:

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from cluster.facts import Guest, condition
+from cluster.facts import Guest
+from cluster.telling import condition
 from store.api import AlertRow, OrderRow, PageRow, RunRow
 from workflows import messages, messages_outage, report
 from workflows.acknowledging import Deed
