@@ -175,9 +175,11 @@ def gates(path: Path, cluster: str, nodes: tuple[str, ...], as_json: bool) -> No
     managed = _managed(settings, cluster)
     chosen = _nodes(managed, nodes)
     from bot import looking
+    from workflows.plan import under_way
 
-    found = looking.ask(looking.site(managed, settings), chosen)
-    click.echo(looking.as_json(managed.name, found) if as_json else looking.as_text(found))
+    site = looking.site(managed, settings)
+    found = looking.ask(site, chosen)
+    click.echo(looking.as_json(managed.name, found) if as_json else looking.as_text(found, under_way(site)))
     raise SystemExit(looking.exit_code(found))
 
 

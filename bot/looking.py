@@ -103,9 +103,10 @@ def exit_code(found: Found) -> int:
     return 0 if verdicts and all(isinstance(verdict, Passed) for verdict in verdicts) else 3
 
 
-def as_text(found: Found) -> str:
-    """Each gate of each node, and in the end what it comes to: it is long."""
-    return "\n".join([line for node, opinions in found.items() for line in (node, *_lines(opinions))] + [_sum(found)])
+def as_text(found: Found, also: Sequence[str]) -> str:
+    """Each gate of each node, and in the end what it comes to: it is long. `also`: what else is to be known."""
+    lines = [line for node, opinions in found.items() for line in (node, *_lines(opinions))]
+    return "\n".join([*lines, *also, _sum(found)])
 
 
 def _sum(found: Found) -> str:

@@ -93,6 +93,7 @@ class Night:
                 break
             self.clock.advance_to(min(max(min(upcoming), self.clock.now), end))
         self.model.advance(end)  # what the night left behind still comes to light
+        self.clock.advance_to(max((event.at for event in self.model.events if event.what in BAD_NEWS), default=0.0))
         self.write("(the night is over)")
         return self
 

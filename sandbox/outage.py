@@ -18,7 +18,8 @@ from sandbox.slack.state import CAST, User
 
 SCRIPT = User("U0SCRIPT", "old-script", "The old script", "2017", is_bot=True)
 USERS = (*CAST, SCRIPT)
-CHECKSUM = re.compile(r" [0-9a-f]{64}")
+ACT = re.compile(r"(-> \w+ \w+) .*")
+"""What follows an act and its node are checksums and ids."""
 LONGEST_PAUSE_S = 3.0
 """Nobody wants to watch a fixed delay in full."""
 
@@ -40,9 +41,9 @@ class Told(Night):
 
     def write(self, who: str, text: str = "") -> None:
         before = len(self.lines)
-        super().write(who, text)
+        super().write("old script" if who == "roundsman" else who, text)
         card = self._cards.card()
-        self.told += [Line(self.clock.now, CHECKSUM.sub("", line), card) for line in self.lines[before:]]
+        self.told += [Line(self.clock.now, ACT.sub(r"\1", line), card) for line in self.lines[before:]]
 
 
 def replay(
@@ -61,7 +62,7 @@ def replay(
         last = max(last, line.at)
         show(line.card)
         click.echo(line.text)
-        thread = thread or _post(slack, f"📼 {scenario.why}", "")
+        thread = thread or _post(slack, f"⏰ {scenario.why}", "")
         _post(slack, f"`{line.text[:12].strip()}` {line.text[12:].strip()}", thread)
     return night
 

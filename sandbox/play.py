@@ -188,7 +188,7 @@ class Demo:
     # ---- words -----------------------------------------------------------------------------------------------------
     def _greet(self, around: House) -> None:
         click.echo(f"The page:   {around.slack.url}/")
-        click.echo(f"The night:  {self._name} - {around.scenario.why}")
+        click.echo(f"The night:  {self._name} - {' '.join(around.scenario.why.split())}")
         click.echo(f"            {self._speed:.0f} times as fast as life. Files: {around.folder}\n")
 
     def _explain(self, around: House, bot: BotProcess) -> None:

@@ -102,6 +102,11 @@ def board(cluster: str, nodes: Sequence[str], starter: str, dry_run: bool) -> Sa
     return Saying("board", f"🔧 {kind} of *{cluster}* ({', '.join(nodes)}), started by <@{starter}>.")
 
 
+def under_way(run_id: str) -> str:
+    """For a shell."""
+    return f"A run goes on: {run_id}. What it has changed for now, such as a maintenance mode, shuts gates here."
+
+
 def order_of_nodes(nodes: Sequence[str], reasons: Sequence[str], ways: Sequence[str] = ()) -> Saying:
     """`ways`: what of the ways in dies with what."""
     why = f" ({'; '.join(reasons)})" if reasons else ""

@@ -13,6 +13,8 @@ from workflows import messages
 from workflows.drill import last_drills
 from workflows.judging import judge_now
 from workflows.node import need_of
+from workflows.phases import UPGRADE
+from workflows.picture import state_of, wait_of
 from workflows.settings import ManagedCluster
 from workflows.site import Site
 
@@ -72,7 +74,13 @@ def describe(site: Site, nodes: Sequence[str] = (), force: bool = False) -> str:
         head.append(f"Refused: {order['refused']}. {order['hint']}")
     head += [f"Ways in: {way}" for way in order["ways"]]
     drills = last_drills(site.store, site.managed, site.clock())
-    return "\n".join([*head, *(describe_node(site, node, force) for node in order["nodes"]), *drills])
+    return "\n".join([*under_way(site), *head, *(describe_node(site, node, force) for node in order["nodes"]), *drills])
+
+
+def under_way(site: Site) -> list[str]:
+    """A line for a run that goes on: its own changes shut gates for whoever looks from a shell."""
+    runs = site.store.runs(cluster=site.managed.name, state="active", workflow=UPGRADE)
+    return [messages.under_way(run.id) for run in runs if state_of(run, wait_of(run)) != "watching"]
 
 
 def describe_node(site: Site, node: str, force: bool) -> str:

@@ -15,7 +15,8 @@ def check(world: World, node: str, phase: GatePhase, now: float) -> Verdict:
         return Passed(evidence)
     verb = "is" if len(foreign) == 1 else "are"
     reason = f"{listed(foreign)} {verb} in maintenance mode, and not because of this run"
-    return Blocked(reason, evidence, f"`ha-manager crm-command node-maintenance disable {foreign[0]}`")
+    hint = f"if nobody works on it: `ha-manager crm-command node-maintenance disable {foreign[0]}`"
+    return Blocked(reason, evidence, hint)
 
 
 GATE = Gate(

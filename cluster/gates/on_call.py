@@ -31,11 +31,11 @@ def check(world: World, node: str, phase: GatePhase, now: float) -> Verdict:
 def _faults(seen: OnCallSeen, now: float) -> Iterator[tuple[str, str]]:
     """Each with its remedy."""
     if not seen.first:
-        yield "nobody is on call", "`/oncall override @user until ...` puts somebody on call"
+        yield "nobody is on call", "`/oncall override @user until WHEN` puts somebody on call"
     for rota, start, end in seen.gaps:
         yield (
             f"nobody is on call in {rota} {_when(start, now)}, for {short_span(end - start)}",
-            "`/oncall override @user from ...",
+            "`/oncall override @user from WHEN until WHEN` fills it",
         )
         break
     if not seen.others:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner, Result
@@ -17,6 +18,7 @@ from cluster.api import Unreachable
 from cluster.facts import Read
 from cluster.world import Blocked, Opinion, Passed, Unknown, Verdict
 from store.api import AuditRow, Entry, RunRow, ShiftOverrideRow
+from store.memory import MemoryStore
 from store.opening import open_store
 from tests.unit.example import HTTP_SECRETS, PAGER_SECRETS
 from workflows.alerts import Alert, raise_alerts
@@ -48,7 +50,8 @@ def gates_say(monkeypatch: pytest.MonkeyPatch) -> Sequence[Verdict]:
     def ask(_site: object, nodes: Sequence[str]) -> looking.Found:
         return {node: [Opinion(f"gate{n}", verdict, 1e9) for n, verdict in enumerate(verdicts)] for node in nodes}
 
-    monkeypatch.setattr(looking, "site", lambda managed, settings: None)
+    site = SimpleNamespace(managed=SimpleNamespace(name="berlin"), store=MemoryStore())
+    monkeypatch.setattr(looking, "site", lambda managed, settings: site)
     monkeypatch.setattr(looking, "ask", ask)
     return verdicts
 
@@ -89,6 +92,17 @@ def test_gates_show_verdict_reason_hint_and_evidence(gates_say: list[Verdict]) -
 def test_gates_that_are_all_open_end_with_one_line_that_says_so(gates_say: list[Verdict]) -> None:
     gates_say += [HEALED, HEALED]
     assert shell("gates", "berlin").output.endswith("\nAll 6 gates of pve1, pve2, pve3 passed.\n")
+
+
+def test_who_looks_while_a_run_goes_on_is_told_that_its_changes_shut_gates(
+    monkeypatch: pytest.MonkeyPatch, gates_say: list[Verdict]
+) -> None:
+    gates_say += [HEALING]
+    store = looking.site(None, None).store  # type: ignore[arg-type]
+    store.start_run(RunRow("berlin-1", "rolling_upgrade", "berlin", {}, "active", 0.0, "U0ALICE", 0.0))
+    assert (
+        "\nA run goes on: berlin-1. What it has changed for now, such as a maintenance mode, shuts gates here.\n"
+    ) in shell("gates", "berlin").output
 
 
 # ---- the plan ----------------------------------------------------------------------------------------------------

@@ -119,7 +119,7 @@ def test_a_member_that_the_settings_do_not_name_blocks() -> None:
 
 def test_another_node_in_maintenance_mode_blocks() -> None:
     reason = "pve1 is in maintenance mode, and not because of this run"
-    hint = "`ha-manager crm-command node-maintenance disable pve1`"
+    hint = "if nobody works on it: `ha-manager crm-command node-maintenance disable pve1`"
     assert_blocked(verdict("maintenance", with_(healthy(), ha=ha("pve1"))), reason, hint)
 
 
