@@ -9,14 +9,14 @@ from math import inf
 from typing import Any
 
 from cluster.api import TaskRef, Uncertain
-from cluster.facts import Capacity, Guest, Machines, Move, Read, Topic
+from cluster.facts import Capacity, Guest, Machines, Move, Read, Topic, condition
 from cluster.gates.ha import LEFT_ALONE
 from cluster.guest_settings import GuestGroup
 from cluster.ways import WayOut, way_out, why_not_serving
 from engine.port import Look, Waiting
 from workflows import messages, messages_guests
 from workflows.approvals import listed
-from workflows.journey import Journey, find
+from workflows.journey import Journey, find, removed
 from workflows.phases import Phase
 from workflows.stopping import HA_AGREES, spared, stop
 from workflows.wheel import Wheel
@@ -186,7 +186,7 @@ def _move(w: Wheel, item: Mapping[str, Any], target: str, decided_at: float = in
         lambda at: _arrived(w, guest_id, source, started["upid"], at, decided_at),
         w.site.managed.limits.drain,
         why=f"{who} to leave {source}",
-        who="the migration, by ending",
+        who="HA, by moving it" if item["how"] == "ha" else "the migration, by ending",
         detail=f"{detail}.end",
     )
     if ended == OFF:
@@ -251,13 +251,18 @@ def bring_back(w: Wheel, journey: Journey) -> None:
     guests = sorted({*journey.moved, *journey.by_ha, *journey.stopped})
     found = w.wait(
         Phase.RETURN,
-        lambda _: _all_running(w, guests),
+        lambda at: _all_running(w, guests, at),
         w.site.managed.limits.guests_back,
         why="guests to be running",
-        who="the guests, by running",
+        who=f"the guests, by running; `/upgrade skip {w.node}` goes on without them",
         detail="running",
     )
-    w.say(Phase.RETURN, "", lambda: messages.returned(w.node, found["back"], found["away"], journey.called))
+    w.say(Phase.RETURN, "", lambda: _returned(w, journey, found))
+
+
+def _returned(w: Wheel, journey: Journey, found: Mapping[str, Any]) -> Any:
+    off, gone = found.get("off", ()), found.get("gone", ())  # former versions told neither
+    return messages.returned(w.node, found["back"], found["away"], journey.called, off, gone)
 
 
 def _bring(w: Wheel, guest_id: int, decided_at: float) -> None:
@@ -282,16 +287,30 @@ def _way_back(w: Wheel, guest_id: int) -> Any:
     return {"guest": guest_id, "how": "ha" if guest.under_ha else "move", "name": guest.name, "source": guest.node}
 
 
-def _all_running(w: Wheel, guests: Sequence[int]) -> Any:
-    """And serving, those that have a health probe: no other node is taken before they are back in their place."""
+def _all_running(w: Wheel, guests: Sequence[int], at: Look) -> Any:
+    """And serving, those that have a health probe: no other node is taken before they are back in their place. What
+    somebody removed, or told HA to stop, is not waited for."""
     machines = w.site.cluster.survey(frozenset({Topic.GUESTS, Topic.SERVING}), w.node)
     if not isinstance(machines.guests, Read):
         return Waiting(machines.guests.why)
-    ours = [guest for guest in machines.guests.value if guest.id in guests]
-    if down := [guest.id for guest in ours if not guest.running]:
-        return Waiting(f"not running: {listed(down)}")
-    ill = {guest: why for group in w.site.managed.groups for guest in guests if (why := _ill(machines, group, guest))}
+    ours = {guest.id: guest for guest in machines.guests.value if guest.id in guests}
+    gone = [guest for guest in guests if guest not in ours]
+    if unsure := [guest for guest in gone if not removed(w, guest, at)]:
+        return Waiting(f"not listed: {listed(unsure)}")
+    off = [guest.id for guest in ours.values() if guest.status == guest.ha == "stopped"]
+    if down := [guest for guest in ours.values() if not guest.running and guest.id not in off]:
+        return Waiting("; ".join(map(_not_running, down)))
+    asked = ours.keys() - set(off)
+    ill = {guest: why for group in w.site.managed.groups for guest in asked if (why := _ill(machines, group, guest))}
     if ill:
         return Waiting("; ".join(f"guest {guest} does not serve: {why}" for guest, why in ill.items()))
-    away = {str(guest.id): guest.node for guest in ours if guest.node != w.node}
-    return {"back": sorted(guest.id for guest in ours if guest.node == w.node), "away": away}
+    away = {str(guest): ours[guest].node for guest in sorted(asked) if ours[guest].node != w.node}
+    back = sorted(guest for guest in asked if ours[guest].node == w.node)
+    return {"back": back, "away": away, "off": sorted(off), "gone": gone}
+
+
+def _not_running(guest: Guest) -> str:
+    """With the command that starts it."""
+    start = f" (`{'pct' if guest.kind == 'lxc' else 'qm'} start {guest.id}` there)" if guest.status == "stopped" else ""
+    ha = f", HA says {guest.ha}" if guest.ha else ""
+    return f"{messages.named(guest.name, guest.id)} is {condition(guest.status)} on {guest.node}{ha}{start}"

@@ -287,7 +287,9 @@ def maintenance_on(node: str, gates: str) -> Saying:
 
 
 def moving(node: str, guest: int, name: str, target: str, how: str, beside: Sequence[str] = ()) -> Saying:
-    """`beside`: members of its guest groups that run on the target already."""
+    """`beside`: members of its guest groups that run on the target already. What HA brings back it decides itself."""
+    if how == "ha" and target == node:
+        return note(f"🚚 {node}: {named(name, guest)} is HA's to bring back; I wait until it does, or leaves it be.")
     who = f"HA moves {named(name, guest)}" if how == "ha" else f"{named(name, guest)} moves"
     near = f", beside {host(some(beside))}: no other node takes it" if beside else ""
     return note(f"🚚 {node}: {who} to {target}{near}.")
@@ -361,11 +363,20 @@ def released(node: str, gates: str) -> Saying:
     return note(f"✅ {node}: maintenance mode is off ({gates}).")
 
 
-def returned(node: str, home: Sequence[int], away: Mapping[str, str], called: Mapping[str, str]) -> Saying:
-    """`away`: guest -> the node on which it runs instead."""
+def returned(
+    node: str,
+    home: Sequence[int],
+    away: Mapping[str, str],
+    called: Mapping[str, str],
+    off: Sequence[int] = (),
+    gone: Sequence[int] = (),
+) -> Saying:
+    """`away`: guest -> the node on which it runs instead. `off`: stopped by somebody, `gone`: removed meanwhile."""
     back = [f"guests back and running: {guests(home, called)}"] if home else []
     stay = [f"{named(called.get(guest, ''), guest)} runs on {there}" for guest, there in away.items()]
-    return note(f"🏠 {node}: {'; '.join(back + stay) or 'no guest had to come back'}.")
+    rest = [f"stopped by somebody else, and left so: {guests(off, called)}"] if off else []
+    rest += [f"removed by somebody else: {guests(gone, called)}"] if gone else []
+    return note(f"🏠 {node}: {'; '.join(back + stay + rest) or 'no guest had to come back'}.")
 
 
 def node_done(node: str, took: float) -> Saying:

@@ -71,7 +71,7 @@ def test_one_node_goes_from_the_slash_command_to_the_last_healed_brick(around: H
     assert guests == {101: "pve1", 102: "pve2", 103: "pve3", 104: "pve3"}
 
 
-BY_HA = "🚚 pve3: HA moves web (104) to pve3."
+BY_HA = "🚚 pve3: web (104) is HA's to bring back; I wait until it does, or leaves it be."
 THREAD = """\
 📋 The nodes go in this order: pve3.
 ✅ Preflight passed.

@@ -12,7 +12,7 @@ from cluster.api import Refused, TaskRef, Uncertain, Unreachable
 from cluster.facts import Capacity, Guest, Ha, Machines, Member, Membership, Move, Read, Serving, Topic, Unread
 from cluster.guest_settings import CannotMove, GuestGroup, HealthProbe
 from cluster.world import OwnChanges
-from engine.port import Waiting
+from engine.port import Look, Waiting
 from sandbox.direct import SimCluster
 from sandbox.faults import Fault
 from sandbox.faults import Kind as SimKind
@@ -395,3 +395,54 @@ def test_a_guest_that_left_before_is_due_only_if_maintenance_mode_was_asked_for(
     )
     w = SimpleNamespace(node="pve1", site=SimpleNamespace(cluster=cluster, clock=lambda: 0.0))
     assert _enter(SimpleNamespace(wheel=w, need=SimpleNamespace(moves=(104, 105)))) == due  # type: ignore[arg-type]
+
+
+# ---- who is back ----------------------------------------------------------------------------------------------------
+
+RETURNS = (
+    Cue("alice", at=0.0, types="/upgrade cluster nodes=pve3"),
+    Cue("carol", when="asked", after=120.0, reacts="white_check_mark"),
+)
+
+
+def stopped_meanwhile(number: int) -> Night:
+    """Somebody stops a guest of pve3 after it has moved, and before it is brought back."""
+    faults = (Fault(SimKind.GUEST_STOPS, guest=number, after="reboot pve3"),)
+    return Night(Scenario("stopped", "", default_spec(), faults, RETURNS, lasts=2 * 3600.0)).live()
+
+
+def test_a_guest_that_a_person_told_ha_to_stop_is_told_of_and_not_waited_for() -> None:
+    """It held the run, and no hint said why: it was to stay off."""
+    night = stopped_meanwhile(104)
+    assert "guests back and running: db (103); stopped by somebody else, and left so: web (104)" in night.text
+    assert "pve3 is done" in night.text
+    assert night.pages == []
+
+
+def test_a_guest_that_runs_no_more_and_may_have_died_holds_with_the_command_that_starts_it() -> None:
+    night = stopped_meanwhile(103)
+    held = next(line for line in night.lines if "I hold" in line)
+    assert "in vain for guests to be running; last seen: db (103) is stopped on pve2 (`qm start 103` there)" in held
+
+
+def back(*seen: Guest, asked: tuple[int, ...] = (101, 104), after: float = 0.0) -> Any:
+    rows = (Member("pve1", True, 1), Member("pve2", True, 1))
+    world = replace(machines(*seen), membership=Read(Membership("lab", True, rows, 1, 0, 4), 0.0))
+    return drain._all_running(wheel(Few(world)), asked, Look(after, 0.0, 1000.0))
+
+
+def test_a_guest_that_is_not_listed_is_waited_for_until_it_was_removed_for_certain() -> None:
+    """A list that lacks it for a moment passed for a guest that is back."""
+    here = guest(101, "pve1")
+    assert back(here) == Waiting("not listed: 104")
+    found = back(here, after=60.0)
+    assert found == {"back": [101], "away": {}, "off": [], "gone": [104]}
+    called = {"101": "router-a", "104": "web"}
+    text = messages.returned("pve1", found["back"], found["away"], called, found["off"], found["gone"]).text
+    assert text.endswith("guests back and running: router-a (101); removed by somebody else: web (104).")
+
+
+def test_a_guest_that_ha_gave_up_is_waited_for_and_what_ha_says_is_told() -> None:
+    down = replace(guest(104, "pve2"), status="stopped", ha="error", kind="lxc")
+    told = "guest-104 (104) is stopped on pve2, HA says error (`pct start 104` there)"
+    assert back(guest(101, "pve1"), down) == Waiting(told)
