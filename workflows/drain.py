@@ -9,9 +9,10 @@ from math import inf
 from typing import Any
 
 from cluster.api import TaskRef, Uncertain
-from cluster.facts import Capacity, Guest, Machines, Move, Read, Topic, condition
+from cluster.facts import Capacity, Guest, Machines, Move, Read, Topic
 from cluster.gates.ha import LEFT_ALONE
 from cluster.guest_settings import GuestGroup
+from cluster.telling import condition
 from cluster.ways import WayOut, way_out, why_not_serving
 from engine.port import Look, Waiting
 from workflows import messages, messages_guests
@@ -311,6 +312,6 @@ def _all_running(w: Wheel, guests: Sequence[int], at: Look) -> Any:
 
 def _not_running(guest: Guest) -> str:
     """With the command that starts it."""
-    start = f" (`{'pct' if guest.kind == 'lxc' else 'qm'} start {guest.id}` there)" if guest.status == "stopped" else ""
+    start = f" (`{guest.tool} start {guest.id}` there)" if guest.status == "stopped" else ""
     ha = f", HA says {guest.ha}" if guest.ha else ""
     return f"{messages.named(guest.name, guest.id)} is {condition(guest.status)} on {guest.node}{ha}{start}"
