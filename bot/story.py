@@ -110,8 +110,8 @@ class Story:
         last = self._last_wait(row)
         answered = _answered(last.value, self._slash) if last is not None and last.kind == "result" else ""
         if answered:
-            again = " It was asked again since, so this one does not count any more." if self._newer(row) else ""
-            return answered + again
+            unused = self._newer(row) and not self.begun(row)
+            return answered + (" It was asked again since, so this one does not count any more." if unused else "")
         if self._newer(row):
             return "🔄 Replaced by a newer request."
         return "" if self.run.state == "active" else "🔒 The run has ended."

@@ -250,7 +250,7 @@ def lines_of(outage: OutagePicture) -> list[str]:
         last = outage.pages[-1]
         count = f"{len(outage.pages)} pages; the last" if len(outage.pages) > 1 else "One page,"
         lines.append(f"📟 {count} to {called(last.person)} by {last.how} at {at(last.at)}.")
-    if outage.wait:
+    if outage.wait and outage.state != "held":  # who has it is told above; that wait ends with the reminder
         lines.append(
             f"⏳ Waits for {sentence(outage.wait.why)} until {at(outage.wait.deadline)}."
         )  # our own words, with mentions

@@ -79,7 +79,9 @@ def test_ack_by_command_stops_the_ringing(watch: NightWatch) -> None:
     outage = rung(watch)
     assert watch.types("bob", "/outage ack") == f"🙋 @bob has the outage of *lab* (`{outage}`)."
     watch.fast_forward(minutes=30)
-    assert "🙋 @bob has it by command, until 01:00 UTC." in watch.types("bob", "/outage")
+    told = watch.types("bob", "/outage")
+    assert "🙋 @bob has it by command, until 01:00 UTC." in told
+    assert "⏳" not in told, "the wait for the reminder has another end, and would be taken for Bob's"
 
 
 def test_a_snooze_is_an_acknowledgement_with_an_end(watch: NightWatch) -> None:

@@ -103,6 +103,14 @@ def test_an_approval_that_was_asked_for_again_no_longer_counts_and_says_so(store
     assert closed(store, f"{ASKED}#2") == ""
 
 
+def test_an_approval_that_was_used_is_not_said_to_count_no_more_when_the_next_step_is_asked(store: MemoryStore) -> None:
+    asked(store)
+    result(store, "pve1.ask.wait", ["saw", {"how": "approved", "by": [CAROL], "at": NOON, "overrides": []}])
+    result(store, "pve1.reboot", ["did", {"value": "sent", "gates": ""}])
+    asked(store, 2)
+    assert closed(store) == f"👍 Approved by <@{CAROL}>."
+
+
 def test_a_request_of_a_run_that_ended_is_closed(store: MemoryStore) -> None:
     asked(store)
     store.finish(RUN, {"state": "aborted"}, NOON)
