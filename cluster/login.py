@@ -80,7 +80,7 @@ class Line:
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
-        self._closed = False
+        self._closed = False  # paramiko looks at it, as sockets have it
         self._patience = 0.0
         self.heard = time.monotonic()
 

@@ -81,7 +81,6 @@ class Invariants:
     night: Lived
     _heard: int = 0
     _sent: int = 0
-    _struck: dict[tuple[str, str], int] = field(default_factory=dict)
     _units: dict[str, tuple[str, str]] = field(default_factory=dict)
     _fell: dict[int, float] = field(default_factory=dict)
     _running: set[int] = field(default_factory=set)

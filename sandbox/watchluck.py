@@ -111,7 +111,7 @@ class Lived:
 class LuckyWatch(NightWatch):
     def __init__(self, seed: int, *, crash_at_write: float = 0.004, crash_at_ring: float = 0.06) -> None:
         self.luck, self.lived = Random(f"watch {seed}"), Lived(seed)
-        self._crash_at_write, self._crash_at_ring = crash_at_write, crash_at_ring
+        self._crash_at_ring = crash_at_ring
         self._in_pass, self._known_at, self._adopting = False, 0.0, False
         self._dead: set[str] = set()
         start = MIDNIGHT + self.luck.uniform(0, 300 * DAY)

@@ -107,7 +107,7 @@ def follow(w: Wheel, stage: Stage, upid: str, what: str, timeout: float, detail:
         ref = TaskRef(upid)
         state = w.site.cluster.task(ref)
         if state.running:
-            return _under_way(w, ref, at)
+            return _under_way(w, ref)
         took = at.now - at.since
         return {"error": _reason(w, ref, state.error), "took": took, "said": "" if state.error else words.written(took)}
 
@@ -131,7 +131,7 @@ def _reason(w: Wheel, ref: TaskRef, error: str) -> str:
     return next((line.removeprefix("ERROR: ") for line in reversed(lines) if line.startswith("ERROR: ")), error)
 
 
-def _under_way(w: Wheel, ref: TaskRef, at: Look) -> Waiting:
+def _under_way(w: Wheel, ref: TaskRef) -> Waiting:
     """The log only tells how far it is: without it the task still runs."""
     try:
         seen = progress(w.site.cluster.rescue.log(ref))

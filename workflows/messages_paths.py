@@ -15,7 +15,7 @@ MOST_WHY = 6
 """So many reasons in one message; the rest is counted."""
 
 
-def last_but_one(path: str, left: Sequence[str], why: str) -> str:
+def last_but_one(left: Sequence[str], why: str) -> str:
     """Half a sentence, for the outage's thread."""
     stays = f"{left[0]} is the only way in that is left" if left else "no way in is left"
     return f"is dead ({why}); {stays}"

@@ -190,7 +190,7 @@ def _alert(died: Died) -> Alert:
         fingerprint(died.path),
         SOURCE,
         f"path {died.path}",
-        messages.last_but_one(died.path, died.left, died.why),
+        messages.last_but_one(died.left, died.why),
         "critical",
         died.since,
         {"left": list(died.left)},

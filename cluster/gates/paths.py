@@ -18,7 +18,7 @@ def check(world: World, node: str, phase: GatePhase, now: float) -> Verdict:
     found = reach(world.settings, ways, [other for other in not_down(world) if other != node], gone)
     evidence = {other: {"live": list(r.live), "count": r.count, "why": dict(r.why)} for other, r in found.items()}
     if few := {other: r for other, r in found.items() if r.count < required}:
-        return Blocked(_few(few, required), evidence, _remedy(world, few))
+        return Blocked(_few(few, required), evidence, _remedy(world))
     if bound := [other for other, r in found.items() if not r.free]:
         reason = f"every live path to {listed(bound)} goes through this very cluster, and dies with it"
         return Blocked(reason, evidence, "a jump host on another line, in `paths` of the settings, is a way that stays")
@@ -36,7 +36,7 @@ def _few(few: dict[str, Reach], required: int) -> str:
     return f"{there.count} of {required} live paths to {worst}{live}{more}{shared}{dead}"
 
 
-def _remedy(world: World, few: dict[str, Reach]) -> str:
+def _remedy(world: World) -> str:
     if len(world.settings.ways) < world.settings.paths_required:
         return "add a second way in to `paths` in the settings, or set `paths_required: 1` if one must do"
     return f"`/paths {world.settings.name}` shows all of them"

@@ -248,13 +248,13 @@ class Archives:
         vm = self._emptied(there) if there else self._new(wish, source)
         lasts = self.core.takes(self._size(source) / MIB / self.core.timings.restore_mib)
         if self._size(source) > self.room(wish.storage):
-            return self._task(wish, vm, user, 2.0, lambda: self._failed(vm, wish, "no space left on device"))
+            return self._task(wish, user, 2.0, lambda: self._failed(vm, wish, "no space left on device"))
         if broken:
             why = "command 'vma extract' failed: exit code 1 (short vma extent)"
-            return self._task(wish, vm, user, lasts / 2, lambda: self._failed(vm, wish, why))
-        return self._task(wish, vm, user, lasts, lambda: self._restored(vm, wish, source))
+            return self._task(wish, user, lasts / 2, lambda: self._failed(vm, wish, why))
+        return self._task(wish, user, lasts, lambda: self._restored(vm, wish, source))
 
-    def _task(self, wish: Wish, vm: Vm, user: str, lasts: float, finish: Callable[[], str]) -> str:
+    def _task(self, wish: Wish, user: str, lasts: float, finish: Callable[[], str]) -> str:
         """Cut off by its node's end it leaves its lock behind."""
         kind = "vzrestore" if wish.kind == "lxc" else "qmrestore"
         return self.tasks.start(kind, wish.node, wish.guest, user, lasts, finish)

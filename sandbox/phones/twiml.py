@@ -40,11 +40,10 @@ class Hangup:
 
 @dataclass(frozen=True, slots=True)
 class Gather:
-    """`digits`: so many end it. `timeout`: seconds of silence after the last word."""
+    """One key ends it. `timeout`: seconds of silence after the last word."""
 
     action: str
     method: str
-    digits: int
     timeout: float
     inside: tuple[Say | Pause, ...]
 
@@ -100,8 +99,9 @@ def _gather(element: Element) -> Gather:
         if child.tag not in ("Say", "Pause"):
             raise BadTwiml(f"<{child.tag}> cannot stand in a <Gather>")
         inside.append(_spoken(child))
-    digits, timeout = int(_number(element, "numDigits", 99)), _number(element, "timeout", 5)
-    return Gather(element.get("action", ""), _method(element), digits, timeout, tuple(inside))
+    if element.get("numDigits") != "1":
+        raise BadTwiml("<Gather> takes one key, here: without numDigits=1 it waits for more")
+    return Gather(element.get("action", ""), _method(element), _number(element, "timeout", 5), tuple(inside))
 
 
 def _children(element: Element) -> Iterator[Element]:

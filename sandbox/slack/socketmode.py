@@ -62,7 +62,6 @@ class NoAck(Exception):
 class Delivery:
     """One envelope, for whoever measures. Times on the monotonic clock; `acked` None: not in time."""
 
-    envelope_id: str
     kind: str
     socket: int
     sent: float
@@ -179,7 +178,7 @@ class SocketMode:
         answered: asyncio.Future[Plain] = asyncio.get_running_loop().create_future()
         self._waiting[envelope_id] = answered
         socket.unanswered.add(answered)
-        delivery = Delivery(envelope_id, kind, socket.number, time.monotonic())
+        delivery = Delivery(kind, socket.number, time.monotonic())
         self.deliveries.append(delivery)
         try:
             await socket.send({**frame, **(retry or {})})

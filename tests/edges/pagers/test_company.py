@@ -119,6 +119,7 @@ def test_an_order_that_twilio_would_refuse(phones: PhonesInThread, form: dict[st
         ('<Response><Pause length="²"/></Response>', "length='²' is not a whole number above 0"),
         ("<Response><Gather><Hangup/></Gather></Response>", "<Hangup> cannot stand in a <Gather>"),
         ('<Response><Gather input="speech"/></Response>', "<Gather> takes keys only, here"),
+        ('<Response><Gather numDigits="2"/></Response>', "<Gather> takes one key, here"),
         ('<Response><Redirect method="PUT">/x</Redirect></Response>', "method 'PUT' is neither GET nor POST"),
         ('<!DOCTYPE r [<!ENTITY a "b">]><Response><Say>&a;</Say></Response>', "this is not XML"),
     ],

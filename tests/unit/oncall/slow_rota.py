@@ -3,7 +3,7 @@ shows moves turns on and opens and closes windows. Shares no code with oncall/ro
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -80,7 +80,3 @@ def _doors(layer: Layer, begin: datetime) -> Iterator[tuple[datetime, bool]]:
 
 def _minutes(text: str) -> int:
     return int(text[:2]) * 60 + int(text[3:])
-
-
-def people_of(found: Sequence[tuple[float, str | None]]) -> list[str | None]:
-    return [who for _, who in found]
