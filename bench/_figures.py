@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+
+SCENARIOS = Path(__file__).resolve().parent.parent / "tests" / "scenarios"
 
 
 def at(share: float, values: Sequence[float]) -> float:

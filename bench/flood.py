@@ -5,26 +5,22 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+import requests
+from pydantic import SecretStr
 
-import requests  # noqa: E402
-from pydantic import SecretStr  # noqa: E402
-
-from bench._figures import at, show  # noqa: E402
-from bot.http import Http  # noqa: E402
-from bot.http_settings import HttpSettings, SourceSettings  # noqa: E402
-from bot.webhook import Webhook  # noqa: E402
-from sandbox.spec import default_spec, managed_settings  # noqa: E402
-from store.opening import open_store  # noqa: E402
-from workflows.alerts import OUTAGE  # noqa: E402
+from bench._figures import at, show
+from bot.http import Http
+from bot.http_settings import HttpSettings, SourceSettings
+from bot.webhook import Webhook
+from sandbox.spec import default_spec, managed_settings
+from store.opening import open_store
+from workflows.alerts import OUTAGE
 
 ALERTS, GROUP, SENDERS = 10_000, 100, 20
 MINUTE_S = 60.0

@@ -18,17 +18,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from cluster.proxmox import Proxmox  # noqa: E402
-from cluster.series import Going  # noqa: E402
-from cluster.ssh import SshNode, spoken  # noqa: E402
-from sandbox.model import Event, What  # noqa: E402
-from tests.lab.guests import PretendGuests  # noqa: E402
-from tests.lab.hardware import Lab, Node, missing  # noqa: E402
-from tests.lab.lab_bot import PACE, LabBot  # noqa: E402
-from tests.lab.stand_in import ProxmoxStandIn  # noqa: E402
+from cluster.proxmox import Proxmox
+from cluster.series import Going
+from cluster.ssh import SshNode, spoken
+from sandbox.model import Event, What
+from tests.lab.guests import PretendGuests
+from tests.lab.hardware import Lab, Node, missing
+from tests.lab.lab_bot import PACE, LabBot
+from tests.lab.stand_in import ProxmoxStandIn
 
 LOOK_S = 0.05
 FIXED_PAUSE_S = 300.0

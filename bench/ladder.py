@@ -7,20 +7,16 @@ Processor time of this process is what counts, so that a busy machine does not s
 from __future__ import annotations
 
 import logging
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import cast
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from bench._figures import show  # noqa: E402
-from sandbox.nightwatch import STRICT, NightWatch  # noqa: E402
-from sandbox.watchluck import SIMULATED, watch_of  # noqa: E402
-from store.memory import MemoryStore  # noqa: E402
-from store.opening import open_store  # noqa: E402
+from bench._figures import show
+from sandbox.nightwatch import STRICT, NightWatch
+from sandbox.watchluck import SIMULATED, watch_of
+from store.memory import MemoryStore
+from store.opening import open_store
 
 NIGHTS, ALL = 300, 10_000
 MINUTE_S = 60.0

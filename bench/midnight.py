@@ -3,17 +3,11 @@ the second person answering. Lived by tests/scenarios/midnight, whose whole tran
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from bench._figures import show  # noqa: E402
-from sandbox.model import What  # noqa: E402
-from sandbox.night import Night  # noqa: E402
-from sandbox.scenario import load  # noqa: E402
-from workflows.alerts import OUTAGE  # noqa: E402
+from bench._figures import SCENARIOS, show
+from sandbox.model import What
+from sandbox.night import Night
+from sandbox.scenario import load
+from workflows.alerts import OUTAGE
 
 DETECT_S = 30.0
 """Three failed looks, ten seconds apart."""
@@ -28,7 +22,7 @@ def main() -> None:
 
 def seconds() -> list[tuple[str, float, float]]:
     """(what, seconds after the first router died, at most)"""
-    night = Night(load(ROOT / "tests" / "scenarios" / "midnight")).live()
+    night = Night(load(SCENARIOS / "midnight")).live()
     died = min(event.at for event in night.model.events if event.what is What.FAULT and "guest-stops" in event.text)
     (outage,) = night.store.runs(workflow=OUTAGE)
     pages, orders = night.store.pages(outage.id), night.store.orders(outage.id)

@@ -8,17 +8,12 @@ people and the work of Proxmox VE (stopping, writing, booting) are taken off the
 from __future__ import annotations
 
 import logging
-import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from bench._figures import show  # noqa: E402
-from sandbox.model import What  # noqa: E402
-from sandbox.night import Night  # noqa: E402
-from sandbox.scenario import load  # noqa: E402
-from workflows.phases import RESTORE  # noqa: E402
+from bench._figures import SCENARIOS, show
+from sandbox.model import What
+from sandbox.night import Night
+from sandbox.scenario import load
+from workflows.phases import RESTORE
 
 THEN_H = 12.0
 """What it took in 2017: somebody had to drive."""
@@ -42,7 +37,7 @@ def main() -> None:
 
 
 def lived() -> Night:
-    return Night(load(ROOT / "tests" / "scenarios" / "morning-after")).live()
+    return Night(load(SCENARIOS / "morning-after")).live()
 
 
 def total_s(night: Night) -> float:

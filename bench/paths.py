@@ -15,17 +15,14 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from bench._figures import show  # noqa: E402
-from cluster.paths import Paths, PathTests  # noqa: E402
-from cluster.proxmox import Proxmox  # noqa: E402
-from cluster.settings import ClusterSettings  # noqa: E402
-from sandbox.lines import Fault  # noqa: E402
-from sandbox.model import Model  # noqa: E402
-from sandbox.nodes import TOKEN, Faces  # noqa: E402
-from sandbox.spec import ClusterSpec, NodeSpec, VolumeSpec  # noqa: E402
+from bench._figures import show
+from cluster.paths import Paths, PathTests
+from cluster.proxmox import Proxmox
+from cluster.settings import ClusterSettings
+from sandbox.lines import Fault
+from sandbox.model import Model
+from sandbox.nodes import TOKEN, Faces
+from sandbox.spec import ClusterSpec, NodeSpec, VolumeSpec
 
 NODES, SILENCE_S, MINUTES, TRIES = 50, 3.0, 3, 3
 STATUS = ["sudo", "-n", "/usr/local/sbin/roundsman-helper", "status"]

@@ -27,15 +27,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from bench._figures import at, show  # noqa: E402
-from sandbox.phones import LocalPhones, PhonesInThread  # noqa: E402
-from sandbox.phones import run_in_thread as phones_in_thread  # noqa: E402
-from sandbox.slack import ALICE, BOT, Channel, LocalSlack, SlackInThread, run_in_thread  # noqa: E402
-from store.opening import read_store  # noqa: E402
-from workflows.alerts import OUTAGE  # noqa: E402
+from bench._figures import at, show
+from sandbox.phones import LocalPhones, PhonesInThread
+from sandbox.phones import run_in_thread as phones_in_thread
+from sandbox.slack import ALICE, BOT, Channel, LocalSlack, SlackInThread, run_in_thread
+from store.opening import read_store
+from workflows.alerts import OUTAGE
 
 EVERY_S, TIMEOUT_S, FAILS = 10.0, 3.0, 3
 SILENT_SHARE = 0.2

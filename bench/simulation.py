@@ -9,19 +9,14 @@ from __future__ import annotations
 
 import gc
 import logging
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from bench._figures import show  # noqa: E402
-from engine.journal import Rules  # noqa: E402
-from sandbox.luck import SIMULATED, night_of  # noqa: E402
-from sandbox.night import Night  # noqa: E402
-from sandbox.scenario import load  # noqa: E402
+from bench._figures import SCENARIOS, show
+from engine.journal import Rules
+from sandbox.luck import SIMULATED, night_of
+from sandbox.night import Night
+from sandbox.scenario import load
 
 NIGHTS = 100
 TIMES = 5
@@ -51,7 +46,7 @@ def nights_at(pace: str, rules: Rules, target: str) -> None:
 
 
 def scenario() -> None:
-    story = load(ROOT / "tests" / "scenarios" / "good-night")
+    story = load(SCENARIOS / "good-night")
     took = min(cpu_s(lambda: Night(story).live()) for _ in range(TIMES)) * 1000
     show(
         "the scenario good-night with its whole transcript", f"{took:.0f} ms", f"{SCENARIO_MS} ms", took <= SCENARIO_MS
