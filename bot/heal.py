@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from workflows.storage import STANDS_S
+
 TREND_S = 300.0
 """The direction is what the last five minutes show: one heal pass of a brick takes its time."""
-STUCK_S = 1200.0
-"""No new low for 20 minutes is worth a warning."""
 LEAST_FALL = 0.02  # of the peak, over TREND_S: less is called level
 
 Curve = Sequence[Sequence[float]]
@@ -81,4 +81,4 @@ class Heal:
         low = min(total for _, total in self.curve)
         since = next(at for at, total in self.curve if total == low)
         level = self.curve[-1][0] - since
-        return level if level >= STUCK_S else None
+        return level if level >= STANDS_S else None

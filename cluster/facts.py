@@ -390,11 +390,14 @@ class Gluster:
 @record
 class HealProgress:
     """The cheap question, asked on one node: brick -> entries to go, None where no number came. `split_brain`: how many
-    split entries the brick with the most of them lists (each copy lists the same ones)."""
+    split entries the brick with the most of them lists (each copy lists the same ones). `healing`: of how many of its
+    entries a brick says that they may be healed right now, the most of all bricks. `volumes`: those with entries."""
 
     asked: str
     pending: Mapping[str, int | None]
     split_brain: int
+    healing: int
+    volumes: tuple[str, ...]
     down: tuple[str, ...] = ()
 
     @property

@@ -212,12 +212,15 @@ class Peers:
         """Every brick of volume info must be listed as connected; of one that is not, nothing is known."""
         volumes = [volume for volume in self._wanted(self._volumes_of(node)) if can_heal(volume)]
         bricks = [brick.name for volume in volumes for brick in volume.bricks]
-        rows = [row for volume in volumes for row in self._summary(node, volume.name)]
+        told = {volume.name: self._summary(node, volume.name) for volume in volumes}
+        rows = [row for answer in told.values() for row in answer]
         totals = {row.brick: row.total for row in rows if row.status == "Connected"}
         return HealProgress(
             asked=node,
             pending={brick: totals.get(brick) for brick in bricks},
             split_brain=max((row.split_brain or 0 for row in rows), default=0),
+            healing=max((row.possibly_healing or 0 for row in rows), default=0),
+            volumes=tuple(name for name, answer in told.items() if any(row.total for row in answer)),
             down=tuple(brick for brick in bricks if brick not in totals),
         )
 

@@ -160,13 +160,13 @@ class SimCluster:
         now = self._look()
         why = "no other node is a peer"
         for asked in (name for name in self._peers if name != avoid):
-            rows = self._heal(now, asked)
-            if isinstance(rows, Read):
-                progress = _progress(asked, rows.value)
+            told = self._heal(now, asked)
+            if isinstance(told, Read):
+                progress = _progress(asked, told.value)
                 if not progress.healed:
                     self._series.forget()
                 return progress
-            why = rows.why
+            why = told.why
         raise Unreachable(f"No node answers how far the heal is: {why}")
 
     def node_status(self, node: str) -> NodeStatus:
@@ -505,15 +505,15 @@ class SimCluster:
             found |= answer.value if isinstance(answer, Read) else {}
         return {brick: tuple(images_first(names, NAMED_AT_MOST)) for brick, names in found.items()}
 
-    def _heal(self, now: float, asked: str) -> Reading[tuple[BrickHeal, ...]]:
+    def _heal(self, now: float, asked: str) -> Reading[Mapping[str, tuple[BrickHeal, ...]]]:
         """All volumes as one node tells them; unread if one of them is."""
-        rows: list[BrickHeal] = []
+        told: dict[str, tuple[BrickHeal, ...]] = {}
         for volume in self._volumes:
             answer = self._reading(now, self._model.heal, now, asked, volume)
             if isinstance(answer, Unread):
                 return answer
-            rows += answer.value
-        return Read(tuple(rows), now)
+            told[volume] = answer.value
+        return Read(told, now)
 
 
 class _Lines:
@@ -551,11 +551,14 @@ def _all_healed(heal: Round) -> bool:
     return all(row.healed for rows in said for row in rows)
 
 
-def _progress(asked: str, rows: tuple[BrickHeal, ...]) -> HealProgress:
+def _progress(asked: str, told: Mapping[str, tuple[BrickHeal, ...]]) -> HealProgress:
+    rows = [row for answer in told.values() for row in answer]
     return HealProgress(
         asked=asked,
         pending={row.brick: row.total for row in rows},
         split_brain=max((row.split_brain or 0 for row in rows), default=0),
+        healing=max((row.possibly_healing or 0 for row in rows), default=0),
+        volumes=tuple(volume for volume, answer in told.items() if any(row.total for row in answer)),
         down=tuple(row.brick for row in rows if row.status != "Connected"),
     )
 

@@ -29,11 +29,20 @@ SOMEBODY = "somebody to say how it goes on"
 
 
 def wait(
-    w: Wheel, phase: Phase, probe: Callable[[Look], Any], timeout: float, *, why: str, who: str, detail: str = ""
+    w: Wheel,
+    phase: Phase,
+    probe: Callable[[Look], Any],
+    timeout: float,
+    *,
+    why: str,
+    who: str,
+    detail: str = "",
+    goes_on: tuple[float, float] | None = None,
 ) -> Any:
     """As `Wheel.wait`. When groups fell or are back, that is said, and the wait goes on: its `since` and its deadline
-    stay, however often that happens."""
-    base, since, left = w.key(phase, detail), 0.0, timeout
+    stay, however often that happens. `goes_on`: since, and the seconds left, of a wait that is not over."""
+    base = w.key(phase, detail)
+    since, left = goes_on or (0.0, timeout)
     while True:
         match w.until(base, partial(_look, w, probe, since), left, why=why, who=who):
             case ["saw", {"value": value}]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.port import Saying
-from workflows.messages import bullets, named, note, paged, some
+from workflows.messages import bullets, named, note, paged, some, span, with_hint
 from workflows.settings import ManagedCluster
 
 
@@ -32,3 +32,25 @@ def starts_with_node(node: str, guests: Sequence[Sequence[Any]]) -> Saying:
 def groups_back(node: str, waits: bool) -> Saying:
     on = "; I wait on" if waits else ""
     return note(f"✅ {node}: enough members of every guest group serve again{on}.")
+
+
+def heal_stands(node: str, seen: Mapping[str, Any]) -> Saying:
+    """`seen`: {"state", "lasts", "idle", "volumes", "names"} of the heal; idle: no daemon is at work on anything."""
+    names = f"\nStill to be healed: {some(seen['names'])}." if seen["names"] else ""
+    text = f"🐢 {node}: the heal has not come further for {span(seen['lasts'])}: {seen['state']}."
+    if not seen["idle"]:
+        return note(f"{text} It is at work: a large image counts as one entry until all of it is healed.{names}")
+    missed = "No self-heal daemon is at work; one that missed its try looks again after `cluster.heal-timeout`"
+    starts = " and ".join(f"`gluster volume start {volume} force`" for volume in seen["volumes"])
+    hint = f"{look_again(seen['volumes'])}; if it says that a daemon does not run, {starts} starts it. I order neither"
+    return note(with_hint(f"{text} {missed} (10 minutes by default).{names}", hint))
+
+
+def stood(seconds: float, volumes: Sequence[str]) -> str:
+    return f"not further for {span(seconds)}, and no daemon is at work ({look_again(volumes)})"
+
+
+def look_again(volumes: Sequence[str]) -> str:
+    """An index heal."""
+    orders = " and ".join(f"`gluster volume heal {volume}`" for volume in volumes)
+    return f"{orders} on any node makes the daemons look again at once, and is harmless"

@@ -29,12 +29,22 @@ def check(world: World, node: str, phase: GatePhase, now: float) -> Verdict:
     silent = unread or few
     faults = _faults(answers)
     evidence = {"answers": len(answers), "silent": list(silent), "faults": _plain(faults)}
-    hint = f"`gluster volume heal {pool.volumes[0].name} info summary` on every node; `/upgrade why` shows the curve"
+    volume = next((volume for volume, _ in faults), pool.volumes[0].name)
+    hint = f"`gluster volume heal {volume} info summary` on every node; `/upgrade why` shows the curve"
     if faults:
+        if _idle(answers):
+            hint += f"; `gluster volume heal {volume}`, which is harmless, makes the self-heal daemons look at once"
         asked = [view.node for view in pool.views]
         what = listed(_told(brick, said, asked) for (_, brick), said in faults.items())
         return Blocked(f"{what}{_images(world, pool, answers)}", evidence, hint)
     return Unknown(listed(silent), evidence, hint) if silent else Passed(evidence)
+
+
+def _idle(answers: Sequence[Answer]) -> bool:
+    """Something is pending, every brick is there, and none says that anything may be healed right now."""
+    rows = [row for answer in dict.fromkeys(answers) for row in answer.rows.values()]
+    there = all(row and row.status == CONNECTED and row.possibly_healing == 0 for row in rows)
+    return there and any(row.pending for row in rows if row)
 
 
 def _faults(answers: Sequence[Answer]) -> Faults:

@@ -313,6 +313,14 @@ def test_progress_counts_a_split_brain_as_an_entry_to_go(pool: Pool) -> None:
     assert (progress.split_brain, progress.healed) == (1, False)
 
 
+def test_progress_names_the_volumes_and_how_much_of_them_may_be_healing(pool: Pool) -> None:
+    assert pool.peers.progress(avoid="").volumes == ()
+    rows = xml("summary_healthy.xml").out.replace(b"Healing>0<", b"Healing>2<").replace(b"Entries>0<", b"Entries>2<")
+    pool.ssh["pve1"].answers[SUMMARY] = Done(0, rows, b"")
+    progress = pool.peers.progress(avoid="pve3")
+    assert (progress.healing, progress.volumes) == (2, ("vmstore",))
+
+
 def test_a_brick_that_the_answer_leaves_out_is_down(pool: Pool) -> None:
     pool.ssh["pve1"].answers[SUMMARY] = Done(0, xml("summary_healthy.xml").out.replace(b"pve3:", b"pve9:"), b"")
     progress = pool.peers.progress(avoid="")

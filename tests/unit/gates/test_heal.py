@@ -225,6 +225,24 @@ def test_a_peer_that_was_not_asked_about_the_volume_is_unknown() -> None:
     assert_unknown(verdict("split-brain", world), f"nobody knows about split brain: {why}")
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"pending": 14, "total": 14}, True),
+        ({"pending": 13, "possibly_healing": 1, "total": 14}, False),
+        ({"split_brain": 1, "total": 1}, False),
+        ({"pending": 14, "total": 14, "status": "Transport endpoint is not connected"}, False),
+    ],
+    ids=["nobody is at work", "something heals", "split", "a brick is away"],
+)
+def test_what_nobody_heals_is_told_with_the_command_that_makes_the_daemons_look(
+    said: dict[str, Any], told: bool
+) -> None:
+    found = verdict("heal", with_heal(healthy(), "pve3", **said))
+    assert isinstance(found, Blocked)
+    assert ("`gluster volume heal vmstore`, which is harmless" in found.hint) == told
+
+
 @pytest.mark.parametrize("split", [0, 2])
 def test_one_answer_of_every_peer_tells_whether_there_is_a_split_brain(split: int) -> None:
     """While something is to be healed none is asked twice: every heal was called a split brain that nobody knew of."""
