@@ -61,7 +61,9 @@ TIDY_S = 3600.0
 FIRST_READING_S = 60.0
 """Reactions are read before any run goes on; a Slack that is away for longer does not keep the storage waiting: no
 reboot happens without reading them anyway."""
-RETRY_S = 2.0
+WATCH_S = 10.0
+"""So long ladders wait for that reading: somebody may have acknowledged while nobody listened."""
+GLANCE_S = 0.2
 
 PATIENCE_S = 5.0
 """For passes under way when the bot is told to end; a reboot was sent or it was not, and the journal knows."""
@@ -218,8 +220,9 @@ class Roundsman:
             worker.start()
         self._edge.start()
         self._warn_of_pagers()
-        self._first_reading()
+        self._votes.read_again()
         self._marks.start()
+        self._first_reading()
         self._keep_watch()
         self._runner.begin()
         self._wall.start()
@@ -262,13 +265,13 @@ class Roundsman:
                 log.warning("bot: %s", pager.warning)
 
     def _first_reading(self) -> None:
-        end = time.monotonic() + FIRST_READING_S  # a Slack that is silent takes seconds for each try
-        while time.monotonic() < end:
-            if self._votes.try_to_read():
+        """By the thread of the votes: a Slack that drips may hold that for ever, and nobody else."""
+        began = time.monotonic()
+        while (waited := time.monotonic() - began) < FIRST_READING_S:
+            if self._votes.were_read(GLANCE_S) or self._asked_to_stop.is_set():
                 return
-            self._keep_watch()
-            if self._asked_to_stop.wait(RETRY_S):
-                return
+            if waited >= WATCH_S:
+                self._keep_watch()
         log.error("bot: reactions were not read for %.0f s; runs go on, none reboots without them", FIRST_READING_S)
 
     def _keep_watch(self) -> None:

@@ -29,6 +29,7 @@ from workflows.site import Chat, ChatDown, Watchers
 FRESH_S = 10.0
 """What was noted so lately is not corrected by reading: the answer may be older than the event."""
 REST_S = 30.0  # without a wake
+AGAIN_S = 2.0  # until they could be read for the first time
 EARLY_S, EARLY_REST_S = 60.0, 0.5
 """A message stands in Slack before its row says so: while Slack's answer is on its way, or is looked up after a broken
 line. A reaction under a message that is not known is looked at again for so long."""
@@ -74,7 +75,7 @@ class Votes:
         self._watchers = watchers
         self._events: SimpleQueue[Mark] = SimpleQueue()
         self._early: list[tuple[float, Mark]] = []
-        self._reading = Event()
+        self._reading, self._read_once = Event(), Event()
 
     def put(self, mark: Mark) -> None:
         """Never blocks."""
@@ -94,8 +95,14 @@ class Votes:
                 self._try(self.work, self._events.get_nowait())
         if self._reading.is_set():
             self._reading.clear()
-            self.try_to_read()
+            if not self.try_to_read() and not self._read_once.is_set():
+                self._reading.set()
+                return AGAIN_S
         return EARLY_REST_S if self._early else REST_S
+
+    def were_read(self, limit: float) -> bool:
+        """Whether all reactions have been read since the start; waits for that for `limit` seconds at most."""
+        return self._read_once.wait(limit)
 
     def _try(self, work: Callable[P, None], *args: P.args, **more: P.kwargs) -> None:
         try:
@@ -112,6 +119,7 @@ class Votes:
         except ChatDown as down:
             log.warning("votes: reactions were not read: %s", down)
             return False
+        self._read_once.set()
         return True
 
     def work(self, mark: Mark) -> None:

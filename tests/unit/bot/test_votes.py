@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.slackchat import Refused, Unsure
-from bot.votes import Mark, Votes
+from bot.votes import AGAIN_S, REST_S, Mark, Votes
 from sandbox.cast import ALICE, BOT, CAROL, MALLORY
 from sandbox.spec import default_spec, managed_settings
 from store.api import RunRow
@@ -70,6 +70,15 @@ class Poll:
 @pytest.fixture
 def poll() -> Poll:
     return Poll()
+
+
+def test_what_could_not_be_read_after_a_start_is_read_again_soon(poll: Poll) -> None:
+    poll.slack.troubles = [Unsure("no answer")]
+    poll.votes.read_again()
+    assert poll.votes.step() == AGAIN_S
+    assert not poll.votes.were_read(0.0)
+    assert poll.votes.step() == REST_S
+    assert poll.votes.were_read(0.0)
 
 
 # ---- by event --------------------------------------------------------------------------------------------------------
