@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import accumulate
 
 from base.settings import seconds
@@ -10,7 +11,7 @@ from commands.finding import cluster_in, did_you_mean, nothing_else
 from store.api import AlertRow, RunRow
 from workflows import messages_outage as messages
 from workflows import report
-from workflows.acknowledging import Deed, give, take, why_not
+from workflows.acknowledging import Deed, give, holders, take, why_not
 from workflows.alerts import OUTAGE, Alert, open_outages, raise_alerts
 from workflows.messages import at, bullets, host
 from workflows.messages_waits import sentence
@@ -24,11 +25,17 @@ MOST_REPLY = 30_000
 
 
 def _meant(
-    desk: Desk, typed: Typed, words: list[str], *, ended: bool = False
+    desk: Desk,
+    typed: Typed,
+    words: list[str],
+    *,
+    first: Callable[[RunRow], bool] = lambda _: True,
+    ended: bool = False,
 ) -> tuple[ManagedCluster, RunRow, list[str]]:
-    """The outage that was named by its id, else the newest open one (`ended`: else the newest of all)."""
+    """The outage that was named by its id, else the newest open one, of those that are to come `first` if there are any
+    (`ended`: else the newest of all)."""
     managed, rest = cluster_in(desk, typed, words)
-    rows = open_outages(desk.store, managed.name)
+    rows = sorted(open_outages(desk.store, managed.name), key=lambda row: not first(row))
     if ended:
         rows = rows or desk.store.runs(cluster=managed.name, workflow=OUTAGE, limit=1)
     named = [word for word in rest if word.startswith("outage-")]
@@ -79,23 +86,39 @@ def declare(desk: Desk, typed: Typed, words: list[str]) -> Reply:
     return Reply(f"🔥 <@{typed.by}> declares an outage of *{managed.name}*: {host(text)} (`{outage}`).", True)
 
 
+def _holders(desk: Desk, row: RunRow) -> tuple[str, ...]:
+    found = holders(desk.store.orders(row.id), row.args["void_before"], desk.now)
+    return tuple(holder.user for holder in found)
+
+
+def _rings(desk: Desk, row: RunRow) -> bool:
+    """Nobody has it, and it is not well again."""
+    return row.args["mode"] == "ring" and not _holders(desk, row)
+
+
+def _rings_too(desk: Desk, managed: ManagedCluster) -> str:
+    others = [row.id for row in open_outages(desk.store, managed.name) if _rings(desk, row)]
+    return messages.HINT_OTHER.format(others[0]) if others else ""
+
+
 def ack(desk: Desk, typed: Typed, words: list[str]) -> Reply:
-    managed, row, rest = _meant(desk, typed, words)
+    managed, row, rest = _meant(desk, typed, words, first=lambda row: _rings(desk, row))
     nothing_else(rest, "/outage ack", list(desk.clusters))
     _must_be_allowed(desk, typed, row)
     take(desk.store, desk.watchers, row, typed.by, "command", typed.source, desk.now)
-    return Reply(f"🙋 <@{typed.by}> has the outage of *{managed.name}* (`{row.id}`).", True)
+    took = f"🙋 <@{typed.by}> has the outage of *{managed.name}* (`{row.id}`)."
+    return Reply(took + _rings_too(desk, managed), True)
 
 
 def release(desk: Desk, typed: Typed, words: list[str]) -> Reply:
-    managed, row, rest = _meant(desk, typed, words)
+    managed, row, rest = _meant(desk, typed, words, first=lambda row: typed.by in _holders(desk, row))
     nothing_else(rest, "/outage release", list(desk.clusters))
     give(desk.store, row, Deed.RELEASE, typed.by, "command", typed.source, desk.now)
     return Reply(f"↩️ <@{typed.by}> does not have the outage of *{managed.name}* any more (`{row.id}`).", True)
 
 
 def snooze(desk: Desk, typed: Typed, words: list[str]) -> Reply:
-    managed, row, rest = _meant(desk, typed, words)
+    managed, row, rest = _meant(desk, typed, words, first=lambda row: _rings(desk, row))
     _must_be_allowed(desk, typed, row)
     if len(rest) != 1:
         raise Wrong("say for how long: `/outage snooze 30m`.")
@@ -107,7 +130,8 @@ def snooze(desk: Desk, typed: Typed, words: list[str]) -> Reply:
         raise Wrong("a snooze lasts up to a day: `/outage snooze 30m`, or `24h` at most.")
     until = desk.now + lasts
     give(desk.store, row, Deed.SNOOZE, typed.by, "command", typed.source, desk.now, until)
-    return Reply(f"😴 <@{typed.by}> has the outage of *{managed.name}*; it rings again at {at(until)}.", True)
+    took = f"😴 <@{typed.by}> has the outage of *{managed.name}*; it rings again at {at(until)}."
+    return Reply(took + _rings_too(desk, managed), True)
 
 
 def resolve(desk: Desk, typed: Typed, words: list[str]) -> Reply:

@@ -22,6 +22,7 @@ WHO_ACKNOWLEDGES = f"whoever takes it: :{ACK_EMOJI}: in Slack, `/outage ack`, or
 HINT_ACK = f"*Hint:* :{ACK_EMOJI}: here or `/outage ack` takes it and stops the ringing."
 DRILL = "This is a drill of the on-call pager"
 HINT_TAKE = "*Hint:* `/outage ack` takes it and stops the ringing."
+HINT_OTHER = "\n*Hint:* another one rings: `/outage ack {}` takes that."
 SLACK_ID = re.compile(r"[USW](?=[A-Z]*[0-9])[A-Z0-9]{3,}")
 MOST_BEHIND = 4
 MOST_SPOKEN = 2

@@ -84,6 +84,44 @@ def test_ack_by_command_stops_the_ringing(watch: NightWatch) -> None:
     assert "⏳" not in told, "the wait for the reminder has another end, and would be taken for Bob's"
 
 
+def two_at_a_time(watch: NightWatch) -> tuple[str, str]:
+    """The older one rings, Bob has the newer one."""
+    old = watch.dies(ROUTER)
+    watch.types("bob", "/outage snooze 1h")
+    watch.fast_forward(minutes=1)
+    new = watch.dies("pve3")
+    watch.types("bob", "/outage ack")
+    watch.types("bob", f"/outage release {old}")
+    watch.woken.clear()
+    return old, new
+
+
+def test_of_two_outages_the_one_that_rings_is_meant(watch: NightWatch) -> None:
+    old, _ = two_at_a_time(watch)
+    assert watch.types("alice", "/outage ack") == f"🙋 @alice has the outage of *lab* (`{old}`)."
+    watch.fast_forward(minutes=10)
+    watch.assert_quiet()
+
+
+def test_whoever_gives_one_of_two_outages_back_means_the_one_that_they_have(watch: NightWatch) -> None:
+    old, _ = two_at_a_time(watch)
+    watch.types("alice", "/outage ack")
+    assert f"`{old}`" in watch.types("alice", "/outage release")
+    watch.assert_paged("alice", "mention", "pushover", "voice")
+
+
+def test_whoever_takes_one_of_two_that_ring_hears_of_the_other(watch: NightWatch) -> None:
+    old, new = two_at_a_time(watch)
+    watch.types("bob", f"/outage release {new}")
+    watch.woken.clear()
+    assert watch.types("alice", "/outage ack") == (
+        f"🙋 @alice has the outage of *lab* (`{new}`).\n*Hint:* another one rings: `/outage ack {old}` takes that."
+    )
+    assert watch.types("alice", "/outage snooze 2h").startswith("😴 @alice has the outage of *lab*; ")
+    watch.fast_forward(minutes=10)
+    watch.assert_quiet()
+
+
 def test_a_snooze_is_an_acknowledgement_with_an_end(watch: NightWatch) -> None:
     rung(watch)
     watch.types("alice", "/outage snooze 30m")
