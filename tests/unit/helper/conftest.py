@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.machinery
 import importlib.util
 import json
+import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -130,3 +132,23 @@ Conf proxmox-kernel-6.8.12-9-pve-signed (6.8.12-9 Proxmox:8/stable [amd64])
 @pytest.fixture
 def pve2(helper: ModuleType, tmp_path: Path) -> Pve2:
     return Pve2(helper, tmp_path)
+
+
+HOLD = """import fcntl, sys
+file = open(sys.argv[1], "r+b")
+fcntl.lockf(file, fcntl.LOCK_EX)
+print(flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def lock_holder(pve2: Any) -> Iterator[int]:
+    """A real process that holds the frontend lock as apt does."""
+    lock = pve2.root / "var/lib/dpkg/lock-frontend"
+    with subprocess.Popen([sys.executable, "-c", HOLD, lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        pve2.file(f"/proc/{process.pid}/comm", "unattended-upgr\n")
+        yield process.pid
+        process.kill()

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from cluster.rescue import entries_mark
+from tests.unit.helper.orders import BRICK
 
 IMAGE = "/images/101/vm-101-disk-0.raw"
-BRICK = "/mnt/data/vmstore/brick"
 GFID = "6f1ce54b-70a5-4b3a-9f3e-0f3a2c9e5d11"
 SHARD = "0d5a1c2e-9a53-4f6e-8a0e-5f7b6c1d2e3f"
 SPLIT = "gluster --mode=script volume heal vmstore info split-brain"
