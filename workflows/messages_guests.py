@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cluster.facts import Guest
 from engine.port import Saying
 from workflows.messages import host, named, note, some, span
 
@@ -39,6 +40,15 @@ def started_again(node: str, guest: int, name: str, onboot: bool, ha: str) -> Sa
 
 def removed(node: str, guest: int, name: str) -> Saying:
     return note(f"🗑️ {node}: {named(name, guest)} is no longer in the cluster: somebody removed it; nothing is started.")
+
+
+def by_hand(guest: Guest, wanted: str) -> str:
+    """What to do about a guest that is not shut down, or does not start; "" if nothing is known."""
+    if wanted == "stopped" and guest.status != "stopped":
+        return f"shut it down from inside, or pull its plug: `{guest.tool} stop {guest.id}` on {guest.node}"
+    if wanted == "running" and guest.status == "stopped":
+        return f"`{guest.tool} start {guest.id}` on {guest.node} tells why it does not start"
+    return ""
 
 
 def noout_on(node: str) -> Saying:

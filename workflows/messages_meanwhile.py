@@ -29,6 +29,12 @@ def starts_with_node(node: str, guests: Sequence[Sequence[Any]]) -> Saying:
     return note(f"🔌 {node}: {who} {start} with the node (onboot). I did not stop {them}, and leave {them} be.")
 
 
+def starts_unknown(node: str) -> Saying:
+    return note(
+        f"🔌 {node}: I cannot see which guests that are off start with the node (onboot); it is rebooted anyway."
+    )
+
+
 def groups_back(node: str, waits: bool) -> Saying:
     on = "; I wait on" if waits else ""
     return note(f"✅ {node}: enough members of every guest group serve again{on}.")

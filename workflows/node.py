@@ -36,6 +36,8 @@ NEVER_BEGAN_S = 60.0
 
 APT_PATIENCE_S = 300.0
 """What apt refuses is said at once; if it refuses it for so long, a person has to do something, and the run holds."""
+LISTING_S = 60.0
+"""So long it is tried to list which guests start with a node: people are told, and nothing hangs on it."""
 TROUBLES = 5
 """So many kinds of it are said while a node is looked at; what else apt says is waited for without a word."""
 LOOKED_AT = frozenset({Topic.NODES, Topic.PACKAGES, Topic.GUESTS, Topic.MOVES})
@@ -137,6 +139,8 @@ def need_of(machines: Machines, node: str, policy: CannotMove, *, force: bool, i
         return Waiting(plan.why)
     if not isinstance(guests, Read):
         return Waiting(guests.why)
+    if not isinstance(machines.moves, Read):
+        return Waiting(machines.moves.why)  # without it every guest would seem to move
     if not status.value.boot_kernel:
         return Waiting(f"{node} does not tell which kernel would boot next")
     running = {g.id: g.name for g in guests.value if g.node == node and g.running and not g.template}
@@ -368,9 +372,13 @@ def _follow_upgrade(walk: Walk, unit: str) -> dict[str, Any]:
 
 
 def tell_who_starts(w: Wheel) -> None:
-    """Guests that were off before the run and start with the node: Proxmox VE does that, whatever the run does."""
-    found = w.read(Phase.REBOOT, lambda: _starts(w), f"listing what starts with {w.node}", "starts")
-    if starts := found["guests"]:
+    """Guests that were off before the run and start with the node: Proxmox VE does that, whatever the run does. Nobody
+    is held up by a guest whose configuration cannot be read: the node is drained by now."""
+    what, who = f"listing what starts with {w.node}", "the machines, by answering"
+    found = w.tried(Phase.REBOOT, lambda _: _starts(w), LISTING_S, why=what, who=who, detail="starts")
+    if found is None:
+        w.say(Phase.REBOOT, "starts", lambda: messages_meanwhile.starts_unknown(w.node))
+    elif starts := found["guests"]:
         w.say(Phase.REBOOT, "starts", lambda: messages_meanwhile.starts_with_node(w.node, starts))
 
 

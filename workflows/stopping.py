@@ -129,7 +129,7 @@ def _until(
     while True:
         if over := send():
             return over
-        seen = w.wait(
+        found = w.wait(
             phase,
             lambda at: _status(w, guest_id, wanted, at),
             patience,
@@ -137,14 +137,16 @@ def _until(
             who=f"the guest, by being {wanted}",
             detail=detail,
         )
-        if seen == wanted:
+        if found == wanted:
             return wanted
+        seen, hint = found if isinstance(found, list) else (found, "")  # former versions kept no hint
         why = f"waited {messages.span(patience)} in vain for guest {guest_id} to {to}; last seen: {seen}"
-        w.hold(w.key(phase, detail), why)
+        w.hold(w.key(phase, detail), why, hint)
 
 
 def _status(w: Wheel, guest_id: int, wanted: str, at: Look) -> Any:
-    """What is wanted, to the HA manager too; or, when the time is up, what was seen instead."""
+    """What is wanted, to the HA manager too; or, when the time is up, what was seen, and what helps."""
+    hint = ""
     try:
         guest = find(w, guest_id)
     except ClusterError as silent:
@@ -153,7 +155,8 @@ def _status(w: Wheel, guest_id: int, wanted: str, at: Look) -> Any:
         if guest.status == wanted and guest.ha in HA_AGREES[wanted]:
             return wanted
         seen = f"it is {guest.status}" + (f", HA says {guest.ha}" if guest.ha else "")
-    return seen if at.now >= at.deadline else Waiting(seen)
+        hint = messages_guests.by_hand(guest, wanted)
+    return [seen, hint] if at.now >= at.deadline else Waiting(seen)
 
 
 # ---- and back ----------------------------------------------------------------------------------------------------

@@ -390,7 +390,7 @@ class Wheel:
                 return WORSE if calm and meanwhile.groups_down(self) else waiting
             judgement = self.judge(moment)
             if judgement.open or judgement.remedy:
-                return True
+                return judgement.open or judgement.remedy
             if calm and judgement.urgent:
                 return WORSE
             if urgent and not _urgent(judgement.reasons):

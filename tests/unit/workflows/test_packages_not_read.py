@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import count
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from cluster.api import Refused
 from cluster.facts import Machines, NodeStatus, PackagePlan, Read, Topic, Unread
 from cluster.world import OwnChanges
 from engine.port import Waiting
 from sandbox.direct import SimCluster
 from sandbox.night import Night
-from sandbox.scenario import Cue, Scenario
+from sandbox.scenario import Cue, Scenario, load
 from sandbox.spec import default_spec, managed_settings
 from workflows.node import _need
 
@@ -61,3 +63,26 @@ def test_only_what_apt_itself_refuses_is_told_as_its_trouble() -> None:
     assert look_at(Machines(nodes={"pve3": status}, packages=apt)) == {"trouble": "pve3: the package system is locked"}
     assert look_at(Machines(nodes={"pve3": silent}, packages=apt)) == Waiting("HTTP 595")
     assert look_at(Machines(nodes={"pve3": status}, packages=plan, guests=silent)) == Waiting("HTTP 595")
+
+
+def test_where_nobody_says_which_guests_can_move_no_approval_is_asked() -> None:
+    """All of them would seem to move; and were asked for again, in the night, once that could be read."""
+    plan = Read(PackagePlan("plan", (), ()), 0.0)
+    status = Read(NodeStatus("pve3", "", "b", 1.0, "6.8", "6.8", {}, 7), 0.0)
+    seen = Machines(nodes={"pve3": status}, packages=plan, guests=Read((), 0.0), moves=Unread("HTTP 596", 0.0))
+    assert look_at(seen) == Waiting("HTTP 596")
+    assert "need" in look_at(replace(seen, moves=Read((), 0.0)))
+
+
+def test_a_guest_whose_configuration_cannot_be_read_holds_no_drained_node_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What starts with the node is told, and nothing else hangs on it; after a quarter of an hour it paged."""
+
+    def onboot(*_: Any) -> bool:
+        raise Refused("unable to parse value of 'boot'")
+
+    monkeypatch.setattr(SimCluster, "onboot", onboot)
+    cues = (ALICE_STARTS, Cue("carol", when="asked", after=120.0, reacts="white_check_mark"))
+    night = Night(replace(load(Path("tests/scenarios/off-but-starts-at-boot")), cues=cues)).live()
+    assert "I cannot see which guests that are off start with the node" in night.text
+    assert "pve3 is done" in night.text
+    assert night.pages == []
