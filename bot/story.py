@@ -13,6 +13,7 @@ from store.api import AlertRow, Entry, OrderRow, OutboxRow, PageRow, RunRow, Sto
 from workflows.alerts import OUTAGE
 from workflows.messages import span
 from workflows.orders import Order
+from workflows.pager_test import PAGER_TEST
 from workflows.phases import UPGRADE, Phase, key_of, unnumbered
 from workflows.picture import Wait, picture
 from workflows.picture_outage import picture as picture_outage
@@ -149,9 +150,9 @@ class Story:
     # progress -------------------------------------------------------------------------------------------------
 
     def stale(self, row: OutboxRow) -> bool:
-        """Not worth posting any more: progress that is over, a page of an outage that was followed by a newer one (a
-        direct message: to the same person)."""
-        if kind(row) in ("page", "direct") and self.run.workflow == OUTAGE:
+        """Not worth posting any more: progress that is over, a page of an outage or a drill that is over, or that was
+        followed by a newer one (a direct message: to the same person)."""
+        if kind(row) in ("page", "direct") and self.run.workflow in (OUTAGE, PAGER_TEST):
             newer = (r for r in self.rows if r.id > row.id and kind(r) == kind(row))
             return any(r.message.get("to") == row.message.get("to") for r in newer) or self.run.state != "active"
         return kind(row) == "progress" and (bool(self.over(row)) or row.id != self._newest_progress(row))

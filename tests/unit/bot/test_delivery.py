@@ -27,6 +27,8 @@ from tests.unit.bot.deskwork import (
     say,
     wait,
 )
+from workflows.alerts import OUTAGE
+from workflows.pager_test import PAGER_TEST
 from workflows.site import ChatDown
 
 OTHER = "lab2-20261124-1"
@@ -54,6 +56,16 @@ class Post:
 @pytest.fixture
 def post() -> Post:
     return Post()
+
+
+@pytest.mark.parametrize("workflow", [OUTAGE, PAGER_TEST])
+def test_nobody_is_mentioned_for_what_was_over_before_slack_was_back(post: Post, workflow: str) -> None:
+    post.step()
+    post.store.start_run(RunRow("it-1", workflow, "lab", {"mode": "ring"}, "active", NOON, ALICE, NOON))
+    say(post.store, "page", Saying("page", "🔔", mention=(ALICE,)), run_id="it-1")
+    post.store.finish("it-1", {}, NOON + 3600)
+    post.step(after=3600.0)
+    assert post.told() == ["board"]
 
 
 # ---- where and in which order --------------------------------------------------------------------------------------
