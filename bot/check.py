@@ -72,10 +72,15 @@ def _left_behind(settings: Settings) -> Iterator[CheckLine]:
 
 
 def _readable(subject: str, file: str, remedy: str) -> CheckLine:
-    if os.access(file, os.R_OK):
-        return CheckLine(True, subject, f"{file} is readable", "")
-    word = "cannot be read by this user" if os.path.exists(file) else "is not there"
-    return CheckLine(False, subject, f"{file} {word}", f"{remedy} {file}, readable for the user that runs roundsman")
+    try:
+        Path(file).read_bytes()
+    except FileNotFoundError:
+        remedy = f"{remedy} {file}, readable for the user that runs roundsman"
+        return CheckLine(False, subject, f"{file} is not there", remedy)
+    except OSError as error:
+        remedy = "make it readable for the user that runs roundsman, and check as root"
+        return CheckLine(False, subject, f"{file} cannot be read: {error.strerror}", remedy)
+    return CheckLine(True, subject, f"{file} is readable", "")
 
 
 def _writable_folder(folder: Path) -> CheckLine:

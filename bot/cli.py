@@ -36,6 +36,8 @@ class Told(click.Group):
         except _expected() as error:
             hint = getattr(error, "hint", "")
             raise Fault(f"{error}\nHint: {hint}" if hint else str(error)) from error
+        except PermissionError as error:  # an installed bot keeps its settings, secrets and database to itself
+            raise Fault(f"{error.filename}: permission denied; look as root (docs/install.md, 6)") from error
 
 
 def _expected() -> tuple[type[Exception], ...]:

@@ -115,12 +115,17 @@ def _secret(variable: str, environ: Mapping[str, str]) -> str:
     return text
 
 
+def file_name(variable: str) -> str:
+    """ "ROUNDSMAN_PVE_TOKEN" -> "pve-token"."""
+    return variable.removeprefix("ROUNDSMAN_").lower().replace("_", "-")
+
+
 def _from_file(variable: str, environ: Mapping[str, str]) -> str:
     """From VARIABLE_FILE, else from systemd's LoadCredential= (roundsman.service names them like slack-bot-token)."""
     if named := environ.get(f"{variable}_FILE"):
         return _read(variable, Path(named))
     if folder := environ.get("CREDENTIALS_DIRECTORY"):
-        file = Path(folder) / variable.removeprefix("ROUNDSMAN_").lower().replace("_", "-")
+        file = Path(folder) / file_name(variable)
         return _read(variable, file) if file.exists() else ""
     return ""
 

@@ -195,9 +195,8 @@ def _put_secret(
         yield Problem(place, str(error))
         return
     if needed and not section[key]:
-        yield Problem(
-            place, f"is not set: set the environment variable {variable}, or {variable}_FILE to a file with it"
-        )
+        told = f"is not set: set the environment variable {variable}, or {variable}_FILE to a file with it"
+        yield Problem(place, f"{told}, or CREDENTIALS_DIRECTORY to the folder with {credentials.file_name(variable)}")
 
 
 def _section(parent: Any, key: str) -> dict[str, Any]:

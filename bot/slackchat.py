@@ -86,7 +86,8 @@ def failure(method: str, error: Exception) -> ChatDown:
     line or a proxy's page say nothing about what Slack did."""
     response = getattr(error, "response", None)
     if not isinstance(response, SlackResponse | AsyncSlackResponse):
-        return Unsure(f"Slack did not answer {method}: {type(error).__name__}")
+        why = getattr(error, "reason", "") or type(error).__name__  # urllib keeps what it met in `reason`
+        return Unsure(f"Slack did not answer {method}: {why}")
     if response.status_code == 429:
         rest = retry_after(response.headers)
         return Refused(f"Slack refused {method}: too many calls, again in {rest:.0f} s", RATE_LIMITED, rest)

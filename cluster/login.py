@@ -253,6 +253,8 @@ def private_key(path: str) -> paramiko.PKey:
         return paramiko.PKey.from_path(path)
     except FileNotFoundError:
         raise _no_key(path, "it does not exist") from None
+    except PermissionError:
+        raise Refused(f"the private key {path} cannot be read: permission denied", "look as root") from None
     except paramiko.PasswordRequiredException:
         raise _no_key(path, "it asks for a passphrase, and nobody is there to type it") from None
     except (OSError, ValueError, paramiko.SSHException, paramiko.pkey.UnknownKeyType) as error:

@@ -115,5 +115,5 @@ def test_a_channel_without_the_bot_says_what_to_type_there(slack: Workspace) -> 
 def test_a_slack_that_does_not_answer_is_one_line_each_and_no_traceback() -> None:
     found = lines("http://127.0.0.1:9/api/")
     assert [line.ok for line in found] == [False, False, False, False]
-    assert found[0].text.startswith("Slack did not answer auth.test")
+    assert found[0].text == "Slack did not answer auth.test: [Errno 111] Connection refused"
     assert {line.remedy for line in found} == {"let this host reach http://127.0.0.1:9/api/"}

@@ -105,6 +105,16 @@ def test_who_looks_while_a_run_goes_on_is_told_that_its_changes_shut_gates(
     ) in shell("gates", "berlin").output
 
 
+def test_whoever_may_not_read_what_belongs_to_the_bot_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(_managed: object, _settings: object) -> None:
+        raise PermissionError(13, "Permission denied", "/var/lib/roundsman/roundsman.sqlite3")
+
+    monkeypatch.setattr(looking, "site", closed)
+    result = shell("gates", "berlin")
+    told = "Error: /var/lib/roundsman/roundsman.sqlite3: permission denied; look as root (docs/install.md, 6)\n"
+    assert (result.exit_code, result.output) == (2, told)
+
+
 # ---- the plan ----------------------------------------------------------------------------------------------------
 
 

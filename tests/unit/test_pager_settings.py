@@ -88,12 +88,14 @@ def test_a_secret_in_the_file_is_refused_and_not_repeated(tmp_path: Path, old: s
         (
             {"ROUNDSMAN_PUSHOVER_TOKEN": ""},
             "oncall.pagers.pushover.token: is not set: set the environment variable ROUNDSMAN_PUSHOVER_TOKEN, or "
-            "ROUNDSMAN_PUSHOVER_TOKEN_FILE to a file with it",
+            "ROUNDSMAN_PUSHOVER_TOKEN_FILE to a file with it, or "
+            "CREDENTIALS_DIRECTORY to the folder with pushover-token",
         ),
         (
             {"ROUNDSMAN_TWILIO_TOKEN": ""},
             "oncall.pagers.twilio.token: is not set: set the environment variable ROUNDSMAN_TWILIO_TOKEN, or "
-            "ROUNDSMAN_TWILIO_TOKEN_FILE to a file with it",
+            "ROUNDSMAN_TWILIO_TOKEN_FILE to a file with it, or "
+            "CREDENTIALS_DIRECTORY to the folder with twilio-token",
         ),
         (
             {"ROUNDSMAN_PUSHOVER_USER_BOB": "uBOB"},

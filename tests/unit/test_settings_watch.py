@@ -75,7 +75,8 @@ def test_a_source_without_a_token_or_with_one_that_can_be_guessed(tmp_path: Path
     variable = "ROUNDSMAN_HTTP_TOKEN_ALERTMANAGER"
     assert faults(tmp_path, **{variable: ""}) == [
         f"http.sources[0].token: is not set: set the environment variable {variable}, "
-        f"or {variable}_FILE to a file with it"
+        f"or {variable}_FILE to a file with it, or "
+        "CREDENTIALS_DIRECTORY to the folder with http-token-alertmanager"
     ]
     assert faults(tmp_path, **{variable: "hunter2"}) == [
         f"http.sources[0].token: {variable} can be guessed: take 16 characters or more (`openssl rand -hex 24`)"
