@@ -28,7 +28,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench._figures import at, show
+from bench._figures import at, process_s, show
 from sandbox.slack import ALICE, BOT, CHANNEL, Channel, Fault, Kind, LocalSlack, Pace, SlackInThread, run_in_thread
 from store.opening import read_store
 
@@ -64,8 +64,7 @@ class App:
         return self.slack.ask(lambda: self.slack.slack.sockets.opened)
 
     def cpu_s(self) -> float:
-        user, system = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+        return process_s(self.process.pid)
 
     def waits(self) -> Counter[str]:
         """What the active runs wait for."""

@@ -27,7 +27,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench._figures import at, show
+from bench._figures import at, process_s, show
 from sandbox.phones import LocalPhones, PhonesInThread
 from sandbox.phones import run_in_thread as phones_in_thread
 from sandbox.slack import ALICE, BOT, Channel, LocalSlack, SlackInThread, run_in_thread
@@ -209,13 +209,9 @@ class Living:
 
     def core(self, seconds: float) -> float:
         """Processor time for each second of the next `seconds`."""
-        before = self._cpu_s()
+        before = process_s(self.process.pid)
         time.sleep(seconds)
-        return (self._cpu_s() - before) / seconds
-
-    def _cpu_s(self) -> float:
-        user, system = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+        return (process_s(self.process.pid) - before) / seconds
 
     def resident_mb(self) -> int:
         found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{self.process.pid}/status").read_text())

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from cluster.api import ClusterError, Refused, Uncertain, UnitState
+from cluster.api import ClusterError, Refused, Uncertain, UnitState, Unreachable
 from cluster.apt import index_is_old, package_plan
 from cluster.facts import NodeStatus, PackagePlan
 from cluster.paths import Shell
@@ -258,3 +258,20 @@ def _side(row: Mapping[str, Any]) -> Side:
         changelog={brick: (data, meta, entry) for brick, (data, meta, entry) in row["changelog"].items()},
         shards=int(row["shards"]),
     )
+
+
+def helper_of(node: str, helpers: Mapping[str, Helper], settings: ClusterSettings) -> Helper:
+    if node not in helpers:
+        raise Refused(f"there is no node {node} in the settings of {settings.name}")
+    return helpers[node]
+
+
+def first_to_answer(helpers: Iterable[Helper], ask: Callable[[Helper], T]) -> T:
+    """The first one's answer, or the next one's if there was no connection (so that nothing happened)."""
+    silent: list[str] = []
+    for helper in helpers:
+        try:
+            return ask(helper)
+        except Unreachable as error:
+            silent.append(str(error))
+    raise Unreachable("; ".join(silent))

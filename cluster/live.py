@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from cluster.api import NOT_AFTER_S, ClusterError, Refused, TaskRef, TaskState, UnitState, Unreachable
+from cluster.api import NOT_AFTER_S, ClusterError, TaskRef, TaskState, UnitState
 from cluster.ceph import CephApi
 from cluster.facts import (
     Guest,
@@ -26,7 +26,7 @@ from cluster.facts import (
     processes_of,
 )
 from cluster.harules import HaApi
-from cluster.helper import Helper
+from cluster.helper import Helper, first_to_answer, helper_of
 from cluster.kin import Kin
 from cluster.paths import Paths, PathTests
 from cluster.peers import Peers
@@ -239,8 +239,8 @@ class LiveCluster:
             self._helper(node).maintenance_on(not_after_uptime)
             return
         self._helper(node)
-        first = sorted(self._helpers, key=lambda name: name != node)
-        self._first_of(first, lambda helper: helper.maintenance_off(node, helper.status().uptime + NOT_AFTER_S))
+        helpers = sorted(self._helpers.values(), key=lambda helper: helper.node != node)
+        first_to_answer(helpers, lambda helper: helper.maintenance_off(node, helper.status().uptime + NOT_AFTER_S))
 
     def upgrade(self, node: str, unit: str, plan_checksum: str, not_after_uptime: float) -> None:
         self._knife = node
@@ -267,16 +267,4 @@ class LiveCluster:
     # ---- who is asked --------------------------------------------------------------------------------------------
 
     def _helper(self, node: str) -> Helper:
-        if node not in self._helpers:
-            raise Refused(f"there is no node {node} in the settings of {self._settings.name}")
-        return self._helpers[node]
-
-    def _first_of(self, nodes: list[str], ask: Callable[[Helper], T]) -> T:
-        """The first node's answer, or the next one's if there was no connection (so that nothing happened)."""
-        silent: list[ClusterError] = []
-        for node in nodes:
-            try:
-                return ask(self._helpers[node])
-            except Unreachable as error:
-                silent.append(error)
-        raise Unreachable("; ".join(str(error) for error in silent))
+        return helper_of(node, self._helpers, self._settings)

@@ -100,9 +100,9 @@ class Pve:
         """Whether and where the guest can migrate. A container is not asked about before Proxmox VE 9: there the API
         has no such question."""
         others = [node for node in self._settings.nodes if node != guest.node]
-        with understanding(f"{_path(guest)}/migrate"):
+        with understanding(f"{path_of(guest)}/migrate"):
             try:
-                answer = self._api.get(f"{_path(guest)}/migrate", avoid)
+                answer = self._api.get(f"{path_of(guest)}/migrate", avoid)
             except TooOld:
                 answer = {}
             return move(guest, answer, others)
@@ -130,20 +130,20 @@ class Pve:
         elif guest.running:
             local = self.move_options(guest, avoid).local_disks
             params |= {"online": True, **({"with-local-disks": True} if local else {})}
-        return self._started(f"{_path(guest)}/migrate", avoid, **params)
+        return self._started(f"{path_of(guest)}/migrate", avoid, **params)
 
     def shutdown(self, guest: Guest, timeout_s: int, avoid: str) -> TaskRef:
-        return self._started(f"{_path(guest)}/status/shutdown", avoid, timeout=timeout_s)
+        return self._started(f"{path_of(guest)}/status/shutdown", avoid, timeout=timeout_s)
 
     def start(self, guest: Guest, avoid: str) -> TaskRef:
-        return self._started(f"{_path(guest)}/status/start", avoid)
+        return self._started(f"{path_of(guest)}/status/start", avoid)
 
     def onboot(self, guest: Guest, avoid: str) -> bool:
-        with understanding(f"{_path(guest)}/config"):
-            return bool(int(self._api.get(f"{_path(guest)}/config", avoid).get("onboot", 0)))
+        with understanding(f"{path_of(guest)}/config"):
+            return bool(int(self._api.get(f"{path_of(guest)}/config", avoid).get("onboot", 0)))
 
     def set_onboot(self, guest: Guest, on: bool, avoid: str) -> None:
-        self._api.send("put", f"{_path(guest)}/config", avoid, onboot=on)
+        self._api.send("put", f"{path_of(guest)}/config", avoid, onboot=on)
 
     def _started(self, path: str, avoid: str, **params: Any) -> TaskRef:
         return started(self._api, "post", path, avoid, **params)
@@ -328,7 +328,7 @@ def _listed(value: Any) -> str:
     return str(value)
 
 
-def _path(guest: Guest) -> str:
+def path_of(guest: Guest) -> str:
     return f"nodes/{guest.node}/{guest.kind}/{guest.id}"
 
 

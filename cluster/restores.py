@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 from cluster import gluster
 from cluster.api import ClusterError, NotSplit, Refused, TaskRef, Uncertain, Unreachable
 from cluster.facts import Backup, Guest
-from cluster.helper import Copies, Helper
+from cluster.helper import Copies, Helper, first_to_answer, helper_of
 from cluster.proxmox import Proxmox
-from cluster.pve import backup, started, understanding
+from cluster.pve import backup, path_of, started, understanding
 from cluster.rescue import GuestConfig, Space, Split, Trouble, entries_mark, guest_config, kept_by
 from cluster.settings import ClusterSettings
 
@@ -106,7 +106,7 @@ class LiveRescue:
 
     def config(self, guest: Guest) -> GuestConfig:
         with understanding("the configuration of a guest"):
-            return guest_config(self._api.get(f"{_path(guest)}/config", self._avoid()), guest.kind)
+            return guest_config(self._api.get(f"{path_of(guest)}/config", self._avoid()), guest.kind)
 
     def spaces(self) -> tuple[Space, ...]:
         with understanding("/storage"):
@@ -123,7 +123,7 @@ class LiveRescue:
     def agent_answers(self, guest: Guest) -> bool:
         """Proxmox VE says no in several ways where the agent is silent, and always names it."""
         try:
-            self._api.send("post", f"{_path(guest)}/agent/ping", self._avoid())
+            self._api.send("post", f"{path_of(guest)}/agent/ping", self._avoid())
         except Refused as no:
             if "agent" not in str(no).lower() or "lacks" in str(no):
                 raise
@@ -150,13 +150,13 @@ class LiveRescue:
     # ---- acts on guests ------------------------------------------------------------------------------------------
 
     def stop(self, guest: Guest) -> TaskRef:
-        return self._started(f"{_path(guest)}/status/stop")
+        return self._started(f"{path_of(guest)}/status/stop")
 
     def detach(self, guest: Guest, slots: Sequence[str], digest: str) -> None:
         """Its own node is asked first whether it runs: the listing is some seconds old, the digest does not change with
         a start, and of a running guest Proxmox VE would unplug the disks."""
         with understanding("the status of a guest"):
-            now = self._api.get(f"{_path(guest)}/status/current", self._avoid())
+            now = self._api.get(f"{path_of(guest)}/status/current", self._avoid())
             if now["status"] != "stopped":
                 seen = now.get("qmpstatus", now["status"])
                 raise Refused(f"guest {guest.id} is {seen} on {guest.node}: its disks are not taken away while it runs")
@@ -167,10 +167,10 @@ class LiveRescue:
         self._take_out(guest, slots, digest)
 
     def _take_out(self, guest: Guest, slots: Sequence[str], digest: str) -> None:
-        self._api.send("put", f"{_path(guest)}/config", self._avoid(), delete=",".join(slots), digest=digest)
+        self._api.send("put", f"{path_of(guest)}/config", self._avoid(), delete=",".join(slots), digest=digest)
 
     def unplug(self, guest: Guest, networks: Sequence[str]) -> None:
-        self._api.send("put", f"{_path(guest)}/config", self._avoid(), delete=",".join(networks))
+        self._api.send("put", f"{path_of(guest)}/config", self._avoid(), delete=",".join(networks))
 
     def restore(self, guest: int, kind: str, node: str, volid: str, storage: str, *, over: bool) -> TaskRef:
         if kind == "lxc":
@@ -193,7 +193,7 @@ class LiveRescue:
         )
 
     def delete(self, guest: Guest) -> TaskRef:
-        return self._started(_path(guest), method="delete", purge=True)
+        return self._started(path_of(guest), method="delete", purge=True)
 
     def unlock(self, guest: Guest, lock: str) -> None:
         self._helper(guest.node).unlock(guest.id, lock)
@@ -207,7 +207,8 @@ class LiveRescue:
     # ---- Gluster -------------------------------------------------------------------------------------------------
 
     def troubles(self) -> tuple[Trouble, ...]:
-        return self._first(self._troubles_seen_by)
+        nodes = self._settings.gluster.nodes or self._settings.nodes
+        return first_to_answer((self._helpers[node] for node in nodes), self._troubles_seen_by)
 
     def _troubles_seen_by(self, helper: Helper) -> tuple[Trouble, ...]:
         volumes = self._settings.gluster.volumes or tuple(
@@ -262,19 +263,7 @@ class LiveRescue:
     # ---- who is asked --------------------------------------------------------------------------------------------
 
     def _helper(self, node: str) -> Helper:
-        if node not in self._helpers:
-            raise Refused(f"there is no node {node} in the settings of {self._settings.name}")
-        return self._helpers[node]
-
-    def _first(self, ask: Callable[[Helper], T]) -> T:
-        """Of the first node that answers."""
-        silent: list[str] = []
-        for node in self._settings.gluster.nodes or self._settings.nodes:
-            try:
-                return ask(self._helpers[node])
-            except Unreachable as error:
-                silent.append(str(error))
-        raise Unreachable("; ".join(silent))
+        return helper_of(node, self._helpers, self._settings)
 
     def _quietly(self, ask: Callable[[], object]) -> bool:
         """Did it answer? A refusal is an answer too."""
@@ -312,7 +301,3 @@ def _space(node: str, row: Mapping[str, Any], config: Mapping[str, Any]) -> Spac
         path=str(config.get("path", "")),
         images=moved[1].strip("/") if moved else "images",
     )
-
-
-def _path(guest: Guest) -> str:
-    return f"nodes/{guest.node}/{guest.kind}/{guest.id}"

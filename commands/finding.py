@@ -35,6 +35,12 @@ def did_you_mean(word: str, known: list[str]) -> str:
     return meant(word, known, f" (known: {some(known)})")
 
 
+def node_of(managed: ManagedCluster, name: str) -> str:
+    if name not in managed.nodes:
+        raise Wrong(f'*{managed.name}* has no node "{name}"{did_you_mean(name, list(managed.nodes))}.')
+    return name
+
+
 def must_operate(desk: Desk, typed: Typed, managed: ManagedCluster, deed: str) -> None:
     if not may_operate(typed.by, managed.people, desk.chat):
         raise Wrong(f"only operators of *{managed.name}* may {deed}: {mention(managed.people.operators)}.")

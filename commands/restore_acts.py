@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from commands.api import Command, Desk, Reply, Typed, Wrong
-from commands.finding import cluster_in, did_you_mean, must_operate
+from commands.finding import cluster_in, must_operate, node_of
 from commands.rescuing import VOLUME_LETTERS, must_exist, plain_name, start
 from workflows.phases import RUNBOOK
 from workflows.runbook import FORGET, HEAL, POWER_CYCLE, START_ON, UNFREEZE, UNLOCK
@@ -11,12 +11,6 @@ from workflows.settings import ManagedCluster
 
 HEAL_USAGE = "/restore heal GUEST [from=NODE]"
 START_USAGE = "/restore start GUEST NODE"
-
-
-def _node(managed: ManagedCluster, name: str) -> str:
-    if name not in managed.nodes:
-        raise Wrong(f'*{managed.name}* has no node "{name}"{did_you_mean(name, list(managed.nodes))}.')
-    return name
 
 
 def _words(desk: Desk, typed: Typed, words: list[str], most: int, usage: str) -> tuple[ManagedCluster, list[str]]:
@@ -46,7 +40,7 @@ def start_on(desk: Desk, typed: Typed, words: list[str]) -> Reply:
     managed, rest = _words(desk, typed, words, 2, START_USAGE)
     if len(rest) < 2:
         raise Wrong(f"name the guest and the node: `{START_USAGE}`.")
-    guest, node = must_exist(desk, managed, rest[0]), _node(managed, rest[1])
+    guest, node = must_exist(desk, managed, rest[0]), node_of(managed, rest[1])
     return _begin(desk, typed, managed, START_ON, f"Starting {guest} on {node}", guest=guest, node=node)
 
 
@@ -70,7 +64,7 @@ def _on_guest(desk: Desk, typed: Typed, words: list[str], act: str, title: str) 
 
 def power_cycle(desk: Desk, typed: Typed, words: list[str]) -> Reply:
     managed, rest = _words(desk, typed, words, 1, "/restore power-cycle NODE")
-    node = _node(managed, rest[0])
+    node = node_of(managed, rest[0])
     if not managed.nodes[node].power_cycle:
         raise Wrong(f"the settings name no command that cycles the power of {node}: nodes.{node}.power_cycle.")
     return _begin(desk, typed, managed, POWER_CYCLE, f"Cycling the power of {node}", node=node)

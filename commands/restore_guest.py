@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from base.spelling import nearest
 from commands.api import Command, Desk, Reply, Typed, Wrong
-from commands.finding import cluster_in, did_you_mean, must_operate
+from commands.finding import cluster_in, did_you_mean, must_operate, node_of
 from commands.rescuing import VOLUME_LETTERS, must_exist, plain_name, start
 from workflows.phases import RESTORE
 from workflows.settings import ManagedCluster
@@ -22,9 +22,7 @@ def parse(managed: ManagedCluster, words: list[str]) -> Mapping[str, str]:
             case ["from", source]:
                 found["from"] = plain_name(source, "backup or storage", VOLUME_LETTERS)
             case ["node", node]:
-                if node not in managed.nodes:
-                    raise Wrong(f'*{managed.name}* has no node "{node}"{did_you_mean(node, list(managed.nodes))}.')
-                found["node"] = node
+                found["node"] = node_of(managed, node)
             case ["storage", storage]:
                 found["storage"] = plain_name(storage, "storage")
             case _:

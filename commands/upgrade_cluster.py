@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from commands.api import Command, Desk, Reply, Typed, Wrong
-from commands.finding import cluster_in, did_you_mean, link_to, must_operate, seen
+from commands.finding import cluster_in, did_you_mean, link_to, must_operate, node_of, seen
 from store.api import AuditRow, RunRow
 from workflows.phases import UPGRADE
 from workflows.settings import ManagedCluster
@@ -33,7 +33,7 @@ def parse(managed: ManagedCluster, clusters: list[str], words: list[str]) -> Sta
             case ["dry-run"]:
                 dry_run = True
             case ["nodes", names]:
-                nodes = tuple(_node(managed, name) for name in names.split(",") if name)
+                nodes = tuple(node_of(managed, name) for name in names.split(",") if name)
                 if not nodes:
                     raise Wrong("nodes= names no node; write them with commas: `nodes=pve1,pve2`.")
             case ["reboot", "if-needed" | "always" as how]:
@@ -48,12 +48,6 @@ def parse(managed: ManagedCluster, clusters: list[str], words: list[str]) -> Sta
     if len(set(nodes)) < len(nodes):
         raise Wrong("a node is named twice in nodes=; name each once.")
     return Start(nodes, reboot, dry_run)
-
-
-def _node(managed: ManagedCluster, name: str) -> str:
-    if name not in managed.nodes:
-        raise Wrong(f'*{managed.name}* has no node "{name}"{did_you_mean(name, list(managed.nodes))}.')
-    return name
 
 
 def handle(desk: Desk, typed: Typed, words: list[str]) -> Reply:
