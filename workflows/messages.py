@@ -20,7 +20,7 @@ from workflows.approvals import APPROVE, REJECT, Need
 from workflows.roles import mention
 from workflows.settings import ManagedCluster, PeopleSettings
 
-MOMENTS = {
+MOMENTS: Mapping[str, str] = {
     GatePhase.PREFLIGHT: "the run",
     GatePhase.ASK: "asking for approval",
     GatePhase.MAINTENANCE: "maintenance mode",

@@ -9,7 +9,7 @@ from math import inf
 
 from store.api import AlertRow, AuditRow, OrderRow, OutboxRow, PageRow, RunRow, Store
 from workflows.acknowledging import Deed
-from workflows.messages import span
+from workflows.messages import MOMENTS, span
 from workflows.messages_outage import plain
 from workflows.phases import UPGRADE
 
@@ -209,14 +209,20 @@ def _gates(r: Recorded) -> Iterator[str]:
     """The last judgement before it in short; of those meanwhile every verdict that was not passed. With evidence."""
     if r.last:
         passed = sum(verdict["verdict"] == "passed" for verdict in r.last.detail.values())
-        yield f"- {_clock(r.last.at)} the last before it, {r.last.what}: {passed} of {len(r.last.detail)} passed"
+        yield f"- {_clock(r.last.at)} the last before it, {_asked(r.last)}: {passed} of {len(r.last.detail)} passed"
         yield from _shut(r.last)
     for audit in filter(_judges, r.audits):
         yield from _shut(audit)
 
 
+def _asked(audit: AuditRow) -> str:
+    """ "gates healed pve1" -> "pve1 before the next node"."""
+    _, moment, node = audit.what.split(" ", 2)
+    return f"{node} before {MOMENTS.get(moment, moment)}"
+
+
 def _shut(audit: AuditRow) -> Iterator[str]:
     for gate, verdict in audit.detail.items():
         if verdict["verdict"] != "passed":
-            yield f"- {_clock(audit.at)} {audit.what}: {gate} {verdict['verdict']}: {verdict['reason']}"
+            yield f"- {_clock(audit.at)} {_asked(audit)}: {gate} {verdict['verdict']}: {verdict['reason']}"
             yield from (f"  - {key}: {str(value)[:MOST_EVIDENCE]}" for key, value in verdict["evidence"].items())
