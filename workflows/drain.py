@@ -196,7 +196,7 @@ def _move(w: Wheel, item: Mapping[str, Any], target: str, decided_at: float = in
         w.say(Phase.MOVE, f"{detail}.left", lambda: messages_guests.left_by_ha(w.node, guest_id, item["name"], source))
     if ended in (ARRIVED, OFF, LEFT):
         return str(ended)
-    w.hold(w.key(Phase.MOVE, detail), f"{who} did not move: {ended}")
+    w.hold(w.key(Phase.MOVE, detail), f"{who} did not move: {ended}", messages_guests.MOVE_HINT)
     return STAYED
 
 

@@ -37,6 +37,7 @@ def wait(
     why: str,
     who: str,
     detail: str = "",
+    hint: str = "",
     goes_on: tuple[float, float] | None = None,
 ) -> Any:
     """As `Wheel.wait`. When groups fell or are back, that is said, and the wait goes on: its `since` and its deadline
@@ -53,7 +54,7 @@ def wait(
             case ["saw", value]:  # as a version wrote it that looked after nothing meanwhile
                 return value
             case answer:
-                w.in_vain(base, timeout, why, answer)
+                w.in_vain(base, timeout, why, answer, hint)
                 since, left = 0.0, timeout
 
 

@@ -352,7 +352,10 @@ def split_brain(count: int) -> str:
     return f"{entries} in split-brain: the copies blame each other, and that does not heal by itself"
 
 
-SPLIT_BRAIN_HINT = "choose the good copy: `gluster volume heal VOLUME split-brain source-brick BRICK FILE`"
+SPLIT_BRAIN_HINT = (
+    "`/restore heal GUEST` shows both sides of a guest's image and asks which one to keep; anything else: "
+    "`gluster volume heal VOLUME split-brain source-brick BRICK FILE`"
+)
 
 
 def healed(node: str, took: float, bricks: int) -> Saying:

@@ -42,6 +42,9 @@ def removed(node: str, guest: int, name: str) -> Saying:
     return note(f"🗑️ {node}: {named(name, guest)} is no longer in the cluster: somebody removed it; nothing is started.")
 
 
+MOVE_HINT = "the log of its task tells more, in the web interface; whoever moves it by hand has done it"
+
+
 def by_hand(guest: Guest, wanted: str) -> str:
     """What to do about a guest that is not shut down, or does not start; "" if nothing is known."""
     if wanted == "stopped" and guest.status != "stopped":

@@ -60,3 +60,24 @@ def look_again(volumes: Sequence[str]) -> str:
     """An index heal."""
     orders = " and ".join(f"`gluster volume heal {volume}`" for volume in volumes)
     return f"{orders} on any node makes the daemons look again at once, and is harmless"
+
+
+# ---- what helps, when it was waited for in vain ----------------------------------------------------------------------
+
+
+def brings_back(managed: ManagedCluster, node: str) -> str:
+    cycle = f", or `/restore power-cycle {node}`" if managed.nodes[node].power_cycle else ""
+    return f"look at the console of {node} (its IPMI){cycle}: it may stand at a prompt, or before a file system check"
+
+
+def starts_bricks(managed: ManagedCluster, node: str) -> str:
+    volumes = " or ".join(f"`gluster volume start {name} force`" for name in managed.gluster.volumes or ("VOLUME",))
+    return f"`journalctl -u glusterd` on {node} tells why; {volumes} starts bricks that do not run"
+
+
+def mends_dpkg(node: str) -> str:
+    return f"what apt left half done is finished by `dpkg --configure -a`, then `apt-get -f install`, on {node}"
+
+
+def shows_ha(node: str) -> str:
+    return f"`ha-manager status` tells what HA does, and `systemctl status pve-ha-lrm` on {node} whether that heeds it"

@@ -269,6 +269,7 @@ def maintenance_on(walk: Walk) -> None:
         why=f"maintenance mode of {w.node}",
         who="the HA manager, within half a minute",
         detail="reached",
+        hint=messages_meanwhile.shows_ha(w.node),
     )
     w.say(Phase.MAINTENANCE, "", lambda: messages.maintenance_on(w.node, done["gates"]))
 
@@ -357,7 +358,8 @@ def _follow_upgrade(walk: Walk, unit: str) -> dict[str, Any]:
         if state.exit is None:
             return Waiting(messages.host(state.tail.strip().rpartition("\n")[2]) or "apt-get is running")
         why = state.trouble or f"dist-upgrade ended with {state.exit}: {state.tail.strip()[-300:]}"
-        return {"exit": state.exit, "why": messages.host(why), "hint": messages.host(state.hint), "at": at.now}
+        hint = state.hint if state.trouble else messages_meanwhile.mends_dpkg(w.node)
+        return {"exit": state.exit, "why": messages.host(why), "hint": messages.host(hint), "at": at.now}
 
     ended: dict[str, Any] = meanwhile.wait(
         w,
@@ -449,6 +451,7 @@ def prove(walk: Walk) -> None:
             w.site.managed.limits.reboot,
             why=f"{w.node} to come back with another boot id and kernel {approved.target}",
             who="the node, by booting",
+            hint=messages_meanwhile.brings_back(w.site.managed, w.node),
         )
         if found["how"] == "back":
             w.say(Phase.PROOF, "", partial(messages.back, w.node, found["kernel"], found["took"]))

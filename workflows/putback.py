@@ -13,7 +13,7 @@ from typing import Any
 from cluster.facts import Read, Topic
 from cluster.world import GatePhase
 from engine.port import Look, Waiting
-from workflows import meanwhile, messages
+from workflows import meanwhile, messages, messages_meanwhile
 from workflows.ceph import noout_off
 from workflows.journey import Journey
 from workflows.phases import Phase
@@ -139,6 +139,7 @@ def await_release(w: Wheel, phase: Phase) -> None:
         why=f"the end of maintenance mode of {w.node}",
         who="the HA manager, within half a minute",
         detail="reached",
+        hint=messages_meanwhile.shows_ha(w.node),
     )
 
 

@@ -38,6 +38,7 @@ def healed(w: Wheel, after: str) -> None:
         why="every brick to be connected again",
         who="glusterd, by starting its bricks (the lag grows with the time the node was off)",
         detail=after,
+        hint=messages_meanwhile.starts_bricks(w.site.managed, w.node),
     )
     found = _follow_heal(w, after)
     w.say(Phase.HEAL, f"{after}.over", lambda: messages.healed(w.node, found["took"], found["bricks"]))

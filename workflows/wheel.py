@@ -296,21 +296,29 @@ class Wheel:
     # waits ----------------------------------------------------------------------------------------------------
 
     def wait(
-        self, phase: AnyPhase, probe: Callable[[Look], Any], timeout: float, *, why: str, who: str, detail: str = ""
+        self,
+        phase: AnyPhase,
+        probe: Callable[[Look], Any],
+        timeout: float,
+        *,
+        why: str,
+        who: str,
+        detail: str = "",
+        hint: str = "",
     ) -> Any:
-        """Wait for a value of `probe`. Not in time: a hold, and after a retry the wait begins anew."""
+        """Wait for a value of `probe`. Not in time: a hold, with this hint, and after a retry the wait begins anew."""
         base = self.key(phase, detail)
         while True:
             match self.until(base, probe, timeout, why=why, who=who):
                 case ["saw", value]:
                     return value
                 case answer:
-                    self.in_vain(base, timeout, why, answer)
+                    self.in_vain(base, timeout, why, answer, hint)
 
-    def in_vain(self, base: str, timeout: float, why: str, answer: Any) -> None:
+    def in_vain(self, base: str, timeout: float, why: str, answer: Any, hint: str) -> None:
         """Hold, for the wait ended without a value. `answer`: as `until` gave it."""
         last = f"last seen: {answer[1]}" if answer else "nothing could be seen"
-        self.hold(base, f"waited {messages.span(timeout)} in vain for {why}; {last}")
+        self.hold(base, f"waited {messages.span(timeout)} in vain for {why}; {last}", hint)
 
     def tried(
         self, phase: AnyPhase, probe: Callable[[Look], Any], timeout: float, *, why: str, who: str, detail: str = ""

@@ -18,7 +18,7 @@ def check(world: World, node: str, phase: GatePhase, now: float) -> Verdict:
     if not there:
         return Passed(evidence)
     what = listed(f"{named(guest)} is {guest.status}" for guest in there)
-    return Blocked(f"{node} is not drained: {what}", evidence, "move it or shut it down; then `/upgrade retry`")
+    return Blocked(f"{node} is not drained: {what}", evidence, "move it away or shut it down")
 
 
 GATE = Gate(

@@ -155,9 +155,7 @@ def test_a_node_on_which_only_stopped_guests_are_listed_is_drained(phase: GatePh
 def test_a_guest_that_somebody_started_after_the_drain_keeps_its_node(phase: GatePhase, status: str) -> None:
     world = with_guest(drained(healthy()), 103, node="pve2", status=status)
     found = verdict("drained", world, phase)
-    assert_blocked(
-        found, f"pve2 is not drained: db (103) is {status}", "move it or shut it down; then `/upgrade retry`"
-    )
+    assert_blocked(found, f"pve2 is not drained: db (103) is {status}", "move it away or shut it down")
 
 
 def test_a_guest_that_we_shut_down_and_that_runs_again_keeps_its_node() -> None:

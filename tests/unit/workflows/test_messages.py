@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from cluster.facts import Guest
 from cluster.telling import condition
+from sandbox.scenario import load
+from sandbox.spec import default_spec, managed_settings
 from store.api import AlertRow, OrderRow, PageRow, RunRow
-from workflows import messages, messages_outage, report
+from workflows import messages, messages_meanwhile, messages_outage, report
 from workflows.acknowledging import Deed
 from workflows.alerts import OUTAGE
 
@@ -137,3 +140,25 @@ def test_whoever_has_no_name_in_the_settings_is_mentioned(person: str, said: str
 )
 def test_the_last_run_is_told_with_what_it_does_now(state: str, said: str) -> None:
     assert messages_outage.last_run(state, 120.0) == said
+
+
+# ---- what helps when something was waited for in vain ----------------------------------------------------------------
+
+
+def test_a_node_that_stays_away_is_power_cycled_only_where_the_settings_know_how() -> None:
+    managed = load(Path("tests/scenarios/power-cycle")).spec
+    assert "`/restore power-cycle pve3`" in messages_meanwhile.brings_back(managed_settings(managed), "pve3")
+    assert "power-cycle" not in messages_meanwhile.brings_back(managed_settings(default_spec()), "pve3")
+
+
+@pytest.mark.parametrize(
+    ("volumes", "told"),
+    [
+        ((), "`gluster volume start VOLUME force`"),
+        (("a", "b"), "`gluster volume start a force` or `gluster volume start b force`"),
+    ],
+)
+def test_bricks_that_stay_down_are_started_volume_by_volume(volumes: tuple[str, ...], told: str) -> None:
+    plain = managed_settings(default_spec())
+    managed = plain.model_copy(update={"gluster": plain.gluster.model_copy(update={"volumes": volumes})})
+    assert f" {told} starts bricks" in messages_meanwhile.starts_bricks(managed, "pve3")
