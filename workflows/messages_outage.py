@@ -193,6 +193,10 @@ def last_run(state: str, ago: float) -> str:
             return f"ended {span(ago)} ago ({state})"
 
 
+def goes_on(runs: Sequence[str]) -> str:
+    return f"going on meanwhile: {some([f'`{run}`' for run in runs])}"
+
+
 RUNS = {"running": "is under way", "holding": "holds", "paused": "is paused"}
 
 

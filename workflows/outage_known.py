@@ -12,6 +12,7 @@ from workflows import messages_outage as messages
 from workflows.messages import host
 from workflows.phases import UPGRADE
 from workflows.picture import state_of, wait_of
+from workflows.picture_restore import WORKFLOWS
 from workflows.site import Site
 
 KNOWN = "outage_known"
@@ -26,12 +27,12 @@ def ask_what_is_known(site: Site, outage: str) -> None:
 
 
 def known(run: Run, site: Site, args: Mapping[str, Plain]) -> Plain:
-    """What can be found out at once, into the outage's thread: guests that do not run, which way in still works, and
-    the last run."""
+    """What can be found out at once, into the outage's thread: guests that do not run, which way in still works, the
+    last run, and what else goes on."""
 
     def tell() -> None:
         guests, hint = _guests(site)
-        message = messages.known([guests, _paths(site), *_last_run(site)], hint).plain()
+        message = messages.known([guests, _paths(site), *_last_run(site), *_beside(site)], hint).plain()
         site.store.put_out(args["outage"], "known", message, site.clock())
 
     run.step("tell", tell)
@@ -62,3 +63,10 @@ def _last_run(site: Site) -> list[str]:
         state = state_of(row, wait_of(row))
         return [f"the last run, `{row.id}` by <@{row.created_by}>, {messages.last_run(state, ago)}"]
     return ["no run has touched this cluster yet"]
+
+
+def _beside(site: Site) -> list[str]:
+    """Restores, backups and drills: one of them may be why a guest is down, and a drill's copy has its guest's name."""
+    rows = site.store.runs(cluster=site.managed.name, state="active")
+    ids = [row.id for row in rows if row.workflow in WORKFLOWS]
+    return [messages.goes_on(ids)] if ids else []
