@@ -4,6 +4,7 @@ OK with guests left, an HA migration is OK before anything moved)."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import count
 from math import inf
 from typing import Any
@@ -15,7 +16,7 @@ from cluster.guest_settings import GuestGroup
 from cluster.telling import condition
 from cluster.ways import WayOut, way_out, why_not_serving
 from engine.port import Look, Waiting
-from workflows import messages, messages_guests
+from workflows import meanwhile, messages, messages_guests
 from workflows.approvals import listed
 from workflows.journey import Journey, find, removed
 from workflows.phases import Phase
@@ -182,7 +183,8 @@ def _move(w: Wheel, item: Mapping[str, Any], target: str, decided_at: float = in
     beside = item.get("beside", [])
     w.say(Phase.MOVE, detail, lambda: messages.moving(w.node, guest_id, item["name"], target, item["how"], beside))
     source, who = started["source"], messages.named(item["name"], guest_id)
-    ended = w.wait(
+    wait = partial(meanwhile.wait, w) if w.reduced else w.wait  # a large guest takes hours to leave a drained node
+    ended = wait(
         Phase.MOVE,
         lambda at: _arrived(w, guest_id, source, started["upid"], at, decided_at),
         w.site.managed.limits.drain,

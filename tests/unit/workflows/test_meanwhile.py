@@ -156,6 +156,17 @@ def test_routers_that_die_while_other_gates_are_waited_for_wake_people_at_once()
     assert violations(night) == []
 
 
+def test_routers_that_die_while_a_large_guest_leaves_its_node_wake_people_at_once() -> None:
+    """Its migration may take hours, and the gates are asked after the drain."""
+    slow = replace(default_spec(), timings=replace(default_spec().timings, migrate=3600.0))
+    faults = both_routers("guest-stops", after="maintenance-reached pve3", delay=20 * MINUTE)
+    cues = (ALICE_STARTS, CAROL_APPROVES)
+    night = Night(Scenario("large", "", slow, faults, cues, lasts=3600.0)).live()
+    paged = paged_for_the_routers(night)
+    assert len(paged) == 1
+    assert paged[0] - died(night) < 3 * MINUTE
+
+
 def test_routers_that_die_while_gates_are_shut_by_a_heal_wake_people_at_once() -> None:
     """The heal is asked about cheaply, and all other gates only once it is over."""
     spec = replace(default_spec(), settings={**default_spec().settings, "limits": {"heal": "10m"}})
