@@ -90,7 +90,7 @@ def page(cluster: str, alerts: Sequence[AlertRow], users: tuple[str, ...], note:
     if not alerts:
         hint = f"*Hint:* {note}." if note else HINT_ACK
         return Saying("page", f"🔔 {DRILL}: nothing is wrong.\n{hint}", mention=users)
-    again = "" if turn == rung == 0 else " Nobody has acknowledged yet."
+    again = "" if turn == rung == 0 else " Nobody has it."
     why = f"\n⚠️ {host(note)}." if note else ""
     text = f"{_head(cluster, alerts)}{again}\n{bullets(what(alerts))}{why}\n{HINT_ACK}"
     return Saying("page", text, mention=users)

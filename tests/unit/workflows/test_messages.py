@@ -54,7 +54,7 @@ def test_a_page_says_how_much_is_wrong_before_it_lists_it() -> None:
     one, two = alert(101, 0.0), alert(102, 1.0)
     assert messages_outage.page("lab", [one], ("U1",), "", 0, 0).text.startswith("🔥 *lab*: outage.\n• *guest 101*")
     assert messages_outage.page("lab", [one, two], ("U1",), "", 0, 1).text.startswith(
-        "🔥 *lab*: outage, 2 alerts. Nobody has acknowledged yet.\n• *guest 101*"
+        "🔥 *lab*: outage, 2 alerts. Nobody has it.\n• *guest 101*"
     )
     assert messages_outage.recovered([one], 300.0).text.startswith("💚 The alert recovered;")
 
