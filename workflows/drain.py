@@ -247,11 +247,12 @@ def _arrived(w: Wheel, guest_id: int, source: str, upid: str, at: Look, decided_
 
 def bring_back(w: Wheel, journey: Journey) -> None:
     """Moved guests return to their node, one after the other, as the settings say. HA brings its own back."""
+    guests = sorted({*journey.moved, *journey.by_ha, *journey.stopped})
+    w.carried = frozenset(guests)
     if w.site.managed.move_back:
         off_since = w.act(Phase.RETURN, lambda *_: w.site.clock(), "began") if journey.by_ha else 0.0
         for guest_id in (*journey.by_ha, *journey.moved):
             _bring(w, guest_id, off_since + HA_DECIDES_S)
-    guests = sorted({*journey.moved, *journey.by_ha, *journey.stopped})
     found = w.wait(
         Phase.RETURN,
         lambda at: _all_running(w, guests, at),

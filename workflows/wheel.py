@@ -126,6 +126,8 @@ class Wheel:
         """Tasks of Proxmox VE that this run followed to their end: none of them is the one that is looked for."""
         self.follows = ""
         """The task of Proxmox VE that is followed just now: an abort lets it end first."""
+        self.carried: frozenset[int] = frozenset()
+        """Guests that ran on the node before, once they are to be back: one that is down then is down because of us."""
         self.fallen: list[str] = []
         """Guest groups of which too few serve, as it was said while something was waited for."""
         self.fallen_alarm = ""
@@ -498,11 +500,15 @@ class Wheel:
         return messages.hold(self.site.managed, self.node, why, hint, page)
 
     def _weak(self) -> bool:
-        """Redundancy is reduced, by us or by anything else; what cannot be seen is not whole."""
-        if self.reduced:
+        """Redundancy is reduced, by us or by anything else, or a guest of ours is down; what cannot be seen is not
+        whole."""
+        if self.reduced or self.own.stopped:
             return True
-        membership = self.site.cluster.survey(frozenset({Topic.MEMBERSHIP}), None).membership
+        machines = self.site.cluster.survey(frozenset({Topic.MEMBERSHIP, Topic.GUESTS}), None)
+        membership, guests = machines.membership, machines.guests
         if not isinstance(membership, Read) or not all(member.online for member in membership.value.members):
+            return True
+        if not isinstance(guests, Read) or any(g.id in self.carried and not g.running for g in guests.value):
             return True
         try:
             return healing(self.site, "") is not None

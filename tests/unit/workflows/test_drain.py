@@ -423,6 +423,7 @@ def test_a_guest_that_runs_no_more_and_may_have_died_holds_with_the_command_that
     night = stopped_meanwhile(103)
     held = next(line for line in night.lines if "I hold" in line)
     assert "in vain for guests to be running; last seen: db (103) is stopped on pve2 (`qm start 103` there)" in held
+    assert "PAGE" in held, "it ran before, and the run has moved it"
 
 
 def back(*seen: Guest, asked: tuple[int, ...] = (101, 104), after: float = 0.0) -> Any:
