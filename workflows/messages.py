@@ -322,7 +322,10 @@ def rebooting(node: str, gates: str) -> Saying:
 
 
 def back(node: str, kernel: str, took: float) -> Saying:
-    return note(f"✅ {node}: rebooted, proven by another boot id; runs {host(kernel)}; took {span(took)}.")
+    how_long = (
+        f"; took {span(took)}" if took >= 1.0 else ""
+    )  # up already when it was asked again: since when, nobody saw
+    return note(f"✅ {node}: rebooted, proven by another boot id; runs {host(kernel)}{how_long}.")
 
 
 def heal_begins(node: str, about: str) -> Saying:

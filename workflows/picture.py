@@ -158,8 +158,9 @@ def _node(node: str, way: Sequence[Step], wait: Wait | None, active: bool) -> No
         return NodePicture(node, "waiting" if active else "not taken", None)
     if phase is Phase.PUT_BACK and not active:
         return NodePicture(node, "put back", since)
-    held = wait is not None and ".hold" in wait.key and wait.key.startswith(f"{node}.")
-    return NodePicture(node, "holding" if held else STATES[phase], since, wait.seen if held and wait else "")
+    if wait is not None and ".hold" in wait.key and wait.key.startswith(f"{node}."):
+        return NodePicture(node, "holding", wait.since)  # why, the wait says
+    return NodePicture(node, STATES[phase], since)
 
 
 def _ended(outcome: str) -> str:

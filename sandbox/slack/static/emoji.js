@@ -31,6 +31,7 @@ const DRAWN = [
   ["👎", "-1 thumbsdown", `<g transform="rotate(180 12 12)">${thumb}</g>`],
   ["🙋", "raising_hand", dot(11, 8, 4, SKIN) + fill("#5b6ee1", "M4 22c0-5 3-8.5 7-8.5S18 17 18 22z") + line(SKIN, "M17.5 17 20 6", 3)],
   ["👋", "wave", `<g transform="rotate(-25 12 12)">${hand}</g>`],
+  ["🐢", "turtle", dot(19.8, 12.2, 2.7, "#6cbb5a") + fill("#6cbb5a", "M4.5 15h4v5h-4zM13 15h4v5h-4z") + fill("#2f7d46", "M2 16a8.2 8.2 0 0 1 16.4 0z") + line("#6cbb5a", "M6.5 15l2-4.5h3.5l2 4.5", 1.4) + dot(20.4, 11.6, .7, "#222")],
   ["⏳", "hourglass_flowing_sand", hourglass("M8.5 8h7L12 12zM8.5 18.8h7L12 15.5z")],
   ["⌛", "hourglass", hourglass("M8 18.8h8v-2L12 14l-4 2.8z")],
   ["⏸️", "double_vertical_bar pause_button", tile(BLUE) + fill("#fff", "M7.5 7h3v10h-3zM13.5 7h3v10h-3z")],
