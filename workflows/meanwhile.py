@@ -14,7 +14,7 @@ from cluster.gates import ask, guest_groups
 from cluster.world import Blocked, GatePhase, Passed, World
 from engine.port import Look, Waiting
 from workflows import messages, messages_meanwhile
-from workflows.phases import Phase
+from workflows.phases import AnyPhase, Phase
 
 if TYPE_CHECKING:
     from workflows.wheel import Wheel
@@ -116,7 +116,7 @@ def groups_down(w: Wheel) -> list[str] | None:
             return None
 
 
-def settle(w: Wheel, phase: Phase) -> None:
+def settle(w: Wheel, phase: AnyPhase) -> None:
     """After the last wait: groups that serve again end their alarm, and nobody is woken for them any more. Those that
     do not keep it."""
     if w.fallen and w.tried(phase, partial(_serving, w), SETTLE_S, why=GROUPS, who=WHO_SERVES, detail="groups"):

@@ -421,14 +421,16 @@ class Wheel:
             raise
         if alarmed:
             self.all_clear(f"{name}.clear", name)
+        if urgent and found != WORSE:
+            meanwhile.settle(self, phase)
         if found is True:
             self.say(phase, "open", lambda: messages.gates_open(self.node, moment))
 
     def _alarmed_already(self, key: str, urgent: Sequence[str]) -> bool:
-        """All of it is what people are woken for since something else was waited for: whoever has that
-        is not rung once more for the same."""
+        """All of it is what people are woken for since something else was waited for: whoever has that is not rung once
+        more for the same."""
         told = [f"{guest_groups.GATE.name}: {group}" for group in self.fallen] if self.fallen_alarm else []
-        if not all(reason in told for reason in urgent):
+        if not all(reason.replace(guest_groups.outside(self.node), "") in told for reason in urgent):
             return False
         marks = [self._fingerprint(self.fallen_alarm)]
         return self.run.step(key, lambda: bool(self.site.store.firing(self.site.managed.name, marks)))

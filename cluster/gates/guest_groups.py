@@ -38,10 +38,15 @@ def _hint(world: World, group: GuestGroup, up: list[Guest]) -> str:
 
 
 def _reason(world: World, group: GuestGroup, up: list[Guest], gone: str) -> str:
-    where = f" outside of {gone}" if gone else ""
+    where = outside(gone) if gone else ""
     does = "serve" if group.health else "run"
     missing = listed(_state(world, group, member) for member in _missing(group, up))
     return f"{group.name}: {len(up)} of {len(group.guests)} {does}{where}, {group.keep_running} must: {missing}"
+
+
+def outside(node: str) -> str:
+    """How the reason tells that members on this node do not count, for it is about to go."""
+    return f" outside of {node}"
 
 
 def _state(world: World, group: GuestGroup, member: int) -> str:

@@ -111,6 +111,16 @@ def test_whoever_put_off_what_died_in_a_wait_is_not_rung_again_by_the_gates_that
     assert rings == []
 
 
+def test_nor_by_gates_that_count_nobody_on_the_node_that_is_about_to_go() -> None:
+    """The routers die while a guest leaves the node, and shut the gates of the upgrade right after it."""
+    night = lived(
+        Cue("bob", when="said meanwhile too few", after=MINUTE, types="/outage snooze 90m"),
+        faults=both_routers("guest-stops", after="maintenance-reached pve3", delay=3),
+    )
+    assert "guest-groups: routers: 0 of 2 run outside of pve3" in night.text
+    assert not any("urgent" in mark for mark in of_runs(night))
+
+
 def of_runs(night: Night) -> list[str]:
     return [mark for mark in still_ringing(night) if mark.startswith("run/")]
 
