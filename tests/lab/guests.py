@@ -13,8 +13,6 @@ IMAGES = {101: "images/101/vm-101-disk-0.raw", 102: "images/102/vm-102-disk-0.ra
 RATE, BLOCKS = 40, 2048
 BURST_MIB = 150
 """Written to each image while a node is off: what the guests of 2017 wrote in minutes."""
-OF_TWO_MIB = 400
-"""On two copies: so much that on no machine the heal is done before the fixed delay is over."""
 
 
 @dataclass
@@ -29,7 +27,6 @@ class Writes:
 class PretendGuests:
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
-        self._burst = BURST_MIB if lab.replica > 2 else OF_TWO_MIB
         self._writers: dict[int, subprocess.Popen[bytes]] = {}
         self._stopping = threading.Event()
         self._burster = threading.Thread(target=self._watch_nodes, name="bursts", daemon=True)
@@ -38,7 +35,7 @@ class PretendGuests:
         for image in IMAGES.values():
             path = f"{MOUNT}/{image}"
             self.lab.client.run("mkdir", "-p", str(Path(path).parent))
-            self.lab.client.run("dd", "if=/dev/urandom", f"of={path}", "bs=1M", f"count={self._burst}", "conv=fsync")
+            self.lab.client.run("dd", "if=/dev/urandom", f"of={path}", "bs=1M", f"count={BURST_MIB}", "conv=fsync")
         for guest, image in IMAGES.items():
             argv = ["/usr/bin/python3", str(HERE / "writer.py"), f"{MOUNT}/{image}", str(RATE), str(BLOCKS)]
             with self._log(guest).open("w") as log:
@@ -56,7 +53,7 @@ class PretendGuests:
             now = {name for name, node in self.lab.nodes.items() if not node.pid}
             if now - dark:
                 for image in IMAGES.values():
-                    argv = ["dd", "if=/dev/urandom", f"of={MOUNT}/{image}", "bs=1M", f"count={self._burst}"]
+                    argv = ["dd", "if=/dev/urandom", f"of={MOUNT}/{image}", "bs=1M", f"count={BURST_MIB}"]
                     self.lab.client.run(*argv, "seek=8", "conv=notrunc,fsync", check=False, timeout=300)
             dark = now
 

@@ -26,8 +26,12 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(2400)]
 TOO_SHORT_S = 2.0
 """The fixed delay of 2017, in the lab's scale: ssh and glusterd are back, the heal is not done."""
 
+SLOW_MBIT = 60
+"""The cable of each node from its next boot on: on no machine is the heal done before the fixed delay is over."""
+
 
 def old_way(bot: LabBot, lab: Lab) -> Site:
+    lab.mbit = SLOW_MBIT
     return replace(bot.site, cluster=OldScript(bot.live, lab))
 
 
@@ -83,7 +87,7 @@ def test_with_the_fixed_delay_on_two_copies_the_images_split_and_are_whole_again
         (lab.nodes[name].disk / "root" / "guests").write_text("stopped")
     split = [image for image in IMAGES.values() if mended(bot, image)]
     assert split
-    wait_for("nothing to be split or to heal", lambda: bot.live.heal_progress("").healed, 300)
+    wait_for("nothing to be split or to heal", lambda: healed_or_asked(bot, lab), 300, pause=5.0)
     for image in split:
         assert len(set(lab.checksums(image).values())) == 1
 
@@ -100,3 +104,12 @@ def mended(bot: LabBot, image: str) -> bool:
     assert len(split.sides) == 2
     bot.live.rescue.choose(split, max(split.sides, key=lambda side: side.modified).brick)
     return True
+
+
+def healed_or_asked(bot: LabBot, lab: Lab) -> bool:
+    """As a person would who sees a heal stand still. Measured: what was written to a copy while it was healed can stay
+    to be healed, and the self-heal daemon looks again by itself only after cluster.heal-timeout, 600 s."""
+    if bot.live.heal_progress("").healed:
+        return True
+    lab.nodes["pve1"].gluster("volume", "heal", VOLUME, check=False)
+    return False
