@@ -5,7 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Any
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
 
 ROUNDS = 3
 """Lines that break may begin something once more, which ends in the next round."""
@@ -24,6 +29,50 @@ class Loop(asyncio.SelectorEventLoop):
     def _make_ssl_transport(self, rawsock: socket.socket, *given: Any, **more: Any) -> Any:
         _turn_away(rawsock, more.get("server"))
         return super()._make_ssl_transport(rawsock, *given, **more)  # type: ignore[misc]
+
+
+class Server(Protocol):
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+class InLoop:
+    """Asks whatever lives in the loop of another thread."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    def ask(self, fn: Callable[[], T]) -> T:
+        """In the loop's own thread."""
+
+        async def work() -> T:
+            return fn()
+
+        return self.do(work())
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+
+@contextmanager
+def running(server: Server, name: str) -> Iterator[Loop]:
+    """Started in a thread and a loop of its own, ended with the block."""
+    loop = Loop()
+    thread = threading.Thread(target=loop.run_forever, name=name, daemon=True)
+    thread.start()
+    there = InLoop(loop)
+    try:
+        there.do(server.start())
+        try:
+            yield loop
+        finally:
+            there.do(server.stop())
+    finally:
+        there.do(end_all())
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
 def _turn_away(line: socket.socket, server: asyncio.Server | None) -> None:

@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import aiohttp
 from aiohttp import web
 
 from sandbox.clock import VirtualClock
-from sandbox.loops import Loop, end_all
+from sandbox.loops import InLoop, running
 from sandbox.phones.agenda import Agenda
 from sandbox.phones.company import ACCOUNT, CALLER, CAST, TOKEN, Call, Company, Habit, Paged, Subscriber
 from sandbox.phones.expect import Expect
@@ -139,11 +138,12 @@ class LocalPhones:
             raise OSError(type(error).__name__) from None
 
 
-class PhonesInThread:
+class PhonesInThread(InLoop):
     """The same from a thread without an event loop; all verbs block."""
 
     def __init__(self, phones: LocalPhones, loop: asyncio.AbstractEventLoop) -> None:
-        self.phones, self._loop = phones, loop
+        super().__init__(loop)
+        self.phones = phones
         self.expect, self.company, self.pushes = phones.expect, phones.company, phones.pushes
 
     # where ------------------------------------------------------------------------------------------------------
@@ -211,32 +211,9 @@ class PhonesInThread:
     def plant(self, fault: Fault) -> None:
         self.ask(lambda: self.phones.faults.plant(fault))
 
-    def ask(self, fn: Callable[[], T]) -> T:
-        """In the server's own thread."""
-
-        async def work() -> T:
-            return fn()
-
-        return self.do(work())
-
-    def do(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
-
 
 @contextlib.contextmanager
 def run_in_thread(phones: LocalPhones) -> Iterator[PhonesInThread]:
     """Started in a thread of its own, ended with the block."""
-    loop = Loop()
-    thread = threading.Thread(target=loop.run_forever, name="local-phones", daemon=True)
-    thread.start()
-    try:
-        asyncio.run_coroutine_threadsafe(phones.start(), loop).result()
-        try:
-            yield PhonesInThread(phones, loop)
-        finally:
-            asyncio.run_coroutine_threadsafe(phones.stop(), loop).result()
-    finally:
-        asyncio.run_coroutine_threadsafe(end_all(), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+    with running(phones, "local-phones") as loop:
+        yield PhonesInThread(phones, loop)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
-from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
-from sandbox.loops import Loop, end_all
+from sandbox.loops import InLoop, running
 from sandbox.slack.faults import Fault
 from sandbox.slack.people import Answer
 from sandbox.slack.server import WAIT_S, LocalSlack, Predicate
@@ -17,12 +16,12 @@ from sandbox.slack.state import Message
 T = TypeVar("T")
 
 
-class SlackInThread:
+class SlackInThread(InLoop):
     """The verbs of `LocalSlack`, blocking, for tests and scripts that have no event loop of their own."""
 
     def __init__(self, slack: LocalSlack, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
         self.slack = slack
-        self._loop = loop
 
     @property
     def url(self) -> str:
@@ -37,7 +36,7 @@ class SlackInThread:
         self._loop.call_soon_threadsafe(act)
 
     def type(self, user: str, channel: str, text: str, thread: str = "") -> Answer:
-        return self._do(self.slack.type(user, channel, text, thread))
+        return self.do(self.slack.type(user, channel, text, thread))
 
     def react(self, user: str, ts: str, emoji: str) -> None:
         self.ask(lambda: self.slack.react(user, ts, emoji))
@@ -47,44 +46,21 @@ class SlackInThread:
 
     def click(self, user: str, ts: str, action: str) -> None:
         """A button of a message; returns when that was acknowledged, or was lost."""
-        self._do(self.slack.people.click(user, ts, action))
+        self.do(self.slack.people.click(user, ts, action))
 
     def wait_for(self, predicate: Predicate, within: float = WAIT_S) -> Message:
-        return self._do(self.slack.wait_for(predicate, within))
+        return self.do(self.slack.wait_for(predicate, within))
 
     def plant(self, fault: Fault) -> None:
-        self._do(self.slack.plant(fault))
+        self.do(self.slack.plant(fault))
 
     def messages(self) -> list[Message]:
         return self.ask(lambda: list(self.slack.workspace.messages))
-
-    def ask(self, fn: Callable[[], T]) -> T:
-        """Anything else, done in the server's own thread."""
-
-        async def work() -> T:
-            return fn()
-
-        return self._do(work())
-
-    def _do(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
 
 @contextlib.contextmanager
 def run_in_thread(slack: LocalSlack | None = None) -> Iterator[SlackInThread]:
     """A started Slack in a thread of its own, ended with the block."""
-    running = slack or LocalSlack()
-    loop = Loop()
-    thread = threading.Thread(target=loop.run_forever, name="local-slack", daemon=True)
-    thread.start()
-    try:
-        asyncio.run_coroutine_threadsafe(running.start(), loop).result()
-        try:
-            yield SlackInThread(running, loop)
-        finally:
-            asyncio.run_coroutine_threadsafe(running.stop(), loop).result()
-    finally:
-        asyncio.run_coroutine_threadsafe(end_all(), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+    found = slack or LocalSlack()
+    with running(found, "local-slack") as loop:
+        yield SlackInThread(found, loop)

@@ -285,6 +285,7 @@ def test_a_direct_message_is_delivered_once_although_its_answer_was_cut_off(
 def test_a_board_is_edited_only_when_what_it_shows_has_changed(office: Office, slack: SlackInThread) -> None:
     office.begin_run()
     board = slack.wait_for(lambda message: "rolling upgrade of lab" in message.text)
+    eventually(lambda: [row.ts for row in office.store.outbox(RUN)] == [board.ts])  # Slack shows it before we know
     office.board.refresh()
     assert not slack.ask(lambda: board.edited)
     office.store.finish(RUN, {"state": "aborted", "nodes": {}}, time.time())
