@@ -64,7 +64,13 @@ def _listed() -> str:
 @click.option(
     "--speed", default=0.0, metavar="N", help="So many times as fast as life.  [default: 20; outage-2017: 60]"
 )
-@click.option("--port", default=8070, show_default=True, help="Of the page, on 127.0.0.1; 0 takes a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8070,
+    show_default=True,
+    help="Of the page, on 127.0.0.1; 0 takes a free one.",
+)
 @click.option("--keep", is_flag=True, help="Leave settings, database and the bot's log behind, and say where.")
 def main(name: str, play: bool, speed: float, port: int, keep: bool) -> None:
     """A cluster, a Slack and the unchanged bot, all on this machine."""
