@@ -322,9 +322,8 @@ def rebooting(node: str, gates: str) -> Saying:
 
 
 def back(node: str, kernel: str, took: float) -> Saying:
-    how_long = (
-        f"; took {span(took)}" if took >= 1.0 else ""
-    )  # up already when it was asked again: since when, nobody saw
+    """One that was up already when it was asked again: nobody saw since when."""
+    how_long = f"; took {span(took)}" if took >= 1.0 else ""
     return note(f"✅ {node}: rebooted, proven by another boot id; runs {host(kernel)}{how_long}.")
 
 
