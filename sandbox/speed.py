@@ -75,7 +75,9 @@ def limits(settings: Mapping[str, Any], speed: float) -> dict[str, str]:
     least = dict.fromkeys(plain, LEAST_LIMIT_S) | dict.fromkeys(MACHINES, LEAST_FOR_MACHINES_S) | {"watch": 0.0}
     if settings.get("windows"):
         least["gates"] += WINDOW_S
-    return {name: duration(max(value / speed, least[name])) for name, value in plain.items()}
+    patience = {name: max(value / speed, least[name]) for name, value in plain.items()}
+    patience["hold"] += LEAST_FOR_MACHINES_S  # so much longer a fast night lasts: its holds page no more often for it
+    return {name: duration(value) for name, value in patience.items()}
 
 
 LEAST_RING_S = 6.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from base.settings import seconds
 from sandbox.faults import faults_from
 from sandbox.scenario import START, Cue, Scenario
 from sandbox.spec import default_spec
@@ -50,6 +51,15 @@ def test_no_limit_gets_shorter_than_what_the_bot_knows_of_machines() -> None:
     assert fast["heal"] == "720.000s"
     assert (fast["approval_wait"], fast["approval_valid"]) == ("60.000s", f"{LEAST_FOR_MACHINES_S:.3f}s")
     assert fast["watch"] == "10.000s"
+
+
+def test_a_hold_pages_no_more_often_in_a_fast_night_than_in_a_slow_one() -> None:
+    """Such a night ends in a hold, and has some minutes for machines behind it."""
+    held = replace(night(), spec=replace(night().spec, settings={}), lasts=20 * 3600.0)
+    for speed in (20.0, 60.0, 600.0):
+        fast = at_speed(held, speed, NOON)
+        began = 12 * 3600.0 / speed
+        assert began + seconds(limits({}, speed)["hold"]) > fast.lasts
 
 
 def test_the_bot_looks_once_a_second_at_leisure_and_more_often_at_a_fast_night() -> None:
