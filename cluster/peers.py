@@ -6,7 +6,7 @@ minutes after a power cut, so it is asked last, one node after the other, and on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from threading import Lock
 from typing import NamedTuple, TypeVar
@@ -209,20 +209,10 @@ class Peers:
         raise Unreachable(f"nobody says how far the heal is: {'; '.join(silent) or f'{avoid} is the only peer'}")
 
     def _progress(self, node: str) -> HealProgress:
-        """Every brick of volume info must be listed as connected; of one that is not, nothing is known."""
         volumes = [volume for volume in self._wanted(self._volumes_of(node)) if can_heal(volume)]
         bricks = [brick.name for volume in volumes for brick in volume.bricks]
         told = {volume.name: self._summary(node, volume.name) for volume in volumes}
-        rows = [row for answer in told.values() for row in answer]
-        totals = {row.brick: row.total for row in rows if row.status == "Connected"}
-        return HealProgress(
-            asked=node,
-            pending={brick: totals.get(brick) for brick in bricks},
-            split_brain=max((row.split_brain or 0 for row in rows), default=0),
-            healing=max((row.possibly_healing or 0 for row in rows), default=0),
-            volumes=tuple(name for name, answer in told.items() if any(row.total for row in answer)),
-            down=tuple(brick for brick in bricks if brick not in totals),
-        )
+        return progress_of(node, bricks, told)
 
     def _volumes_of(self, node: str) -> Volumes:
         """Only a person changes them, so the waiting loop asks for them once a minute."""
@@ -259,6 +249,21 @@ class Peers:
 def can_heal(volume: Volume) -> bool:
     """A plain distributed volume has one copy of everything, and nothing to heal from."""
     return volume.replica > 1 or volume.disperse > 0
+
+
+def progress_of(asked: str, bricks: Sequence[str], told: Mapping[str, tuple[BrickHeal, ...]]) -> HealProgress:
+    """`told`: volume -> what its summary lists. Each of the `bricks` must be listed as connected; of one that is not,
+    nothing is known."""
+    rows = [row for answer in told.values() for row in answer]
+    totals = {row.brick: row.total for row in rows if row.status == "Connected"}
+    return HealProgress(
+        asked=asked,
+        pending={brick: totals.get(brick) for brick in bricks},
+        split_brain=max((row.split_brain or 0 for row in rows), default=0),
+        healing=max((row.possibly_healing or 0 for row in rows), default=0),
+        volumes=tuple(name for name, answer in told.items() if any(row.total for row in answer)),
+        down=tuple(brick for brick in bricks if brick not in totals),
+    )
 
 
 def _all_healed(volumes: Volumes, answers: Mapping[str, Answer]) -> bool:

@@ -38,7 +38,7 @@ from cluster.facts import (
 )
 from cluster.gluster import images_first
 from cluster.helper import GUARDED
-from cluster.peers import NAMED_AT_MOST, WORTH_NAMING
+from cluster.peers import NAMED_AT_MOST, WORTH_NAMING, progress_of
 from cluster.series import Answer, Round, Series
 from cluster.settings import ClusterSettings
 from cluster.ways import narrowed
@@ -162,7 +162,8 @@ class SimCluster:
         for asked in (name for name in self._peers if name != avoid):
             told = self._heal(now, asked)
             if isinstance(told, Read):
-                progress = _progress(asked, told.value)
+                bricks = [row.brick for answer in told.value.values() for row in answer]
+                progress = progress_of(asked, bricks, told.value)
                 if not progress.healed:
                     self._series.forget()
                 return progress
@@ -549,18 +550,6 @@ def _all_healed(heal: Round) -> bool:
         if answer.value not in said:
             said.append(answer.value)
     return all(row.healed for rows in said for row in rows)
-
-
-def _progress(asked: str, told: Mapping[str, tuple[BrickHeal, ...]]) -> HealProgress:
-    rows = [row for answer in told.values() for row in answer]
-    return HealProgress(
-        asked=asked,
-        pending={row.brick: row.total for row in rows},
-        split_brain=max((row.split_brain or 0 for row in rows), default=0),
-        healing=max((row.possibly_healing or 0 for row in rows), default=0),
-        volumes=tuple(volume for volume, answer in told.items() if any(row.total for row in answer)),
-        down=tuple(row.brick for row in rows if row.status != "Connected"),
-    )
 
 
 class _Told:
