@@ -150,11 +150,12 @@ class Story:
     # progress -------------------------------------------------------------------------------------------------
 
     def stale(self, row: OutboxRow) -> bool:
-        """Not worth posting any more: progress that is over, a page of an outage or a drill that is over, or that was
-        followed by a newer one (a direct message: to the same person)."""
+        """Not worth posting any more: progress that is over, a page of an outage or a drill that is over, of an outage
+        that somebody has, or that was followed by a newer one (a direct message: to the same person)."""
         if kind(row) in ("page", "direct") and self.run.workflow in (OUTAGE, PAGER_TEST):
+            rings = self.run.state == "active" and self.run.args.get("mode", "ring") == "ring"
             newer = (r for r in self.rows if r.id > row.id and kind(r) == kind(row))
-            return any(r.message.get("to") == row.message.get("to") for r in newer) or self.run.state != "active"
+            return not rings or any(r.message.get("to") == row.message.get("to") for r in newer)
         return kind(row) == "progress" and (bool(self.over(row)) or row.id != self._newest_progress(row))
 
     def over(self, row: OutboxRow) -> str:

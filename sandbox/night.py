@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Self
 
+from bot.story import Story
 from cluster.rescue import Split
 from commands import answer
 from commands.api import Desk
@@ -144,7 +145,10 @@ class Night:
         waiting = self.store.undelivered(self.clock.now)
         rows = sorted(waiting, key=lambda row: row.message["kind"] != "page")  # in order within a thread, pages first
         for row in rows:
-            self._post(row)
+            if row.message["kind"] == "page" and (story := Story.read(self.store, row.run_id)) and story.stale(row):
+                self.store.delivered(row.id, self.clock.now, "", "")
+            else:
+                self._post(row)
         return bool(rows)
 
     def _post(self, row: OutboxRow) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from cluster.facts import Backup, tool_of
+from cluster.facts import Backup, Guest, tool_of
 from cluster.rescue import Disk
 from cluster.telling import condition, gib
 from engine.port import Saying
@@ -188,6 +188,12 @@ def left_without_disks(guest: int, lines: Mapping[str, str], boot: str) -> str:
     return f"guest {guest} has no disk attached; `qm set {guest} {host(words)}` attaches the old ones again"
 
 
+def left_written(guest: int, kind: str, old: Mapping[str, str], listed: Sequence[str]) -> str:
+    """As `where_old_disks_are`."""
+    where = where_old_disks_are(guest, kind, old, listed)
+    return f"guest {guest} has disks that were written from the backup; {where}"
+
+
 def left_aside(guest: int) -> str:
     return f"the disks of guest {guest} are detached; they are its unused disks"
 
@@ -196,5 +202,5 @@ def left_onboot(guest: int) -> str:
     return f"onboot of guest {guest} is off"
 
 
-def left_copy(new: int) -> str:
-    return f"the restored copy {new} is there, not started"
+def left_copy(copy: Guest) -> str:
+    return f"the restored copy {copy.id} is {host(condition(copy.status))} on {copy.node}"

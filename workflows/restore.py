@@ -187,7 +187,10 @@ def _left_of(w: Steward, patient: Patient) -> Iterator[str]:
     if not config.disks and patient.old:
         boot = "" if bare else patient.boot  # it may name a card that is gone, which Proxmox VE refuses
         yield words.left_without_disks(patient.guest, patient.lines, boot)
-    if patient.copy and any(other.id == patient.copy for other in w.site.cluster.guests()):
-        yield words.left_copy(patient.copy)
+    elif not set(patient.old.values()) <= {disk.volid for disk in config.disks}:
+        listed = [disk.volid for disk in (*config.unused, *config.disks)]
+        yield words.left_written(patient.guest, patient.kind, patient.old, listed)
+    if patient.copy and (copy := next((one for one in w.site.cluster.guests() if one.id == patient.copy), None)):
+        yield words.left_copy(copy)
     if patient.kind == "lxc" and patient.copy and not config.onboot:
         yield words.left_onboot(patient.guest)

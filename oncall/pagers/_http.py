@@ -56,6 +56,14 @@ def ask(
     return Answer(response.status_code, _object(response.content))
 
 
+def receipt_in(service: str, data: Mapping[str, Any], name: str) -> str:
+    """Of a page that was taken. Without one nobody could see that it never rang, hear of its answer or call it off:
+    raises PagerError, which is never permanent."""
+    if found := data.get(name):
+        return str(found)
+    raise PagerError(f"{service} named no {name} for the page", permanent=False)
+
+
 def _object(body: bytes) -> Mapping[str, Any]:
     try:
         data = json.loads(body)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from oncall.pagers import Checked, Delivery, Page, Pager, PagerError, State, Surroundings
-from oncall.pagers._http import Answer, ask
+from oncall.pagers._http import Answer, ask, receipt_in
 from oncall.pagers._speech import plain
 from oncall.settings import Person, PushoverSettings
 
@@ -41,7 +41,7 @@ class Pushover:
         words = {"title": plain(page.title)[:MOST_TITLE], "message": plain(page.text or page.title)[:MOST_TEXT]}
         where = {"url": page.link, "url_title": "The thread"} if 0 < len(page.link) <= MOST_LINK else {}
         user = {"user": page.person.pushover.get_secret_value(), "tags": tag(page), "timestamp": f"{page.at:.0f}"}
-        return str(self._ask("POST", "messages", **ring, **words, **where, **user).get("receipt", ""))
+        return receipt_in(SERVICE, self._ask("POST", "messages", **ring, **words, **where, **user), "receipt")
 
     def find(self, page: Page) -> str | None:
         """Pushover cannot be asked for a message, but it can be told to stop one: what rings under this page's tag is

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from oncall.pagers import Checked, Delivery, Page, Pager, PagerError, State, Surroundings
-from oncall.pagers._http import Answer, ask
+from oncall.pagers._http import Answer, ask, receipt_in
 from oncall.pagers._twiml import announcement
 from oncall.settings import Person, TwilioSettings
 
@@ -57,7 +57,7 @@ class Voice:
         spoken = announcement(page, self._settings.voice, action)
         call = {"To": page.person.phone, "From": self._settings.caller, "Twiml": spoken}
         ring = f"{max(self._settings.ring, 1.0):.0f}"
-        return str(self._ask("POST", "Calls", Timeout=ring, **call).get("sid", ""))
+        return receipt_in(SERVICE, self._ask("POST", "Calls", Timeout=ring, **call), "sid")
 
     def find(self, page: Page) -> str | None:
         """Of the calls to this number since the page was written, the one made next to that: a later one is another

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from oncall.pagers import Page, PagerError, all_pagers
+from oncall.pagers import Page, Pager, PagerError, all_pagers
 from oncall.pagers._http import MOST_BYTES, ask
 from oncall.settings import PagerSettings
 from sandbox.phones import ACCOUNT, CALLER
@@ -151,6 +151,26 @@ ODDITIES = [b"{}", b'{"status": 1}', b'{"status": 1, "receipt": 7, "devices": "x
 ODDITIES += [b'{"calls": [{}, {"from": 1, "date_created": null}]}', b'{"status": null, "sid": null, "canceled": "x"}']
 
 
+def pager_of(odd: Oddity, how: str) -> Pager:
+    section = {
+        "pushover": {"url": f"{odd.url}/1/"},
+        "twilio": {"account": ACCOUNT, "caller": CALLER, "url": f"{odd.url}/"},
+    }
+    return all_pagers(PagerSettings.model_validate(section), "", time.monotonic)[how]
+
+
+@pytest.mark.parametrize("body", [b'{"status": 1}', b'{"status": 1, "sid": null, "receipt": null}', b'{"code": 20429}'])
+@pytest.mark.parametrize("how", ["pushover", "voice"])
+def test_a_page_of_which_a_service_names_no_receipt_is_tried_again(
+    odd: Oddity, page: Page, how: str, body: bytes
+) -> None:
+    """Nobody could see that it never rang, hear that it was answered, or call it off."""
+    odd.say = answering(200, body)
+    with pytest.raises(PagerError) as no:
+        pager_of(odd, how).send(page)
+    assert not no.value.permanent
+
+
 @pytest.mark.parametrize("body", ODDITIES)
 @pytest.mark.parametrize("how", ["pushover", "voice"])
 def test_whatever_a_service_says_it_is_an_answer_or_a_pager_error(
@@ -158,11 +178,7 @@ def test_whatever_a_service_says_it_is_an_answer_or_a_pager_error(
 ) -> None:
     """A step of a ladder that broke on it would hold the whole outage up."""
     odd.say = answering(200, body)
-    section = {
-        "pushover": {"url": f"{odd.url}/1/"},
-        "twilio": {"account": ACCOUNT, "caller": CALLER, "url": f"{odd.url}/"},
-    }
-    pager = all_pagers(PagerSettings.model_validate(section), "", time.monotonic)[how]
+    pager = pager_of(odd, how)
     person = {"bob": page.person}
     acts: list[Callable[[], object]] = [
         lambda: pager.send(page),

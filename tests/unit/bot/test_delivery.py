@@ -68,6 +68,19 @@ def test_nobody_is_mentioned_for_what_was_over_before_slack_was_back(post: Post,
     assert post.told() == ["board"]
 
 
+@pytest.mark.parametrize("mode", ["held", "quiet"])
+@pytest.mark.parametrize("kind", ["page", "direct"])
+def test_nobody_is_told_that_nobody_has_it_when_somebody_took_it_before_slack_was_back(
+    post: Post, mode: str, kind: str
+) -> None:
+    """On the telephone, perhaps."""
+    post.step()
+    post.store.start_run(RunRow("it-1", OUTAGE, "lab", {"mode": mode}, "active", NOON, ALICE, NOON))
+    say(post.store, "page", Saying(kind, "🔔 Nobody has it.", mention=(ALICE,), to=ALICE), run_id="it-1")
+    post.step(after=1200.0)
+    assert post.told() == ["board"]
+
+
 # ---- where and in which order --------------------------------------------------------------------------------------
 
 
