@@ -9,7 +9,7 @@ from itertools import count
 from math import inf
 from typing import Any
 
-from cluster.api import TaskRef, Uncertain
+from cluster.api import Refused, TaskRef, Uncertain
 from cluster.facts import Capacity, Guest, Machines, Move, Read, Topic
 from cluster.gates.ha import LEFT_ALONE
 from cluster.guest_settings import GuestGroup
@@ -18,8 +18,9 @@ from cluster.ways import WayOut, way_out, why_not_serving
 from engine.port import Look, Waiting
 from workflows import meanwhile, messages, messages_guests
 from workflows.approvals import listed
-from workflows.journey import Journey, find, removed
+from workflows.journey import Journey, Removed, act_on, find, removed
 from workflows.phases import Phase
+from workflows.picture import GONE
 from workflows.stopping import HA_AGREES, spared, stop
 from workflows.wheel import Wheel
 
@@ -43,10 +44,19 @@ def drain(w: Wheel, journey: Journey) -> None:
             return
         if left["how"] == "stop":
             stop(w, journey, left)
-        elif _move(w, left, left["target"]) != OFF:
-            journey.note(left)
+        else:
+            _away(w, journey, left)
         if round_ % MOST_ROUNDS == 0:
             w.hold(w.key(Phase.DRAIN), f"guests keep coming back to {w.node}")
+
+
+def _away(w: Wheel, journey: Journey, item: Mapping[str, Any]) -> None:
+    try:
+        if _move(w, item, item["target"]) != OFF:
+            journey.note(item)
+    except Removed:
+        told = partial(messages_guests.removed, w.node, item["guest"], item["name"], "moved")
+        w.say(Phase.MOVE, f"{item['guest']}.gone", told)
 
 
 def _drained(w: Wheel, journey: Journey) -> Any:
@@ -173,13 +183,13 @@ ARRIVED, OFF, LEFT, STAYED = "arrived", "off", "left", ""
 def _move(w: Wheel, item: Mapping[str, Any], target: str, decided_at: float = inf) -> str:
     """Start the migration (or leave it to HA), then believe the listing alone. ARRIVED; OFF: somebody stopped it before
     HA moved it; LEFT: HA leaves it where it is, as is seen after `decided_at`; STAYED: it did not move, and a person
-    said retry."""
+    said retry. Raises Removed."""
     guest_id, detail = item["guest"], str(item["guest"])
     if item["how"] == "ha":
         started = {"upid": "", "source": item["source"]}
     else:
         began = w.act(Phase.MOVE, lambda *_: w.site.clock(), f"{detail}.began")
-        started = w.act(Phase.MOVE, lambda _, again: _start_move(w, guest_id, target, again, began), detail)
+        started = act_on(w, Phase.MOVE, guest_id, partial(_start_move, w, target, began), detail)
     beside = item.get("beside", [])
     w.say(Phase.MOVE, detail, lambda: messages.moving(w.node, guest_id, item["name"], target, item["how"], beside))
     source, who = started["source"], messages.named(item["name"], guest_id)
@@ -192,6 +202,8 @@ def _move(w: Wheel, item: Mapping[str, Any], target: str, decided_at: float = in
         who="HA, by moving it" if item["how"] == "ha" else "the migration, by ending",
         detail=f"{detail}.end",
     )
+    if ended == GONE:
+        raise Removed
     if ended == OFF:
         w.say(Phase.MOVE, f"{detail}.off", lambda: messages_guests.stopped_by_others(w.node, guest_id, item["name"]))
     if ended == LEFT:
@@ -202,26 +214,28 @@ def _move(w: Wheel, item: Mapping[str, Any], target: str, decided_at: float = in
     return STAYED
 
 
-def _start_move(w: Wheel, guest_id: int, target: str, again: bool, began: float) -> dict[str, Any]:
-    guest = find(w, guest_id)
+def _start_move(w: Wheel, target: str, began: float, guest: Guest, again: bool) -> dict[str, Any]:
     if guest.node == target:
         return {"upid": "", "source": "nowhere"}
     if guest.kind == "lxc" and guest.running:
-        spared(w, guest_id)  # it has no live migration: it is down while it moves
+        spared(w, guest.id)  # it has no live migration: it is down while it moves
     kind = "qmigrate" if guest.kind == "qemu" else "vzmigrate"
-    if again and (running := w.site.cluster.find_task(kind, guest_id, began)):
+    if again and (running := w.site.cluster.find_task(kind, guest.id, began)):
         return {"upid": running.upid, "source": guest.node}
     try:
         return {"upid": w.site.cluster.migrate(guest, target).upid, "source": guest.node}
     except Uncertain:
-        found = w.site.cluster.find_task(kind, guest_id, began)
+        found = w.site.cluster.find_task(kind, guest.id, began)
         if found is None:
             raise
         return {"upid": found.upid, "source": guest.node}
 
 
 def _arrived(w: Wheel, guest_id: int, source: str, upid: str, at: Look, decided_at: float) -> Any:
-    guest = find(w, guest_id)
+    try:
+        guest = find(w, guest_id)
+    except Refused as lost:
+        return GONE if removed(w, guest_id, at) else Waiting(messages.host(str(lost)))
     if guest.node != source and guest.running and guest.ha in HA_AGREES["running"]:
         return ARRIVED
     if not upid and _off(guest):
@@ -274,7 +288,10 @@ def _bring(w: Wheel, guest_id: int, decided_at: float) -> None:
     begun to bring its own back, or leaves them (epoch seconds)."""
     while True:
         item = w.read(Phase.RETURN, lambda: _way_back(w, guest_id), f"reading where guest {guest_id} is")
-        if item["guest"] is None or _move(w, item, w.node, decided_at):
+        try:
+            if item["guest"] is None or _move(w, item, w.node, decided_at):
+                return
+        except Removed:  # which is told together with those that are back
             return
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from cluster.api import Refused
 from cluster.facts import Guest, Read, Topic
-from engine.port import Look
+from engine.port import Look, Waiting
+from workflows.phases import AnyPhase
+from workflows.picture import GONE
 from workflows.wheel import Wheel
+
+NOT_LISTED = "not listed"
+"""What an act on a guest finds that may have been removed."""
 
 GONE_S = 60.0
 """A guest that is listed no more so long after it began to be waited for was removed."""
@@ -52,6 +57,38 @@ def find(w: Wheel, guest_id: int) -> Guest:
     if guest := listed(w, guest_id):
         return guest
     raise Refused(f"guest {guest_id} is no longer listed in the cluster")
+
+
+class Removed(Exception):
+    """Somebody removed the guest meanwhile: raised only from journaled results."""
+
+
+def act_on(w: Wheel, phase: AnyPhase, guest_id: int, fn: Callable[[Guest, bool], Any], detail: str) -> Any:
+    """`Wheel.act` on the guest as it is listed then: fn(guest, again). One that is not listed is waited for. Raises
+    Removed."""
+
+    def act(_: str, again: bool) -> Any:
+        guest = listed(w, guest_id)
+        return NOT_LISTED if guest is None else fn(guest, again)
+
+    while (done := w.act(phase, act, detail)) == NOT_LISTED:
+        found = w.wait(
+            phase,
+            lambda at: _listed_again(w, guest_id, at),
+            w.site.managed.limits.guests_back,
+            why=f"guest {guest_id} to be listed again",
+            who="the cluster, by listing every guest",
+            detail=f"{guest_id}.listed",
+        )
+        if found == GONE:
+            raise Removed
+    return done
+
+
+def _listed_again(w: Wheel, guest_id: int, at: Look) -> Any:
+    if listed(w, guest_id):
+        return True
+    return GONE if removed(w, guest_id, at) else Waiting("it is not listed")
 
 
 def removed(w: Wheel, guest_id: int, at: Look) -> bool:

@@ -38,8 +38,9 @@ def started_again(node: str, guest: int, name: str, onboot: bool, ha: str) -> Sa
     return note(f"▶️ {node}: {named(name, guest)} runs again{back}.")
 
 
-def removed(node: str, guest: int, name: str) -> Saying:
-    return note(f"🗑️ {node}: {named(name, guest)} is no longer in the cluster: somebody removed it; nothing is started.")
+def removed(node: str, guest: int, name: str, what: str) -> Saying:
+    """`what`: what is not done to it, therefore: "started"."""
+    return note(f"🗑️ {node}: {named(name, guest)} is no longer in the cluster: somebody removed it; nothing is {what}.")
 
 
 MOVE_HINT = "the log of its task tells more, in the web interface; whoever moves it by hand has done it"

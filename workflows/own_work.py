@@ -67,8 +67,8 @@ def _stopped(way: Sequence[Step]) -> frozenset[int]:
         guest, _, act = detail.partition(".")
         if phase is Phase.STOP and guest.isdigit() and act == "":
             stopped.add(int(guest))
-        elif (phase is Phase.RETURN and act == "running.wait" and entry.kind == "result" and _word(entry) == "saw") or (
-            phase is Phase.RETURN and act == "listed.wait" and entry.value == ["saw", GONE]
+        elif entry.value == ["saw", GONE] or (
+            phase is Phase.RETURN and act == "running.wait" and entry.kind == "result" and _word(entry) == "saw"
         ):
             stopped.discard(int(guest))
     return frozenset(stopped)

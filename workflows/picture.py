@@ -13,7 +13,7 @@ from workflows.phases import STATES, UNTOUCHED, Phase, key_of, parsed, unnumbere
 
 ORDER_KEY = "run.look.order.wait"
 GONE = "gone"
-"""What a wait for a guest to be listed again sees of one that somebody removed."""
+"""What a wait for a guest sees of one that somebody removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,12 +187,20 @@ def _down(node: str, did: Collection[str], saw: Mapping[str, Any]) -> Iterator[s
     for key in sorted(k for k in did if k.startswith(f"{node}.{Phase.STOP}.") and k.endswith(".onboot")):
         guest = key.split(".")[2]
         off, on = key_of(node, Phase.STOP, f"{guest}.off"), key_of(node, Phase.RETURN, f"{guest}.onboot")
-        if saw.get(key_of(node, Phase.RETURN, f"{guest}.listed.wait")) == GONE:
+        if _removed(node, guest, saw):
             continue
         if saw.get(key_of(node, Phase.RETURN, f"{guest}.running.wait")) != "running":
             yield f"guest {guest} is shut down"
         elif off in did and on not in did:
             yield f"onboot of guest {guest} is off"
+
+
+def _removed(node: str, guest: str, saw: Mapping[str, Any]) -> bool:
+    """Some wait for it saw that it is no more."""
+    return any(
+        seen == GONE and key.startswith(f"{node}.") and parsed(key)[2].startswith(f"{guest}.")
+        for key, seen in saw.items()
+    )
 
 
 def _released(node: str, saw: Mapping[str, Any]) -> bool:

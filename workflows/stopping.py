@@ -6,23 +6,22 @@ What would start one too early is journaled first, then switched off: its onboot
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from cluster.api import ClusterError, Refused, Unreachable
-from cluster.facts import Read, Topic
+from cluster.facts import Guest, Read, Topic
 from cluster.gates._common import serving
 from cluster.ways import way_out
 from cluster.world import GatePhase, World
 from engine.port import Look, Waiting
 from workflows import messages, messages_guests
-from workflows.journey import Journey, Stopped, find, listed, removed
+from workflows.journey import Journey, Removed, Stopped, act_on, listed, removed
 from workflows.phases import Phase
 from workflows.picture import GONE
 from workflows.wheel import Wheel
 
-NOT_LISTED = "not listed"
-"""What an order to start a guest finds that may have been removed."""
 HA_AGREES = {"stopped": ("", "ignored", "stopped"), "running": ("", "ignored", "started")}
 """Status -> the HA states in which it lasts."""
 
@@ -52,7 +51,8 @@ def _staying_under_ha(w: Wheel) -> Any:
 
 
 def stop(w: Wheel, journey: Journey, item: Mapping[str, Any]) -> None:
-    """Shut a guest down for the reboot. What would start it before the heal is journaled, then off."""
+    """Shut a guest down for the reboot. One that somebody removes meanwhile needs neither that nor its part of the
+    approval."""
     if item["way"] != "shutdown":
         why = f"guest {item['guest']} has nowhere to go"
         w.hold(w.key(Phase.STOP), why, "move it by hand or set cannot_move")
@@ -61,35 +61,45 @@ def stop(w: Wheel, journey: Journey, item: Mapping[str, Any]) -> None:
         why = f"guest {item['guest']} has nowhere to go any more, and nobody approved that it is shut down"
         w.hold(w.key(Phase.STOP), why, "move it or shut it down by hand")
         return
-    guest_id, detail = item["guest"], str(item["guest"])
-    cluster = w.site.cluster
-    onboot = w.act(Phase.STOP, lambda *_: _onboot(w, guest_id), f"{detail}.onboot")
-    ha = w.act(Phase.STOP, lambda *_: cluster.ha_request(find(w, guest_id)), f"{detail}.ha")
+    guest_id, name, bound = item["guest"], item["name"], w.approval.bound
+    try:
+        _take_down(w, journey, guest_id, name)
+    except Removed:
+        journey.stopped.pop(guest_id, None)
+        w.owns(stopped=w.own.stopped - {guest_id})
+        w.approval = replace(w.approval, bound=replace(bound, stops=tuple(s for s in bound.stops if s != guest_id)))
+        w.say(Phase.STOP, f"{guest_id}.gone", lambda: messages_guests.removed(w.node, guest_id, name, "shut down"))
+
+
+def _take_down(w: Wheel, journey: Journey, guest_id: int, name: str) -> None:
+    """What would start it before the heal is journaled, then off. Raises Removed."""
+    cluster, detail = w.site.cluster, str(guest_id)
+    onboot = act_on(w, Phase.STOP, guest_id, lambda guest, _: _onboot(w, guest), f"{detail}.onboot")
+    ha = act_on(w, Phase.STOP, guest_id, lambda guest, _: cluster.ha_request(guest), f"{detail}.ha")
     journey.stopped.setdefault(guest_id, Stopped(onboot, ha))
-    journey.called[detail] = item["name"]
+    journey.called[detail] = name
     w.owns(stopped=w.own.stopped | {guest_id})
     if onboot:
-        w.act(Phase.STOP, lambda *_: cluster.set_onboot(find(w, guest_id), False), f"{detail}.off")
+        act_on(w, Phase.STOP, guest_id, lambda guest, _: cluster.set_onboot(guest, False), f"{detail}.off")
 
     def send() -> None:
-        w.act(Phase.STOP, lambda *_: shut_down(w, guest_id), detail)
-        w.say(Phase.STOP, detail, lambda: messages_guests.stopping(w.node, guest_id, item["name"], onboot, ha))
+        act_on(w, Phase.STOP, guest_id, lambda guest, _: shut_down(w, guest), detail)
+        w.say(Phase.STOP, detail, lambda: messages_guests.stopping(w.node, guest_id, name, onboot, ha))
 
     patience = w.site.managed.shutdown_timeout * 2
     _until(w, Phase.STOP, guest_id, "stopped", send, patience, to="shut down", detail=f"{detail}.end")
 
 
-def _onboot(w: Wheel, guest_id: int) -> bool:
+def _onboot(w: Wheel, guest: Guest) -> bool:
     """Its onboot, of a guest that may be stopped: nothing is changed on one that may not."""
-    spared(w, guest_id)
-    return w.site.cluster.onboot(find(w, guest_id))
+    spared(w, guest.id)
+    return w.site.cluster.onboot(guest)
 
 
-def shut_down(w: Wheel, guest_id: int) -> str:
-    guest = find(w, guest_id)
+def shut_down(w: Wheel, guest: Guest) -> str:
     if guest.status == "stopped":
         return ""
-    spared(w, guest_id)
+    spared(w, guest.id)
     return w.site.cluster.shutdown(guest, int(w.site.managed.shutdown_timeout)).upid
 
 
@@ -118,17 +128,16 @@ def _until(
     phase: Phase,
     guest_id: int,
     wanted: str,
-    send: Callable[[], str | None],
+    send: Callable[[], None],
     patience: float,
     *,
     to: str,
     detail: str,
-) -> str:
-    """Send, and wait for the guest to have this status. Not in time: a hold, and a retry sends it again. Returns the
-    status, or what `send` returned if that ended it."""
+) -> None:
+    """Send, and wait for the guest to have this status. Not in time: a hold, and a retry sends it again. Raises
+    Removed."""
     while True:
-        if over := send():
-            return over
+        send()
         found = w.wait(
             phase,
             lambda at: _status(w, guest_id, wanted, at),
@@ -137,21 +146,26 @@ def _until(
             who=f"the guest, by being {wanted}",
             detail=detail,
         )
+        if found == GONE:
+            raise Removed
         if found == wanted:
-            return wanted
+            return
         seen, hint = found if isinstance(found, list) else (found, "")  # former versions kept no hint
         why = f"waited {messages.span(patience)} in vain for guest {guest_id} to {to}; last seen: {seen}"
         w.hold(w.key(phase, detail), why, hint)
 
 
 def _status(w: Wheel, guest_id: int, wanted: str, at: Look) -> Any:
-    """What is wanted, to the HA manager too; or, when the time is up, what was seen, and what helps."""
-    hint = ""
+    """What is wanted, to the HA manager too; GONE; or, when the time is up, what was seen, and what helps."""
+    seen, hint = "it is not listed", ""
     try:
-        guest = find(w, guest_id)
+        guest = listed(w, guest_id)
     except ClusterError as silent:
-        seen = messages.host(str(silent))
+        guest, seen = None, messages.host(str(silent))
     else:
+        if guest is None and removed(w, guest_id, at):
+            return GONE
+    if guest is not None:
         if guest.status == wanted and guest.ha in HA_AGREES[wanted]:
             return wanted
         seen = f"it is {guest.status}" + (f", HA says {guest.ha}" if guest.ha else "")
@@ -169,41 +183,22 @@ def start_again(w: Wheel, journey: Journey) -> None:
         send = partial(_send_start, w, guest_id, before)
         patience = w.site.managed.limits.guests_back
         name, detail = journey.called.get(str(guest_id), ""), f"{guest_id}.running"
-        seen = _until(w, Phase.RETURN, guest_id, "running", send, patience, to="run again", detail=detail)
-        w.owns(stopped=w.own.stopped - {guest_id})
         told = partial(messages_guests.started_again, w.node, guest_id, name, before.onboot, before.ha)
-        if seen == GONE:
-            told = partial(messages_guests.removed, w.node, guest_id, name)
+        try:
+            _until(w, Phase.RETURN, guest_id, "running", send, patience, to="run again", detail=detail)
+        except Removed:
+            told = partial(messages_guests.removed, w.node, guest_id, name, "started")
             del journey.stopped[guest_id]
+        w.owns(stopped=w.own.stopped - {guest_id})
         w.say(Phase.RETURN, detail, told)
 
 
-def _send_start(w: Wheel, guest_id: int, before: Stopped) -> str:
-    """GONE if somebody removed it, else ""."""
-    while w.act(Phase.RETURN, lambda *_: _start(w, guest_id), f"{guest_id}.start") == NOT_LISTED:
-        found = w.wait(
-            Phase.RETURN,
-            lambda at: _listed_again(w, guest_id, at),
-            w.site.managed.limits.guests_back,
-            why=f"guest {guest_id} to be listed again",
-            who="the cluster, by listing every guest",
-            detail=f"{guest_id}.listed",
-        )
-        if found == GONE:
-            return GONE
+def _send_start(w: Wheel, guest_id: int, before: Stopped) -> None:
+    cluster = w.site.cluster
+    act_on(w, Phase.RETURN, guest_id, lambda guest, _: _start(w, guest), f"{guest_id}.start")
     if before.onboot:
-        w.act(Phase.RETURN, lambda *_: w.site.cluster.set_onboot(find(w, guest_id), True), f"{guest_id}.onboot")
-    return ""
+        act_on(w, Phase.RETURN, guest_id, lambda guest, _: cluster.set_onboot(guest, True), f"{guest_id}.onboot")
 
 
-def _start(w: Wheel, guest_id: int) -> str:
-    guest = listed(w, guest_id)
-    if guest is None:
-        return NOT_LISTED
+def _start(w: Wheel, guest: Guest) -> str:
     return "" if guest.running else w.site.cluster.start(guest).upid
-
-
-def _listed_again(w: Wheel, guest_id: int, at: Look) -> Any:
-    if listed(w, guest_id):
-        return True
-    return GONE if removed(w, guest_id, at) else Waiting("it is not listed")

@@ -159,7 +159,7 @@ def routers(*, status: str = "running", online: bool = True) -> Machines:
 
 def test_a_router_is_shut_down_while_the_other_one_runs() -> None:
     few = Few(routers())
-    shut_down(wheel(few), 101)
+    shut_down(wheel(few), guest(101, "pve1"))
     assert few.stopped == [101]
 
 
@@ -167,7 +167,7 @@ def test_a_router_is_shut_down_while_the_other_one_runs() -> None:
 def test_the_last_router_is_never_shut_down(last: Machines) -> None:
     few = Few(last)
     with pytest.raises(Refused, match="guest 101 is the last running member of routers: 0 of 2 would run, 1 must"):
-        shut_down(wheel(few), 101)
+        shut_down(wheel(few), guest(101, "pve1"))
     assert few.stopped == []
 
 
@@ -176,7 +176,7 @@ def test_nobody_is_shut_down_while_nobody_says_who_else_runs(topic: Topic) -> No
     unread: dict[str, Any] = {topic: Unread("HTTP 500", 0.0)}
     few = Few(replace(routers(), **unread))
     with pytest.raises(Unreachable, match="whether guest 101 can be spared is not known: HTTP 500"):
-        shut_down(wheel(few), 101)
+        shut_down(wheel(few), guest(101, "pve1"))
     assert few.stopped == []
 
 
@@ -250,10 +250,10 @@ def test_the_last_one_that_serves_is_never_shut_down_though_another_one_runs() -
     asked = wheel(few)
     asked.site.managed.groups = PROBED
     with pytest.raises(Refused, match="guest 101 is the last serving member of routers: 0 of 2 would serve, 1 must"):
-        shut_down(asked, 101)
+        shut_down(asked, guest(101, "pve1"))
     few.machines = replace(routers(), serving=Unread("HTTP 595", 0.0))
     with pytest.raises(Unreachable, match="whether guest 101 can be spared is not known: HTTP 595"):
-        shut_down(asked, 101)
+        shut_down(asked, guest(101, "pve1"))
     assert few.stopped == []
 
 
@@ -283,13 +283,10 @@ def test_two_nodes_with_a_qdevice_and_three_nodes_can() -> None:
     assert impossible(members(1, 1, 1, quorum=2), ["pve1", "pve2", "pve3"]) == ""
 
 
-def test_a_container_that_its_group_needs_is_not_moved_for_it_is_down_meanwhile(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    few = Few(routers(status="stopped"))
-    monkeypatch.setattr(few, "guests", lambda: (replace(guest(101, "pve1"), kind="lxc"),))
+def test_a_container_that_its_group_needs_is_not_moved_for_it_is_down_meanwhile() -> None:
+    few, container = Few(routers(status="stopped")), replace(guest(101, "pve1"), kind="lxc")
     with pytest.raises(Refused, match=r"guest 101 is the last running member of routers"):
-        _start_move(wheel(few), 101, "pve3", False, 0.0)
+        _start_move(wheel(few), "pve3", 0.0, container, False)
 
 
 def test_a_guest_whose_stop_nobody_approved_is_not_shut_down() -> None:

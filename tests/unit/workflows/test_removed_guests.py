@@ -11,14 +11,17 @@ from typing import Any
 import pytest
 
 from cluster.facts import Guest, Machines, Member, Membership, Read, Unread
-from engine.port import Look
+from engine.port import Look, Waiting
 from sandbox.invariants import violations
-from sandbox.lines import Act
+from sandbox.lines import Act, Moment
 from sandbox.night import Night
 from sandbox.scenario import load
+from workflows import drain
 from workflows.journey import GONE_S, removed
+from workflows.picture import picture
 
-USUAL = load(Path("tests/scenarios/guest-that-cannot-move"))
+SCENARIOS = Path("tests/scenarios")
+USUAL = load(SCENARIOS / "guest-that-cannot-move")
 
 
 @dataclass
@@ -49,6 +52,60 @@ def test_a_guest_that_a_list_lacks_for_a_moment_is_started_and_gets_its_onboot_b
     night = Removed(USUAL, back=GONE_S / 2).live()
     assert "no longer in the cluster" not in night.text
     assert night.model.guests.all[105].onboot
+
+
+# ---- removed between the listing of its node and the deed ------------------------------------------------------------
+
+
+@dataclass
+class RemovedAt(Night):
+    """A guest is removed once this was done to it; "listed": its node was listed, and it comes next."""
+
+    guest: int = 0
+    moment: str = ""
+
+    def _on_act(self, act: Act) -> None:
+        if (act.verb, act.about, act.moment) == (self.moment, str(self.guest), Moment.DONE):
+            self.take_away()
+
+    def take_away(self) -> None:
+        self.model.guests.all.pop(self.guest, None)
+        self.model.core.version += 1
+
+
+@pytest.mark.parametrize(
+    ("scenario", "guest", "moment", "says"),
+    [
+        ("guest-that-cannot-move", 105, "listed", "🗑️ pve3: pbx (105) is no longer in the cluster: somebody removed it"),
+        ("guest-that-cannot-move", 105, "set_onboot", "somebody removed it; nothing is shut down."),
+        ("guest-that-cannot-move", 105, "shutdown", "somebody removed it; nothing is shut down."),
+        ("good-night", 103, "listed", "🗑️ pve3: db (103) is no longer in the cluster: somebody removed it"),
+        ("good-night", 103, "migrate", "somebody removed it; nothing is moved."),
+    ],
+)
+def test_a_guest_that_is_removed_before_it_left_its_node_holds_up_nobody(
+    scenario: str, guest: int, moment: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was to be done to it was refused, as often as somebody said retry: the whole node had to be left out. What
+    else was approved still is."""
+    night = RemovedAt(load(SCENARIOS / scenario), guest=guest, moment=moment)
+
+    def next_guest(*args: Any) -> Any:
+        found = listing(*args)
+        if moment == "listed" and not isinstance(found, Waiting) and found["guest"] == guest:
+            night.take_away()
+        return found
+
+    listing = drain.next_guest
+    monkeypatch.setattr(drain, "next_guest", next_guest)
+    night.live()
+    assert says in night.text
+    assert "pve3 is done" in night.text
+    assert night.text.count("May I take pve3?") == 1
+    assert "I hold" not in night.text
+    assert violations(night) == []
+    run = night.store.runs()[0]
+    assert picture(run, night.store.entries(run.id)).left == ()
 
 
 LISTED = Guest(101, "router-a", "qemu", "pve1", "running", 1)
