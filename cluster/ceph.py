@@ -22,8 +22,8 @@ class CephApi:
         """The node that answered last: it is asked first, and alone if it answers again."""
 
     def read(self, avoid: str) -> Ceph | None:
-        """From a node that has it. None: every node that was asked says that it has none. A node that says nothing may
-        have it, so its silence is raised, unless another one answers."""
+        """From a node that has it, the one under the knife last. None: every node says that it has none. A node that
+        says nothing may have it, so its silence is raised, unless another one answers."""
         if self._known and self._known != avoid:
             try:
                 return self._whole(self._known, self._status(self._known, avoid), avoid)
@@ -38,7 +38,14 @@ class CephApi:
         for _, answer in answers:
             if isinstance(answer, ClusterError):
                 raise answer
-        return None
+        return self._alone(avoid) if avoid in self._settings.nodes else None
+
+    def _alone(self, node: str) -> Ceph | None:
+        """Of the one node that was not asked: if it has the only Ceph, everything on it goes down with that node."""
+        answer = self._told(node, node)
+        if isinstance(answer, ClusterError):
+            raise answer
+        return self._whole(node, answer, node) if answer else None
 
     def set_flag(self, flag: str, on: bool, avoid: str) -> None:
         """Setting what is set already is harmless."""

@@ -118,7 +118,7 @@ def _process(row: Element, asked: str) -> BrickProcess | None:
 
 
 def _goes_on(task: Element) -> bool:
-    return _text(task, "statusStr") not in ENDED
+    return _text(task, "statusStr").removeprefix("fix-layout ") not in ENDED
 
 
 # ---- reading an answer -------------------------------------------------------------------------------------------

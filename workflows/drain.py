@@ -10,7 +10,7 @@ from math import inf
 from typing import Any
 
 from cluster.api import Refused, TaskRef, Uncertain
-from cluster.facts import Capacity, Guest, Machines, Move, Read, Topic
+from cluster.facts import Capacity, Guest, Machines, Move, Read, Topic, Unread
 from cluster.gates.ha import LEFT_ALONE
 from cluster.guest_settings import GuestGroup
 from cluster.telling import condition
@@ -65,7 +65,7 @@ def _drained(w: Wheel, journey: Journey) -> Any:
 
 def next_guest(w: Wheel, journey: Journey) -> Any:
     """What to do next: {"guest": id or None, "how": "move" | "ha" | "stop", "name", ...}, or Waiting."""
-    wanted = frozenset({Topic.GUESTS, Topic.MOVES, Topic.CAPACITY, Topic.SERVING})
+    wanted = frozenset({Topic.GUESTS, Topic.MOVES, Topic.CAPACITY, Topic.HA, Topic.SERVING})
     machines = w.site.cluster.survey(wanted, w.node)
     if not isinstance(machines.guests, Read):
         return Waiting(machines.guests.why)
@@ -102,7 +102,11 @@ def _what_to_do(w: Wheel, journey: Journey, machines: Machines, guest: Guest, mo
     if guest.under_ha:
         return _by_ha(guest.node, guest.id, guest.name)
     groups = w.site.managed.groups
-    target = choose(machines, guest, move, groups, w.own.down) if move and way.moves else ""
+    capacity, ha = machines.capacity, machines.ha
+    if not isinstance(capacity, Read) or not isinstance(ha, Read):
+        return Waiting(next(topic.why for topic in (capacity, ha) if isinstance(topic, Unread)))
+    avoid = w.own.down | ha.value.maintenance  # of its own; or of another's hand, and an approver waived that gate
+    target = choose(machines, guest, move, groups, avoid) if move and way.moves else ""
     if not target:  # or whatever the settings say of guests that have nowhere to go
         return {**item, "how": "stop", "way": way.way if not way.moves else w.site.managed.cannot_move.otherwise}
     if busy := busy_sibling(machines, guest, groups, journey):

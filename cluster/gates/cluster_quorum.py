@@ -6,7 +6,10 @@ from cluster.facts import Membership, Topic
 from cluster.gates._common import ALWAYS, FRESH_S, TAKING, listed, value
 from cluster.world import Blocked, Gate, GatePhase, Passed, Verdict, World
 
-QDEVICE_HINT = "a QDevice gives the third vote: `pvecm qdevice setup ADDRESS`, with ADDRESS outside of the cluster"
+QDEVICE_HINT = (
+    "a QDevice gives the third vote: `pvecm qdevice setup ADDRESS`, with ADDRESS outside of the cluster; "
+    "if there is one, `corosync-qdevice-tool -s` says why it gives none"
+)
 
 
 def check(world: World, node: str, phase: GatePhase, now: float) -> Verdict:

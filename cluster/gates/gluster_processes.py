@@ -42,7 +42,7 @@ def _wrong(pool: Pool, volume: Volume, status: VolumeStatus) -> Iterator[str]:
 
 
 def _daemons(pool: Pool, volume: Volume, status: VolumeStatus) -> Iterator[str]:
-    if any(volume.options.get(option, "on") in OFF for option in DAEMON_OPTIONS):
+    if any(volume.options.get(option, "on").lower() in OFF for option in DAEMON_OPTIONS):
         yield f"self-heal is switched off for {volume.name}"
         return
     up = {row.host_uuid for row in status.rows if row.daemon and row.online}

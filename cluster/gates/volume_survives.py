@@ -1,6 +1,7 @@
 """The volume goes on without this node: replica sets counted one by one, with Gluster's own rules of quorum.
 
 Client quorum (`cluster.quorum-type`): "auto" is the default of replica 3 and arbiter volumes, "none" that of replica 2.
+A dispersed volume has `disperse.quorum-count`.
 Server quorum (`cluster.server-quorum-type server`) counts peers, with bricks or without, and kills every brick.
 """
 
@@ -71,7 +72,7 @@ def _set_lost(volume: Volume, bricks: tuple[Brick, ...], left: list[Brick]) -> s
         return "has no other copy of its files"
     if volume.disperse:
         lost = len(bricks) - len(left)
-        return f"would lose {lost} bricks and bears {volume.redundancy}" if lost > volume.redundancy else ""
+        return f"would lose {lost} bricks and bears {_bears(volume)}" if lost > _bears(volume) else ""
     if all(brick.arbiter for brick in left):
         return "would have no copy of the data left"
     return _client_quorum(volume, bricks, left)
@@ -101,6 +102,15 @@ def _fixed(volume: Volume) -> int:
     return int(count)
 
 
+def _bears(volume: Volume) -> int:
+    """How many bricks of a dispersed set may be missing. `disperse.quorum-count` wants more of them for a write than
+    its files could be read from; 0, its default, wants no more."""
+    count = volume.options.get("disperse.quorum-count", "0")
+    if not count.isdecimal():
+        raise Settled(Unknown(f"disperse.quorum-count of {volume.name} is {count!r}, which is no number"))
+    return min(volume.redundancy, volume.disperse - int(count))
+
+
 # ---- words ---------------------------------------------------------------------------------------------------------
 
 
@@ -110,7 +120,7 @@ def _note(volume: Volume, node: str, uuid: str) -> str:
         return ""
     if volume.disperse:
         lost = max(len(bricks) - len(_left(bricks, uuid)) for bricks in sets(volume))
-        return f"no spare brick of {volume.name} left while {node} is down" if lost == volume.redundancy else ""
+        return f"no spare brick of {volume.name} left while {node} is down" if lost == _bears(volume) else ""
     copies = min(sum(not brick.arbiter for brick in _left(bricks, uuid)) for bricks in sets(volume))
     return f"ONE copy of {volume.name} left while {node} is down" if copies == 1 else ""
 

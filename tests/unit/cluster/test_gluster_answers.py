@@ -199,6 +199,16 @@ def test_a_rebalance_in_progress_is_a_task_and_a_completed_one_is_not() -> None:
     assert gluster.volume_status(recorded("status_rebalance_done.xml"), "pve1").tasks == ()
 
 
+@pytest.mark.parametrize("word", ["completed", "failed", "stopped"])
+def test_a_layout_that_was_mended_is_over_too(word: str) -> None:
+    """`rebalance V fix-layout start` has words of its own, and they stay there until the next rebalance."""
+    done = recorded("status_rebalance.xml").out
+    ended = Done(0, done.replace(b">in progress<", f">fix-layout {word}<".encode()), b"")
+    assert gluster.volume_status(ended, "pve1").tasks == ()
+    going = Done(0, done.replace(b">in progress<", b">fix-layout in progress<"), b"")
+    assert gluster.volume_status(going, "pve1").tasks == ("Rebalance (fix-layout in progress)",)
+
+
 @pytest.mark.parametrize(("errno", "why"), [(b"30802", b""), (b"30800", b"Locking failed on pve2.")])
 def test_a_locked_cluster_is_to_be_asked_again(errno: bytes, why: bytes) -> None:
     said = why or b"Another transaction is in progress for vmstore. Please try again after some time."

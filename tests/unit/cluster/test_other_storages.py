@@ -98,6 +98,16 @@ def test_the_node_under_the_knife_is_never_the_one_that_is_asked() -> None:
     assert "nodes/pve1/ceph/status" not in asked(api)
 
 
+def test_a_ceph_on_the_node_under_the_knife_alone_is_not_none_at_all() -> None:
+    """It would be rebooted, and with it every disk that the other nodes' guests have on it."""
+    found = ceph_api(pve1=STATUS)[1].read("pve1")
+    assert found is not None
+    assert found.osds == 6
+    with pytest.raises(Unreachable, match="pve2 does not answer"):
+        ceph_api(pve2=SILENT)[1].read("pve2")
+    assert ceph_api()[1].read("pve1") is None
+
+
 def test_a_status_that_is_not_understood_is_an_error_in_words() -> None:
     with pytest.raises(Refused, match="in a shape that is not understood"):
         ceph_api(pve1={"health": {}})[1].read("")

@@ -50,6 +50,13 @@ def test_two_nodes_without_a_qdevice_are_refused_with_the_remedy() -> None:
     assert_blocked(verdict("cluster-quorum", world), reason, "`pvecm qdevice setup ADDRESS`")
 
 
+def test_a_qdevice_that_gives_no_vote_is_not_told_to_be_set_up_but_to_be_looked_at() -> None:
+    """Its server is off: `pvecm status` goes on listing it, with no vote."""
+    world = with_(healthy(), membership=membership(quorum=2, qdevice=0, nodes=["pve1", "pve2"]))
+    reason = "with pve2 down 1 of 2 votes are left, and quorum needs 2"
+    assert_blocked(verdict("cluster-quorum", world), reason, "if there is one, `corosync-qdevice-tool -s` says why")
+
+
 @pytest.mark.parametrize("quorum", [1, 2])
 def test_expected_votes_set_to_one_do_not_make_two_nodes_safe(quorum: int) -> None:
     """`pvecm expected 1`, or corosync's two_node mode: then each half of a split takes itself for the cluster."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -31,8 +32,6 @@ from tests.unit.gates.build import (
     with_status,
     with_view,
 )
-
-OFF = {"cluster.self-heal-daemon": "off"}
 
 
 def without_process(world: World, by: str, node: str, *, daemon: bool, offline: bool = False) -> World:
@@ -140,6 +139,18 @@ def test_peers_that_know_different_bricks_block(odd: str, who: str) -> None:
     assert_blocked(verdict("gluster-peers", world), reason, "gluster volume info")
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"started": False}, {"kind": "Distribute"}, {"replica": 1}, {"disperse": 3}],
+    ids=lambda one: next(iter(one)),
+)
+def test_peers_that_differ_in_what_a_volume_is_block(changes: dict[str, Any]) -> None:
+    """A peer that was off while the volume was stopped, or got another brick to each set, may not have heard of it."""
+    world = with_view(healthy(), "pve3", volumes=Read((replace(volume(), **changes),), NOW))
+    reason = "pve3 and pve1 do not know the same volumes and bricks"
+    assert_blocked(verdict("heal", world), reason, "gluster volume info")
+
+
 def test_peers_that_were_asked_one_after_the_other_know_the_same() -> None:
     assert_passed(verdict("gluster-peers", with_view(healthy(), "pve3", volumes=Read((volume(),), NOW - 1.0))))
 
@@ -205,9 +216,11 @@ def test_a_dead_self_heal_daemon_blocks_although_nothing_is_pending() -> None:
     assert_blocked(verdict("gluster-processes", world), "no self-heal daemon on pve3 for vmstore (by pve1)")
 
 
-def test_self_heal_switched_off_blocks() -> None:
-    bare = tuple(row for row in processes(volume(), NODES) if not row.daemon)
-    world = with_status(with_gluster(volume(options=OFF)), rows=bare)
+@pytest.mark.parametrize("option", ["cluster.self-heal-daemon", "cluster.disperse-self-heal-daemon"])
+@pytest.mark.parametrize("word", ["off", "disable", "no", "false", "0", "OFF", "Disable"])
+def test_self_heal_switched_off_blocks_although_the_daemons_run(option: str, word: str) -> None:
+    """They run for another volume; and glusterd takes the word in any case, and keeps it as it was written."""
+    world = with_status(with_gluster(volume(options={option: word})), rows=processes(volume(), NODES))
     reason = "self-heal is switched off for vmstore (by pve1, pve2, pve3)"
     assert_blocked(verdict("gluster-processes", world), reason)
 

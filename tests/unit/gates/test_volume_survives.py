@@ -169,6 +169,36 @@ def test_a_dispersed_volume_with_two_bricks_of_a_set_on_one_node_cannot_lose_it(
     assert_blocked(verdict("volume-survives", world), reason)
 
 
+FOUR_AND_TWO = tuple(brick(node, path) for node in NODES for path in ("/a", "/b"))
+
+
+@pytest.mark.parametrize(("count", "bears"), [("0", 2), ("4", 2), ("5", 1), ("6", 0)])
+def test_a_dispersed_volume_that_wants_more_bricks_for_a_write_bears_fewer(count: str, bears: int) -> None:
+    """`disperse.quorum-count 6` of 4+2: with a brick away every write fails, although every file could be read."""
+    options = {"disperse.quorum-count": count}
+    world = with_gluster(volume(FOUR_AND_TWO, replica=1, kind="Disperse", disperse=6, redundancy=2, options=options))
+    found = verdict("volume-survives", world)
+    if bears == 2:
+        assert_passed(found, "no spare brick of vmstore left while pve2 is down")
+    else:
+        names = "pve1:/a, pve1:/b, pve2:/a, pve2:/b, pve3:/a and 1 more"
+        reason = f"vmstore cannot lose pve2: set 1 ({names}) would lose 2 bricks and bears {bears}"
+        assert_blocked(found, reason)
+
+
+def test_a_dispersed_volume_says_that_the_last_brick_its_writes_can_spare_goes() -> None:
+    bricks = (*THREE, brick("pve1", "/b"), brick("pve3", "/b"), brick("pve3", "/c"))
+    options = {"disperse.quorum-count": "5"}
+    world = with_gluster(volume(bricks, replica=1, kind="Disperse", disperse=6, redundancy=2, options=options))
+    assert_passed(verdict("volume-survives", world), "no spare brick of vmstore left while pve2 is down")
+
+
+def test_a_quorum_of_bricks_that_is_no_number_is_unknown() -> None:
+    options = {"disperse.quorum-count": "most"}
+    world = with_gluster(volume(THREE, replica=1, kind="Disperse", disperse=3, redundancy=1, options=options))
+    assert_unknown(verdict("volume-survives", world), "disperse.quorum-count of vmstore is 'most', which is no number")
+
+
 # ---- quorum of the servers ---------------------------------------------------------------------------------------
 
 SERVER = {"cluster.server-quorum-type": "server"}

@@ -30,9 +30,10 @@ GIB = 1 << 30
 ROUTERS = (GuestGroup(name="routers", guests=(101, 102)),)
 
 
-def machines(*guests: Guest, memory: int = 16 * GIB) -> Machines:
+def machines(*guests: Guest, memory: int = 16 * GIB, maintenance: frozenset[str] = frozenset()) -> Machines:
     rows = tuple(Capacity(f"pve{n}", memory) for n in (1, 2, 3))
-    return Machines(guests=Read(guests, 0.0), capacity=Read(rows, 0.0))
+    ha = Ha("pve2", maintenance, {}, armed=True)
+    return Machines(guests=Read(guests, 0.0), capacity=Read(rows, 0.0), ha=Read(ha, 0.0))
 
 
 def guest(number: int, node: str, gib: int = 2) -> Guest:
@@ -207,9 +208,14 @@ def test_a_member_that_was_moved_must_serve_again_before_the_next_one_moves() ->
     assert "HTTP 595" in busy_sibling(unread, guest(101, "pve1"), PROBED, Journey(moved={102: "pve2"}))
 
 
-def next_of(*here: Guest, policy: CannotMove = CannotMove(), **options: Move) -> Any:  # noqa: B008 (frozen)
+def next_of(
+    *here: Guest,
+    policy: CannotMove = CannotMove(),  # noqa: B008 (frozen)
+    world: Machines | None = None,
+    **options: Move,
+) -> Any:
     moves = Read(tuple(options.values()) or tuple(move(g.id, "pve2", "pve3") for g in here), 0.0)
-    few = Few(replace(machines(*here), moves=moves))
+    few = Few(replace(world or machines(*here), moves=moves))
     asked = wheel(few)
     asked.site.managed.cannot_move = policy
     asked.own = OwnChanges()
@@ -235,6 +241,24 @@ def test_a_guest_that_fits_nowhere_is_treated_as_one_that_has_nowhere_to_go() ->
     huge = guest(103, "pve1", 99)
     assert next_of(huge)["way"] == "refuse"
     assert next_of(huge, policy=CannotMove(otherwise="shutdown"))["way"] == "shutdown"
+
+
+def test_nobody_moves_to_a_node_that_another_hand_has_put_into_maintenance_mode() -> None:
+    """Proxmox VE allows it, and an approver may have waived the gate: but whoever works on that node may reboot it."""
+    router, web = guest(101, "pve1"), guest(103, "pve3", 8)
+    taken = machines(router, web, maintenance=frozenset({"pve1", "pve2"}))
+    assert next_of(router, web, world=machines(router, web))["target"] == "pve2"
+    assert next_of(router, web, world=taken)["target"] == "pve3"
+    nowhere = machines(router, maintenance=frozenset({"pve2", "pve3"}))
+    assert (next_of(router, world=nowhere)["how"], next_of(router, world=nowhere)["way"]) == ("stop", "refuse")
+
+
+@pytest.mark.parametrize("topic", [Topic.CAPACITY, Topic.HA])
+def test_where_nobody_says_which_nodes_take_guests_a_guest_is_not_said_to_have_nowhere_to_go(topic: Topic) -> None:
+    """A line that breaks for a moment would wake somebody."""
+    router = guest(101, "pve1")
+    unread: dict[str, Any] = {topic: Unread("HTTP 595", 0.0)}
+    assert next_of(router, world=replace(machines(router), **unread)) == Waiting("HTTP 595")
 
 
 def test_who_is_met_on_the_target_is_said() -> None:
