@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from base.visible import visible
 from bot.settings import Settings
 from cluster.checks import CheckLine
 from store.api import StoreError
@@ -103,8 +104,8 @@ def _section(title: str, lines: Iterable[CheckLine]) -> bool:
     console.print(Text(title, "bold"))
     good = True
     for line in lines:
-        console.print(_mark(line) + Text(f"{line.subject:<{SUBJECT}} {line.text}"))
+        console.print(_mark(line) + Text(visible(f"{line.subject:<{SUBJECT}} {line.text}")))
         if line.remedy:
-            console.print(Text(f"    → {line.remedy}", "bold"))
+            console.print(Text(visible(f"    → {line.remedy}"), "bold"))
         good &= line.ok
     return good

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from base.visible import visible
+
 if TYPE_CHECKING:
     from bot.settings import Settings
     from workflows.settings import ManagedCluster
@@ -25,6 +27,9 @@ class Fault(click.ClickException):
     """A sentence and exit code 2, so that it cannot be taken for a verdict of `gates`."""
 
     exit_code = 2
+
+    def format_message(self) -> str:
+        return visible(super().format_message())
 
 
 class Told(click.Group):
@@ -62,6 +67,10 @@ def _expected() -> tuple[type[Exception], ...]:
 def main(ctx: click.Context, path: Path | None) -> None:
     """Walks Proxmox VE clusters node by node, and never leaves one before it has healed."""
     ctx.obj = path or next((place for place in PLACES if place.exists()), PLACES[-1])
+
+
+def _tell(text: str, **how: Any) -> None:
+    click.echo(visible(text), **how)
 
 
 def _load(path: Path, *need: str) -> Settings:
@@ -139,7 +148,7 @@ def check(path: Path) -> None:
     try:
         settings = _load(path, "slack", "pve", "oncall")
     except SettingsError as error:
-        click.echo(str(error), err=True)
+        _tell(str(error), err=True)
         raise SystemExit(1) from None
     from bot.check import show
 
@@ -158,7 +167,7 @@ def plan(path: Path, cluster: str, nodes: tuple[str, ...]) -> None:
     from bot.looking import site
     from workflows.plan import describe
 
-    click.echo(describe(site(managed, settings), nodes))  # where none is named, the run's own order
+    _tell(describe(site(managed, settings), nodes))  # where none is named, the run's own order
 
 
 @main.command()
@@ -181,7 +190,7 @@ def gates(path: Path, cluster: str, nodes: tuple[str, ...], as_json: bool) -> No
 
     site = looking.site(managed, settings)
     found = looking.ask(site, chosen)
-    click.echo(looking.as_json(managed.name, found) if as_json else looking.as_text(found, under_way(site)))
+    _tell(looking.as_json(managed.name, found) if as_json else looking.as_text(found, under_way(site)))
     raise SystemExit(looking.exit_code(found))
 
 
@@ -207,7 +216,7 @@ def rota(path: Path, name: str, ahead: str) -> None:
         raise Fault(f'no rota "{name}"; known: {", ".join(found.name for found in settings.oncall.rotas) or "none"}')
     length = _ahead(ahead)
     known = Known(settings, settings.oncall, time.time)
-    click.echo(as_text(known, rotas, time.time(), length))
+    _tell(as_text(known, rotas, time.time(), length))
     known.close()
 
 
@@ -236,7 +245,7 @@ def journal(path: Path, run_id: str) -> None:
     from store.opening import read_store
 
     try:
-        click.echo("\n".join(journal_lines(read_store(Path(settings.store.path)), run_id)))
+        _tell("\n".join(journal_lines(read_store(Path(settings.store.path)), run_id)))
     except LookupError as error:
         raise Fault(str(error.args[0])) from error
 
@@ -261,7 +270,7 @@ def report(path: Path, outage: str) -> None:
         raise Fault(f"there is no outage '{outage}'; the newest are: {known}")
     people = settings.oncall.people.items() if settings.oncall else ()
     names = {person.slack: name for name, person in people}
-    click.echo(markdown(read(store, row), lambda user: names.get(user, user)), nl=False)
+    _tell(markdown(read(store, row), lambda user: names.get(user, user)), nl=False)
 
 
 # ---- setting up --------------------------------------------------------------------------------------------------
@@ -288,10 +297,10 @@ def install_helper(
     from cluster import install
 
     if admin_key is None or only_print:
-        click.echo(install.by_hand(managed))
+        _tell(install.by_hand(managed))
         return
     for node in chosen:
-        click.echo(f"{node}: {install.install(managed, node, admin_user, admin_key)}")
+        _tell(f"{node}: {install.install(managed, node, admin_user, admin_key)}")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from typing import TextIO
 
 import structlog
 
+from base.visible import visible
+
 TOKENS = re.compile(r"\bx(?:ox[a-z]|app)-[A-Za-z0-9-]{4,}|(?<=PVEAPIToken=)[^\s\"']+|(?<=ticket=)[0-9a-zA-Z_-]{8,}")
 HIDDEN = "(secret)"
 LEAST_SECRET = 6
@@ -54,6 +56,15 @@ def hush() -> None:
         logging.getLogger(name).setLevel(level)
 
 
+def _console(colors: bool) -> structlog.dev.ConsoleRenderer:
+    return structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
+
+
+def _steers_nothing(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """JSON escapes what machines said; a console would obey it."""
+    return {key: visible(value) if isinstance(value, str) else value for key, value in line.items()}
+
+
 def set_up(style: str, secrets: Iterable[str], stream: TextIO = sys.stderr) -> None:
     """`style`: "json" or "console". Replaces whatever handlers the root logger had."""
     stamps: list[structlog.typing.Processor] = [
@@ -62,13 +73,17 @@ def set_up(style: str, secrets: Iterable[str], stream: TextIO = sys.stderr) -> N
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     shown: list[structlog.typing.Processor] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        [structlog.processors.JSONRenderer(ensure_ascii=False)]
         if style == "json"
-        else [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)]
+        else [_steers_nothing, _console(stream.isatty())]
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=stamps,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *shown],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            *shown,
+        ],
     )
     handler = logging.StreamHandler(stream)
     handler.setFormatter(Scrubbed(formatter, secrets))

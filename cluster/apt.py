@@ -25,6 +25,7 @@ def package_plan(answer: Mapping[str, Any], node: str) -> PackagePlan:
 
 
 def index_is_old(answer: Mapping[str, Any]) -> bool:
-    """Whether the node's package lists must be renewed first; so they are if nobody knows how old they are."""
+    """Whether the node's package lists must be renewed first; so they are if nobody knows how old they are. Lists from
+    the future, by a clock that was put back since, may be of any age."""
     age = answer.get("refreshed_s_ago")
-    return age is None or age > INDEX_MAX_AGE_S
+    return age is None or not 0 <= age <= INDEX_MAX_AGE_S

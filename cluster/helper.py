@@ -33,7 +33,9 @@ GUARDED = frozenset({"maintenance", "upgrade", "reboot", "ha-state", "choose"})
 act is sent once, and what becomes of it must be looked up."""
 
 _NO_SUDO = ("password is required", "not in the sudoers", "not allowed to", "a terminal is required")
-_MISSING = ("command not found", "No such file")
+_MISSING = ("not found", "No such file")
+"""sudo and bash say "command not found", Debian's /bin/sh, the login's own shell, "sudo: not found"."""
+_TRACE = "Traceback (most recent call last)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,8 @@ class Helper:
     def _not_run(self, done: Done) -> ClusterError | None:
         """Why the helper was not even started, in which case nothing happened; None if it was."""
         said = done.err.decode(errors="replace")
+        if _TRACE in said:  # it ran, whatever it did not find
+            return None
         if any(words in said for words in _NO_SUDO):
             return Refused(f"{self.node}: sudo does not let this login run the node helper", self._install)
         if done.rc and any(words in said for words in _MISSING):

@@ -23,10 +23,12 @@ NEED_SUDO = (
 )
 # Without the "*" the login counts as locked, and an sshd without PAM lets no locked login in.
 NEED_LOGIN = """id "$1" >/dev/null 2>&1 || useradd --system --create-home --shell /bin/sh --password '*' "$1\""""
-PUT = 'umask 077; cat >"$1.new" && chown root:root "$1.new" && chmod "$2" "$1.new" && mv -f "$1.new" "$1"'
-PUT_SUDOERS = 'umask 077; cat >"$1.new" && { visudo -cqf "$1.new" || { rm -f "$1.new"; exit 1; }; } && ' + (
-    'chown root:root "$1.new" && chmod 0440 "$1.new" && mv -f "$1.new" "$1"'
-)
+# A line that breaks looks like the end of the file: only what has this checksum came whole.
+_WHOLE = 'umask 077; cat >"$1.new" && echo "$3  $1.new" | sha256sum --check --quiet && '
+_RIGHT = '{ visudo -cqf "$1.new" || { rm -f "$1.new"; exit 1; }; } && '
+_THERE = 'chown root:root "$1.new" && chmod "$2" "$1.new" && mv -f "$1.new" "$1"'
+PUT = _WHOLE + _THERE
+PUT_SUDOERS = _WHOLE + _RIGHT + _THERE
 # As the login itself: root would follow whatever links lie in a folder that is the login's own.
 PUT_KEY = """home=$(getent passwd "$1" | cut -d: -f6)
 exec runuser -u "$1" -- sh -c '
@@ -59,8 +61,8 @@ def install(settings: ClusterSettings, node: str, admin_user: str, admin_key: Pa
     try:
         root.run("installing sudo", NEED_SUDO)
         root.run(f"adding the login {login}", NEED_LOGIN, login)
-        root.run("putting the helper in place", PUT, HELPER, "0755", stdin=helper_bytes())
-        root.run("allowing it in sudo", PUT_SUDOERS, SUDOERS, stdin=sudoers(login))
+        root.put("putting the helper in place", PUT, HELPER, "0755", helper_bytes())
+        root.put("allowing it in sudo", PUT_SUDOERS, SUDOERS, "0440", sudoers(login))
         root.run("letting the bot's key in", PUT_KEY, login, _key(settings), stdin=f"{key_line(settings)}\n".encode())
     finally:
         admin.close()
@@ -83,6 +85,9 @@ class _Root:
         if done.rc:
             said = (done.err or done.out).decode(errors="replace").strip().rpartition("\n")[2][:200]
             raise Refused(f"{self._ssh.name}: {what} failed: {said or f'exit code {done.rc}'}")
+
+    def put(self, what: str, script: str, file: str, mode: str, content: bytes) -> None:
+        self.run(what, script, file, mode, hashlib.sha256(content).hexdigest(), stdin=content)
 
 
 def _tried(settings: ClusterSettings, node: str) -> str:
@@ -118,7 +123,7 @@ def by_hand(settings: ClusterSettings) -> str:
     deploy = Path(str(files("deploy")))
     login, line = settings.ssh.user, shlex.quote(key_line(settings))
     copies = [
-        f"scp -P {node.ssh_port} {shlex.quote(str(deploy / name))} root@{node.address}:{target}"
+        f"scp -P {node.ssh_port} {shlex.quote(str(deploy / name))} root@{_for_scp(node.address)}:{target}"
         for node in settings.nodes.values()
         for name, target in (("roundsman-helper", HELPER), ("sudoers.d-roundsman", SUDOERS))
     ]
@@ -142,3 +147,8 @@ def by_hand(settings: ClusterSettings) -> str:
         f"chown {login}: ~{login}/.ssh/authorized_keys && chmod 0600 ~{login}/.ssh/authorized_keys",
     ]
     return "\n".join(lines)
+
+
+def _for_scp(address: str) -> str:
+    """To scp a file's path begins at the first colon, so an IPv6 address stands in brackets."""
+    return f"[{address}]" if ":" in address else address

@@ -107,6 +107,15 @@ def test_a_remedy_stands_on_one_line_to_be_copied(
     assert f"    → {BAD.remedy}" in lines
 
 
+def test_what_a_node_said_is_shown_and_not_obeyed_by_the_terminal(
+    show: Callable[[CheckLine], bool], capsys: pytest.CaptureFixture[str]
+) -> None:
+    show(CheckLine(False, "pve1 helper", "said \x1b[2J\u202enetis", "type \x9b1A this"))
+    printed = capsys.readouterr().out
+    assert "said \\x1b[2J\\u202enetis\n" in printed
+    assert "→ type \\x9b1A this\n" in printed
+
+
 def test_a_gap_in_a_rota_is_told_and_is_no_fault(settings: Settings) -> None:
     """Somebody is woken in it all the same; a calendar that does not answer is one."""
     assert settings.oncall is not None

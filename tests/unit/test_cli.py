@@ -75,6 +75,21 @@ def test_the_exit_code_of_gates_is_their_verdict(gates_say: list[Verdict], verdi
     assert shell("gates", "berlin").exit_code == code
 
 
+def test_what_a_node_said_is_shown_and_not_obeyed_by_the_terminal(
+    gates_say: list[Verdict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "pve3 said \x1b]0;all is well\x07"
+    gates_say += [Unknown(said)]
+    told = [shell("gates", "berlin").stdout]
+
+    def ask(_site: object, nodes: Sequence[str]) -> looking.Found:
+        raise Unreachable(said)
+
+    monkeypatch.setattr(looking, "ask", ask)
+    told.append(shell("gates", "berlin").stderr)
+    assert all("pve3 said \\x1b]0;all is well\\x07" in text for text in told), told
+
+
 def test_gates_show_verdict_reason_hint_and_evidence(gates_say: list[Verdict]) -> None:
     gates_say += [HEALED, HEALING, SILENT]
     assert shell("gates", "berlin", "--node", "pve1").output == (

@@ -156,6 +156,18 @@ def test_a_traceback_shows_no_variables(root: logging.Logger, style: str) -> Non
     assert "part1of1" not in told
 
 
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_what_a_machine_said_steers_no_terminal_that_shows_the_log(root: logging.Logger, style: str) -> None:
+    seen = io.StringIO()
+    logs.set_up(style, [], seen)
+    try:
+        raise ValueError("pve1 said \x1b]0;all is well\x07")
+    except ValueError:
+        logging.getLogger("bot").exception("pve2 said %s", "\x1b[2J")
+    assert "all is well" in seen.getvalue()
+    assert not {"\x1b", "\x07"} & set(seen.getvalue())
+
+
 def test_the_json_log_has_one_object_a_line(root: logging.Logger) -> None:
     seen = io.StringIO()
     logs.set_up("json", [], seen)

@@ -106,7 +106,7 @@ def test_a_fresh_plan_is_read_without_touching_the_network(pve1: FakeSsh, helper
     assert pve1.asked == ["plan"]
 
 
-@pytest.mark.parametrize("age", [None, 7 * 3600.0])
+@pytest.mark.parametrize("age", [None, 7 * 3600.0, -86400.0])
 def test_old_package_lists_are_renewed_first(pve1: FakeSsh, helper: Helper, age: float | None) -> None:
     pve1.answers = {
         "plan": says({**PLAN, "refreshed_s_ago": age}),
@@ -191,6 +191,7 @@ def test_a_refusal_to_a_gluster_read_is_told_and_not_parsed_as_xml(pve1: FakeSsh
             "the node helper is not installed",
         ),
         (Done(127, b"", b"bash: line 1: sudo: command not found\n"), "the node helper is not installed"),
+        (Done(127, b"", b"sh: 1: sudo: not found\n"), "the node helper is not installed"),
     ],
 )
 @pytest.mark.parametrize("order", ["status", "gluster pool-list"])
@@ -210,6 +211,7 @@ def test_a_helper_that_cannot_run_comes_with_the_command_that_installs_it(
         Done(0, b"", b""),
         Done(0, b"[1, 2]", b""),
         Done(1, b"", b"Traceback (most recent call last):\nOSError: No space left on device\n"),
+        Done(1, b"", b"Traceback (most recent call last):\nFileNotFoundError: No such file or directory: '/run/x'\n"),
         Done(1, b"{}", b""),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -137,6 +138,12 @@ def test_the_lines_by_hand_name_every_node_and_the_checksum(written: ClusterSett
     assert subprocess.run(["sh", "-n"], input=lines, text=True, check=False).returncode == 0
 
 
+def test_the_lines_by_hand_are_good_for_an_ipv6_address(written: ClusterSettings) -> None:
+    pve1 = written.nodes["pve1"].model_copy(update={"address": "2001:db8::11"})
+    lines = install.by_hand(written.model_copy(update={"nodes": {"pve1": pve1}}))
+    assert "root@[2001:db8::11]:/usr/local/sbin/roundsman-helper" in lines
+
+
 # ---- the scripts, run by a real shell with harmless stand-ins ------------------------------------------------------
 
 
@@ -162,23 +169,38 @@ def ran(env: dict[str, str], script: str, *args: str, stdin: str = "") -> int:
     return subprocess.run(argv, input=stdin, text=True, env=env, check=False, capture_output=True).returncode
 
 
+def put(env: dict[str, str], script: str, target: Path, mode: str, content: str, came: int | None = None) -> int:
+    """As `install` does it; of the content the first `came` characters arrive."""
+    checksum = hashlib.sha256(content.encode()).hexdigest()
+    return ran(env, script, str(target), mode, checksum, stdin=content[:came])
+
+
 def test_a_file_is_put_whole_and_with_its_mode(stand_ins: dict[str, str], tmp_path: Path) -> None:
     target = tmp_path / "helper with a space"
-    assert ran(stand_ins, install.PUT, str(target), "0755", stdin="new") == 0
+    assert put(stand_ins, install.PUT, target, "0755", "new") == 0
     assert (target.read_text(), oct(target.stat().st_mode)[-3:]) == ("new", "755")
     assert not Path(f"{target}.new").exists()
+
+
+@pytest.mark.parametrize("script", [install.PUT, install.PUT_SUDOERS])
+def test_what_a_broken_line_cut_off_leaves_the_old_one(stand_ins: dict[str, str], tmp_path: Path, script: str) -> None:
+    """sshd closes the input of what it runs when the line dies: to `cat` that is the end of the file."""
+    target = tmp_path / "roundsman"
+    target.write_text("old")
+    assert put(stand_ins, script, target, "0755", "new and whole", came=3) == 1
+    assert target.read_text() == "old"
 
 
 def test_a_bad_sudoers_file_leaves_the_old_one(stand_ins: dict[str, str], tmp_path: Path) -> None:
     target = tmp_path / "roundsman"
     target.write_text("good")
-    assert ran(stand_ins, install.PUT_SUDOERS, str(target), stdin="bad") == 1
+    assert put(stand_ins, install.PUT_SUDOERS, target, "0440", "bad") == 1
     assert (target.read_text(), Path(f"{target}.new").exists()) == ("good", False)
 
 
 def test_a_good_sudoers_file_is_put_for_root_alone_to_read(stand_ins: dict[str, str], tmp_path: Path) -> None:
     target = tmp_path / "roundsman"
-    assert ran(stand_ins, install.PUT_SUDOERS, str(target), stdin="fine") == 0
+    assert put(stand_ins, install.PUT_SUDOERS, target, "0440", "fine") == 0
     assert (target.read_text(), oct(target.stat().st_mode)[-3:]) == ("fine", "440")
 
 
