@@ -12,7 +12,7 @@ from engine.port import Saying
 from store.api import AlertRow, Entry, OrderRow, OutboxRow, PageRow, RunRow, Store
 from workflows.alerts import OUTAGE
 from workflows.messages import span
-from workflows.orders import Order
+from workflows.orders import Order, aborted, skipped
 from workflows.pager_test import PAGER_TEST
 from workflows.phases import UPGRADE, Phase, key_of, unnumbered
 from workflows.picture import Wait, picture
@@ -104,18 +104,24 @@ class Story:
 
     def replaced(self, row: OutboxRow) -> bool:
         """Marks under this request mean nothing any more."""
-        return self.run.state != "active" or self._newer(row)
+        return self.run.state != "active" or self._newer(row) or bool(self._called_off(row))
 
     def closed(self, row: OutboxRow) -> str:
         """Why nobody needs to answer this request any more, as a sentence; "" while it is open."""
         last = self._last_wait(row)
-        answered = _answered(last.value, self._slash) if last is not None and last.kind == "result" else ""
+        answered = _answered(last.value) if last is not None and last.kind == "result" else ""
         if answered:
             unused = self._newer(row) and not self.begun(row)
             return answered + (" It was asked again since, so this one does not count any more." if unused else "")
         if self._newer(row):
             return "🔄 Replaced by a newer request."
-        return "" if self.run.state == "active" else "🔒 The run has ended."
+        return self._called_off(row) or ("" if self.run.state == "active" else "🔒 The run has ended.")
+
+    def _called_off(self, row: OutboxRow) -> str:
+        """By an order, whatever it found the run at: the wait for an answer, a hold after it, or a pause."""
+        if aborted(self.orders):
+            return f"🔒 Closed by `{self._slash} {Order.ABORT}`."
+        return f"🔒 Closed by `{self._slash} {Order.SKIP}`." if skipped(self.orders, node_of(row)) else ""
 
     def begun(self, row: OutboxRow) -> str:
         """Why taking the mark back comes too late, as half a sentence: what this request allowed was begun. Else ""."""
@@ -204,9 +210,9 @@ BOARDS: Mapping[str, Callable[[Story], View]] = {
 """How the board of a run looks. A drill has none that changes: it is shown as it was said."""
 
 
-def _answered(value: Any, slash: str) -> str:
-    """The journaled end of a wait for approvals (workflows.wheel): None, ["ordered", order] or ["saw", answer]. "" when
-    the wait begins anew by itself: after a pause the same request is asked on."""
+def _answered(value: Any) -> str:
+    """The journaled end of a wait for approvals (workflows.wheel): None, ["ordered", order] or ["saw", answer]. "" if
+    nobody said anything: after a pause the same request is asked on."""
     match value:
         case ["saw", {"how": "approved", "by": by}]:
             return f"👍 Approved by {mention(by)}."
@@ -214,8 +220,6 @@ def _answered(value: Any, slash: str) -> str:
             return f"👎 Rejected by {mention(by)}."
         case ["saw", {"how": "late"}]:
             return "⌛ The answer came after the time was up."
-        case ["ordered", order] if order != Order.PAUSE:
-            return f"🔒 Closed by `{slash} {order}`."
         case None:
             return "⌛ Nobody answered in time."
     return ""

@@ -226,7 +226,7 @@ class Votes:
         """Why a mark that was written changes nothing any more, as half a sentence; "" if it does."""
         story = Story.read(self._store, row.run_id)
         if story is None or story.replaced(row):
-            return "this request is closed; look for a newer one in the thread" if given else ""
+            return "this request is closed; its first line says why" if given else ""
         return "" if given else story.begun(row)
 
     def _tell(self, row: OutboxRow, user: str, emoji: str, given: bool, why: str) -> None:

@@ -51,12 +51,16 @@ def drain(w: Wheel, journey: Journey) -> None:
 
 
 def _away(w: Wheel, journey: Journey, item: Mapping[str, Any]) -> None:
+    """Noted before it moves, for an abort may come meanwhile."""
+    guest_id = item["guest"]
+    journey.note(item)
     try:
-        if _move(w, item, item["target"]) != OFF:
-            journey.note(item)
+        ended = _move(w, item, item["target"])
     except Removed:
-        told = partial(messages_guests.removed, w.node, item["guest"], item["name"], "moved")
-        w.say(Phase.MOVE, f"{item['guest']}.gone", told)
+        ended = OFF
+        w.say(Phase.MOVE, f"{guest_id}.gone", lambda: messages_guests.removed(w.node, guest_id, item["name"], "moved"))
+    if ended == OFF:
+        journey.forget(guest_id)
 
 
 def _drained(w: Wheel, journey: Journey) -> Any:

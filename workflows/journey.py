@@ -46,6 +46,12 @@ class Journey:
         elif item["guest"] not in self.by_ha:
             self.by_ha.append(item["guest"])
 
+    def forget(self, guest_id: int) -> None:
+        """It is no business of ours any more; how it is called stays known."""
+        self.moved.pop(guest_id, None)
+        self.stopped.pop(guest_id, None)
+        self.by_ha = [other for other in self.by_ha if other != guest_id]
+
 
 def listed(w: Wheel, guest_id: int) -> Guest | None:
     """As it is listed now."""

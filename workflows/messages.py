@@ -392,8 +392,21 @@ def putting_back(node: str, why: str) -> Saying:
     return note(f"↩️ {node}: {why}; what was begun ends first, then what was changed is put back.")
 
 
-def not_moved_back(moved: Iterable[int], called: Mapping[str, str]) -> str:
-    return f"{guests(sorted(moved), called)} not moved back"
+def not_moved_back(away: Mapping[str, tuple[str, bool]], called: Mapping[str, str]) -> str:
+    """`away`: guest -> its node now, "" if it is not listed, and whether it is moving."""
+    return "not moved back: " + ", ".join(
+        f"{named(called.get(guest, ''), guest)} {_whereabouts(node, moving)}" for guest, (node, moving) in away.items()
+    )
+
+
+def _whereabouts(node: str, moving: bool) -> str:
+    if not node:
+        return "is not listed"
+    return f"is moving from {node}" if moving else f"is on {node}"
+
+
+def perhaps_not_back(node: str, moved: Iterable[int], called: Mapping[str, str]) -> str:
+    return f"not all may be back on {node}, and nobody says where they are: {guests(sorted(moved), called)}"
 
 
 def put_back(node: str, done: Sequence[str], left: Sequence[str]) -> Saying:

@@ -31,6 +31,11 @@ def kept_down(onboot: bool, ha: str) -> str:
     return " and ".join(parts)
 
 
+def left_down(node: str, guest: int, name: str, onboot: bool, ha: str) -> str:
+    kept = kept_down(onboot, ha)
+    return f"{named(name, guest)} is shut down on {node}" + (f" ({kept})" if kept else "")
+
+
 def started_again(node: str, guest: int, name: str, onboot: bool, ha: str) -> Saying:
     parts = ["onboot is on"] if onboot else []
     parts += [f"HA is asked to keep it {host(ha)}"] if ha else []

@@ -26,7 +26,7 @@ from workflows.putback import STILL_UP_S, await_release, in_mode, putting_back
 from workflows.replication import catch_up, replicated
 from workflows.stopping import park, start_again
 from workflows.storage import healed
-from workflows.wheel import Approval, Wheel
+from workflows.wheel import LISTING_S, Approval, Wheel
 
 ANSWERS_S = NOT_AFTER_S
 """A node that takes longer to answer right before an act lets what the gates have seen grow old."""
@@ -36,8 +36,6 @@ NEVER_BEGAN_S = 60.0
 
 APT_PATIENCE_S = 300.0
 """What apt refuses is said at once; if it refuses it for so long, a person has to do something, and the run holds."""
-LISTING_S = 60.0
-"""So long it is tried to list which guests start with a node: people are told, and nothing hangs on it."""
 TROUBLES = 5
 """So many kinds of it are said while a node is looked at; what else apt says is waited for without a word."""
 LOOKED_AT = frozenset({Topic.NODES, Topic.PACKAGES, Topic.GUESTS, Topic.MOVES})

@@ -13,13 +13,13 @@ from typing import Any
 from cluster.facts import Read, Topic
 from cluster.world import GatePhase
 from engine.port import Look, Waiting
-from workflows import meanwhile, messages, messages_meanwhile
+from workflows import meanwhile, messages, messages_guests, messages_meanwhile
 from workflows.ceph import noout_off
 from workflows.journey import Journey
 from workflows.phases import Phase
 from workflows.stopping import start_again
 from workflows.storage import healed
-from workflows.wheel import Aborted, GaveUp, Halt, Mode, Wheel
+from workflows.wheel import LISTING_S, Aborted, GaveUp, Halt, Mode, Wheel
 
 STILL_UP_S = 300.0
 """A node that answers with the old boot id so long after the reboot was sent is not rebooting (molly-guard, a hang)."""
@@ -52,9 +52,8 @@ def _put_back(w: Wheel, journey: Journey, halt: Halt) -> None:
     w.approval = None
     if not w.own.maintenance and not w.own.stopped:
         if journey.moved:  # it came while they were brought back
-            away = f"not all may be back on {w.node}: {messages.guests(sorted(journey.moved), journey.called)}"
-            halt.left = (away,)
-            w.say(Phase.PUT_BACK, "over", lambda: messages.put_back(w.node, [], [away]))
+            halt.left = _not_back(w, journey)
+            w.say(Phase.PUT_BACK, "over", lambda: messages.put_back(w.node, [], halt.left))
         return
     w.say(Phase.PUT_BACK, "", lambda: messages.putting_back(w.node, "aborted" if abort else "skipped"))
     done: list[str] = []
@@ -66,7 +65,7 @@ def _put_back(w: Wheel, journey: Journey, halt: Halt) -> None:
             again = messages.guests(sorted(journey.stopped), journey.called)
             done += [f"running again: {again}"] if again else []  # some may have been removed meanwhile
         elif w.own.stopped:
-            left.append(f"shut down, with onboot off: {messages.guests(sorted(w.own.stopped), journey.called)}")
+            left += [_left_down(w, journey, guest) for guest in sorted(w.own.stopped)]
     if w.own.flags:
         if ended and _tried(left, lambda: noout_off(w)):
             done.append("noout is off")
@@ -76,10 +75,33 @@ def _put_back(w: Wheel, journey: Journey, halt: Halt) -> None:
     halt.left = tuple(left)
     _maintenance_off(w, why_not, done, left)
     meanwhile.settle(w, Phase.PUT_BACK)
-    if journey.moved:
-        left.append(messages.not_moved_back(journey.moved, journey.called))
-        halt.left += tuple(left[-1:])
+    away = _not_back(w, journey)
+    halt.left += away
+    left += away
     w.say(Phase.PUT_BACK, "over", lambda: messages.put_back(w.node, done, left))
+
+
+def _left_down(w: Wheel, journey: Journey, guest: int) -> str:
+    before = journey.stopped[guest]
+    return messages_guests.left_down(w.node, guest, journey.called[str(guest)], before.onboot, before.ha)
+
+
+def _not_back(w: Wheel, journey: Journey) -> tuple[str, ...]:
+    """Guests that the run moved and that are not on their node again, and where each of them is."""
+    if not journey.moved:
+        return ()
+    what, who = f"listing the guests that left {w.node}", "the machines, by answering"
+    found = w.tried(Phase.PUT_BACK, lambda _: _elsewhere(w, journey), LISTING_S, why=what, who=who, detail="away")
+    if found is None:
+        return (messages.perhaps_not_back(w.node, journey.moved, journey.called),)
+    return (messages.not_moved_back(found["away"], journey.called),) if found["away"] else ()
+
+
+def _elsewhere(w: Wheel, journey: Journey) -> dict[str, Any]:
+    listed = {guest.id: guest for guest in w.site.cluster.guests()}
+    seen = {guest: listed.get(guest) for guest in sorted(journey.moved)}
+    away = {str(i): (guest.node, guest.lock == "migrate") if guest else ("", False) for i, guest in seen.items()}
+    return {"away": {i: list(where) for i, where in away.items() if where[0] != w.node}}
 
 
 def _tried(left: list[str], fn: Callable[[], Any]) -> bool:

@@ -65,7 +65,7 @@ def stop(w: Wheel, journey: Journey, item: Mapping[str, Any]) -> None:
     try:
         _take_down(w, journey, guest_id, name)
     except Removed:
-        journey.stopped.pop(guest_id, None)
+        journey.forget(guest_id)
         w.owns(stopped=w.own.stopped - {guest_id})
         w.approval = replace(w.approval, bound=replace(bound, stops=tuple(s for s in bound.stops if s != guest_id)))
         w.say(Phase.STOP, f"{guest_id}.gone", lambda: messages_guests.removed(w.node, guest_id, name, "shut down"))
@@ -188,7 +188,7 @@ def start_again(w: Wheel, journey: Journey) -> None:
             _until(w, Phase.RETURN, guest_id, "running", send, patience, to="run again", detail=detail)
         except Removed:
             told = partial(messages_guests.removed, w.node, guest_id, name, "started")
-            del journey.stopped[guest_id]
+            journey.forget(guest_id)
         w.owns(stopped=w.own.stopped - {guest_id})
         w.say(Phase.RETURN, detail, told)
 

@@ -31,6 +31,8 @@ from workflows.site import ChatDown, Site
 
 REST_S = 30.0
 """Between two tries of an act whose machine did not answer."""
+LISTING_S = 60.0
+"""So long it is tried to list what people are only told, and on which nothing hangs."""
 TRIES = 10
 """So many rests, then a hold: a loop without an end would be a wait without a deadline."""
 

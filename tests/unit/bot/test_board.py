@@ -10,8 +10,8 @@ from bot.board import Board
 from bot.slackchat import Refused, Unsure
 from bot.story import Story
 from engine.port import Saying
-from sandbox.cast import CAROL
-from store.api import Entry, OutboxRow
+from sandbox.cast import ALICE, CAROL
+from store.api import Entry, OrderRow, OutboxRow
 from store.memory import MemoryStore
 from tests.unit.bot.deskwork import (
     NOON,
@@ -72,7 +72,6 @@ def test_a_request_stays_open_while_it_is_waited_for(store: MemoryStore) -> None
         (["saw", {"how": "approved", "by": [CAROL], "at": NOON, "overrides": []}], f"👍 Approved by <@{CAROL}>."),
         (["saw", {"how": "rejected", "by": [CAROL]}], f"👎 Rejected by <@{CAROL}>."),
         (["saw", {"how": "late"}], "⌛ The answer came after the time was up."),
-        (["ordered", "skip"], "🔒 Closed by `/upgrade skip`."),
         (None, "⌛ Nobody answered in time."),
     ],
 )
@@ -81,6 +80,33 @@ def test_a_request_that_was_answered_says_how(store: MemoryStore, answer: Any, s
     result(store, "pve1.ask.wait", answer)
     assert closed(store) == says
     assert story(store).open_requests() == []
+
+
+@pytest.mark.parametrize(("verb", "about"), [("abort", ""), ("skip", "pve1")])
+@pytest.mark.parametrize(
+    "end",
+    [["ordered", "abort"], ["ordered", "pause"], ["saw", {"how": "expired", "deadline": NOON}]],
+    ids=["while it was waited for", "in a pause", "after its time was up"],
+)
+def test_a_request_that_an_order_called_off_says_so_at_once(
+    store: MemoryStore, verb: str, about: str, end: Any
+) -> None:
+    """It said "may answer until" for as long as it took to put everything back, or until the last node was done."""
+    request = asked(store)
+    result(store, "pve1.ask.wait", end)
+    assert closed(store) == ""
+    store.order(OrderRow(0, RUN, verb, about, "", ALICE, NOON, "typed-1"))
+    assert closed(store) == f"🔒 Closed by `/upgrade {verb}`."
+    assert story(store).replaced(request)
+    assert story(store).open_requests() == []
+    (shown,) = [view for change, view in story(store).changes() if change.key == ASKED]
+    assert shown.text.startswith(f"🔒 Closed by `/upgrade {verb}`. ")
+
+
+def test_the_request_of_another_node_than_the_one_that_is_skipped_stays_open(store: MemoryStore) -> None:
+    asked(store)
+    store.order(OrderRow(0, RUN, "skip", "pve2", "", ALICE, NOON, "typed-1"))
+    assert closed(store) == ""
 
 
 def test_after_a_pause_or_a_retry_the_same_request_is_open_again(store: MemoryStore) -> None:

@@ -161,7 +161,7 @@ def test_a_mark_under_a_replaced_request_is_answered(poll: Poll) -> None:
     ask(poll.store, 2)
     poll.hears(CAROL, YES)
     assert poll.told(CAROL) == [
-        "ℹ️ Your :white_check_mark: for pve1 does not count: this request is closed; look for a newer one in the thread."
+        "ℹ️ Your :white_check_mark: for pve1 does not count: this request is closed; its first line says why."
     ]
 
 

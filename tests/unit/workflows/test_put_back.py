@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,13 +10,16 @@ from typing import Any
 
 import pytest
 
+from cluster.api import Unreachable
 from cluster.facts import Ha, Machines, Member, Membership, Read, TaskRow
 from engine.port import Look, Waiting
+from sandbox.direct import SimCluster
 from sandbox.invariants import violations
 from sandbox.lines import Act, Moment
 from sandbox.night import Night
 from sandbox.scenario import Cue, Scenario, load
 from sandbox.spec import default_spec
+from workflows import putback
 from workflows.putback import STILL_UP_S, _quiet
 
 ALONE = Membership("lab", True, (Member("pve3", True, 1),), 1, 0, 4)
@@ -88,4 +92,67 @@ def test_an_onboot_that_may_have_been_switched_off_is_switched_on_again_by_an_ab
     lost = {"kind": "line", "guest": 105, "text": "set_onboot", "how": "broken"}
     night = AbortedAfterTheLostAnswer(replace(usual, faults=(*usual.faults, lost))).live()
     assert "aborts" in night.text
+    assert violations(night) == []
+
+
+# ---- what an abort leaves ------------------------------------------------------------------------------------------
+
+
+ABORTED = "The run of *lab* was aborted. "
+
+
+def aborted(*faults: Mapping[str, Any], **cue: Any) -> str:
+    """What is said to be left of a night in which Bob aborts at this moment."""
+    cues = (
+        Cue("alice", at=0.0, types="/upgrade cluster nodes=pve3"),
+        Cue("carol", when="asked", after=120.0, reacts="white_check_mark"),
+        Cue("bob", types="/upgrade abort", **cue),
+    )
+    night = Night(Scenario("aborted", "", default_spec(), faults, cues, lasts=4 * 3600.0)).live()
+    assert violations(night) == []
+    return night.text.partition(ABORTED)[2]
+
+
+@pytest.mark.parametrize(
+    "cue", [{"when": "said db (103) moves to pve2", "after": 3.0}, {"when": "said dist-upgrade of"}]
+)
+def test_a_guest_that_an_abort_leaves_elsewhere_is_said_to_be_where_it_is(cue: dict[str, Any]) -> None:
+    """Of one that was still moving nothing was said at all."""
+    assert "• not moved back: db (103) is on pve2\n" in aborted(**cue)
+
+
+def test_a_guest_that_is_on_its_way_back_is_said_to_be_moving() -> None:
+    assert "• not moved back: db (103) is moving from pve2\n" in aborted(when="said db (103) moves to pve3", after=1.0)
+
+
+def test_a_guest_that_somebody_moved_back_by_hand_is_not_left_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SimCluster, "guests", lambda self: [replace(g, node="pve3") for g in listing(self)])
+    assert "not moved back" not in aborted(when="said dist-upgrade of")
+
+
+listing = SimCluster.guests
+
+
+def test_where_nobody_says_where_guests_are_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(*_: Any) -> None:
+        raise Unreachable("no node answers")
+
+    monkeypatch.setattr(putback, "_elsewhere", silent)
+    assert "• not all may be back on pve3, and nobody says where they are: db (103)\n" in aborted(
+        when="said dist-upgrade of"
+    )
+
+
+def test_a_guest_that_is_not_listed_where_it_was_moved_to_is_said_to_be_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(putback, "_elsewhere", lambda *_: {"away": {"103": ["", False]}})
+    assert "• not moved back: db (103) is not listed\n" in aborted(when="said dist-upgrade of")
+
+
+def test_a_guest_that_an_abort_leaves_shut_down_is_said_to_be_so_with_its_node() -> None:
+    usual = load(Path("tests/scenarios/guest-that-cannot-move"))
+    spec = replace(usual.spec, settings={**usual.spec.settings, "limits": {"heal": "30m"}})
+    abort = Cue("bob", when="said now the storage heals", types="/upgrade abort")
+    stuck = {"kind": "heal-stuck"}
+    night = Night(replace(usual, spec=spec, cues=(*usual.cues, abort), faults=(stuck,), lasts=3 * 3600.0)).live()
+    assert "• pbx (105) is shut down on pve3 (onboot is off)\n" in night.text.partition(ABORTED)[2]
     assert violations(night) == []
