@@ -25,7 +25,7 @@ from cluster.names import (
     unknown_storages,
     unknown_volumes,
 )
-from cluster.paths import Paths, PathTests
+from cluster.paths import Paths, PathTests, Shell
 from cluster.proxmox import Proxmox, grant
 from cluster.pve import Pve, backed_up
 from cluster.reach import reach, sentences, strangers
@@ -219,6 +219,7 @@ def _node(settings: ClusterSettings, paths: Paths, node: str) -> Iterator[CheckL
     line = _helper(helper, settings)
     yield line
     if line.ok:
+        yield from _key(paths.shells[node], settings)
         yield _votes(helper)
         peers = list(settings.gluster.nodes or settings.nodes) if settings.gluster.enabled else []
         if node in peers:
@@ -317,6 +318,15 @@ def _helper(helper: Helper, settings: ClusterSettings) -> CheckLine:
         remedy = INSTALL.format(cluster=settings.name, node=helper.node)
         return CheckLine(False, subject, f"another version ({found.checksum[:12]}), or altered", remedy)
     return CheckLine(True, subject, f"{settings.ssh.user} runs it, {found.checksum[:12]}", "")
+
+
+def _key(shell: Shell, settings: ClusterSettings) -> Iterator[CheckLine]:
+    """A forced command hands every order to the helper, which does not know this one; a shell runs it."""
+    with suppress(ClusterError):
+        if shell.run(["true"], settings.ssh.timeout).rc == 0:
+            remedy = INSTALL.format(cluster=settings.name, node=shell.name)
+            text = "good for a shell as well: it has no forced command in authorized_keys"
+            yield CheckLine(True, f"{shell.name} key", text, remedy, careful=True)
 
 
 def _votes(helper: Helper) -> CheckLine:

@@ -35,6 +35,8 @@ act is sent once, and what becomes of it must be looked up."""
 _NO_SUDO = ("password is required", "not in the sudoers", "not allowed to", "a terminal is required")
 _MISSING = ("not found", "No such file")
 """sudo and bash say "command not found", Debian's /bin/sh, the login's own shell, "sudo: not found"."""
+_NO_SHELL = b"account is currently not available"
+"""What nologin prints, as an answer."""
 _TRACE = "Traceback (most recent call last)"
 
 
@@ -72,6 +74,7 @@ class Helper:
     def __init__(self, ssh: Shell, settings: ClusterSettings) -> None:
         self.node = ssh.name
         self._ssh = ssh
+        self._login = settings.ssh.user
         self._program = shlex.split(settings.ssh.helper)
         self._timeout = settings.ssh.timeout
         self._gluster_timeout = settings.gluster.timeout
@@ -178,6 +181,10 @@ class Helper:
         said = done.err.decode(errors="replace")
         if _TRACE in said:  # it ran, whatever it did not find
             return None
+        if _NO_SHELL in done.out:
+            return Refused(
+                f"{self.node}: the login {self._login} has no shell", f"`usermod --shell /bin/sh {self._login}` there"
+            )
         if any(words in said for words in _NO_SUDO):
             return Refused(f"{self.node}: sudo does not let this login run the node helper", self._install)
         if done.rc and any(words in said for words in _MISSING):

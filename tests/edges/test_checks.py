@@ -15,6 +15,7 @@ from cluster.checks import CheckLine, check_cluster
 from cluster.install import helper_checksum
 from cluster.pve import Pve
 from cluster.settings import BackupSettings, ClusterSettings, PathSettings
+from sandbox import ssh_server
 from sandbox.lines import Fault
 from sandbox.spec import ClusterSpec, ReplicaSpec, default_spec
 from tests.edges.facing import Night
@@ -156,6 +157,17 @@ def test_a_missing_helper_comes_with_the_command_that_installs_it(night: Night) 
             "run `roundsman install-helper lab --node pve3 --admin-key FILE`",
         )
     }
+
+
+def test_a_key_that_opens_a_shell_is_told_with_the_command_that_restricts_it(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not [subject for subject in lines(night.settings) if subject.endswith("key")]
+    monkeypatch.setattr(ssh_server, "_not_allowed", lambda words: ssh_server.Reply())
+    line = lines(night.settings)["pve2 key"]
+    assert (line.ok, line.careful) == (True, True)
+    assert line.text == "good for a shell as well: it has no forced command in authorized_keys"
+    assert line.remedy == "run `roundsman install-helper lab --node pve2 --admin-key FILE`"
 
 
 def test_an_altered_helper_is_seen_by_its_checksum(start_night: Callable[[ClusterSpec], Night]) -> None:

@@ -204,6 +204,13 @@ def test_a_helper_that_cannot_run_comes_with_the_command_that_installs_it(
     assert (str(refused.value), refused.value.hint) == (f"pve1: {why}", INSTALL)
 
 
+def test_a_login_without_a_shell_comes_with_the_line_that_gives_it_one(pve1: FakeSsh, helper: Helper) -> None:
+    pve1.answers["status"] = Done(1, b"This account is currently not available.\n", b"")
+    with pytest.raises(Refused, match="pve1: the login roundsman has no shell") as refused:
+        helper.status()
+    assert refused.value.hint == "`usermod --shell /bin/sh roundsman` there"
+
+
 @pytest.mark.parametrize(
     "answer",
     [

@@ -216,6 +216,22 @@ def test_the_unit_s_script_leaves_log_and_exit_code_on_disk(pve2: Any, helper: A
 # ---- unit ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("order", ["upgrade", "unit"])
+def test_a_folder_that_is_a_login_s_home_is_neither_read_nor_written(
+    pve2: Any, monkeypatch: pytest.MonkeyPatch, order: str
+) -> None:
+    """Links in it would show that login any file of root's as a log, or have it overwritten as a lock."""
+    pve2.file("/etc/shadow", "root's own")
+    folder = pve2.file("/var/lib/roundsman/a.log", "").parent
+    (folder / "a.log").unlink()
+    (folder / "a.log").symlink_to(pve2.root / "etc/shadow")
+    (folder / "lock").symlink_to(pve2.root / "etc/shadow")
+    monkeypatch.setattr(os, "geteuid", lambda: folder.stat().st_uid + 1)
+    answer = upgrade(pve2) if order == "upgrade" else pve2.order("unit a")
+    assert (answer[0], answer[1].get("refused")) == (3, "/var/lib/roundsman is not root's own")
+    assert (pve2.root / "etc/shadow").read_text() == "root's own"
+
+
 def test_a_unit_that_never_began(pve2: Any) -> None:
     unit = pve2.order("unit night")[1]
     assert (unit["began"], unit["exit"], unit["tail"]) == (False, None, "")
