@@ -130,6 +130,24 @@ def test_another_node_in_maintenance_mode_blocks() -> None:
     assert_blocked(verdict("maintenance", with_(healthy(), ha=ha("pve1"))), reason, hint)
 
 
+@pytest.mark.parametrize("mode", ["shutdown", "reboot", "restart"])
+@pytest.mark.parametrize("phase", [GatePhase.PREFLIGHT, GatePhase.REBOOT])
+def test_another_node_that_somebody_is_rebooting_just_now_blocks_though_it_is_online_still(
+    mode: str, phase: GatePhase
+) -> None:
+    """It stops its guests, for minutes perhaps: all the while corosync and Gluster see it as they always did."""
+    world = with_(healthy(), ha=replace(ha(), modes={"pve1": "active", "pve2": "active", "pve3": mode}))
+    assert_passed(verdict("nodes-online", world, phase))
+    reason = "the HA manager's daemon of pve3 is about to stop: somebody may be rebooting it"
+    assert_blocked(verdict("maintenance", world, phase), reason, "`systemctl list-jobs` on pve3")
+
+
+def test_the_daemon_of_the_node_itself_may_be_restarted_by_its_upgrade_and_once_back_nobody_is_taken() -> None:
+    world = with_(healthy(), ha=replace(ha(), modes={"pve2": "restart", "pve3": "active"}))
+    assert_passed(verdict("maintenance", world, GatePhase.UPGRADE))
+    assert_passed(verdict("maintenance", world, GatePhase.HEALED, node="pve1"))
+
+
 def test_the_maintenance_mode_that_this_run_set_does_not_block() -> None:
     world = with_own(with_(healthy(), ha=ha("pve2")), maintenance=frozenset({"pve2"}))
     assert_passed(verdict("maintenance", world, GatePhase.REBOOT))
