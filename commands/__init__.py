@@ -81,7 +81,7 @@ def _meant(slash: str, words: list[str]) -> Command:
     verbs |= {word: command.words for command in _of(slash) for word in command.meant}
     near = nearest(said[0], verbs)
     known = ", ".join(dict.fromkeys(verbs.values()))
-    meant = f' (did you mean "{verbs[near]}"?)' if near else f": use one of {known}"
+    meant = f' (did you mean "{verbs[near]}"?)' if near else f" (known: {known})"
     raise Wrong(f'unknown word "{words[0]}" after {slash}{meant}. `{slash} help` shows everything.')
 
 

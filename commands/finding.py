@@ -27,7 +27,14 @@ def cluster_in(desk: Desk, typed: Typed, words: list[str]) -> tuple[ManagedClust
 
 def nothing_else(words: list[str], usage: str, known: list[str]) -> None:
     if words:
-        raise Wrong(f'unknown argument "{words[0]}"{did_you_mean(words[0], known)}. Type `{usage}`.')
+        raise not_understood(words[0], usage, known)
+
+
+def not_understood(word: str, usage: str, known: list[str]) -> Wrong:
+    """A word that is known, or where none may follow, is one more than there is a place for."""
+    if word in known or not known:
+        return Wrong(f'"{word}" is one word too many. Type `{usage}`.')
+    return Wrong(f'unknown argument "{word}"{did_you_mean(word, known)}. Type `{usage}`.')
 
 
 def did_you_mean(word: str, known: list[str]) -> str:

@@ -113,6 +113,9 @@ def ack(desk: Desk, typed: Typed, words: list[str]) -> Reply:
 def release(desk: Desk, typed: Typed, words: list[str]) -> Reply:
     managed, row, rest = _meant(desk, typed, words, first=lambda row: typed.by in _holders(desk, row))
     nothing_else(rest, "/outage release", list(desk.clusters))
+    said_before = any(order.source == typed.source for order in desk.store.orders(row.id))
+    if typed.by not in _holders(desk, row) and not said_before:
+        raise Wrong(f"you do not have the outage of *{managed.name}*; `/outage` shows who has it.")
     give(desk.store, row, Deed.RELEASE, typed.by, "command", typed.source, desk.now)
     return Reply(f"↩️ <@{typed.by}> does not have the outage of *{managed.name}* any more (`{row.id}`).", True)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from commands.api import Command, Desk, Reply, Typed, Wrong
-from commands.finding import cluster_in, did_you_mean, link_to, must_operate, node_of, seen
+from commands.finding import cluster_in, link_to, must_operate, node_of, not_understood, seen
 from store.api import AuditRow, RunRow
 from workflows.phases import UPGRADE
 from workflows.settings import ManagedCluster
@@ -44,7 +44,7 @@ def parse(managed: ManagedCluster, clusters: list[str], words: list[str]) -> Sta
                 raise Wrong(f"{node} is a node: write `nodes={','.join([*nodes, node])}`.")
             case _:
                 known = ARGUMENTS if "=" in word else [*ARGUMENTS, *clusters]
-                raise Wrong(f'unknown argument "{word}"{did_you_mean(word, known)}. Type `{USAGE}`.')
+                raise not_understood(word, USAGE, known)
     if len(set(nodes)) < len(nodes):
         raise Wrong("a node is named twice in nodes=; name each once.")
     return Start(nodes, reboot, dry_run)

@@ -83,8 +83,6 @@ def _find(site: Site, args: Mapping[str, Plain]) -> Any:
 def start_on(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> None:
     """Move it, stopped as it is, and start it there."""
     target = str(args["node"])
-    if not w.read(Stage.MOVE, lambda: find(w, guest).node == target, "where it is", "here"):
-        move_stopped(w, guest, name, target)
     step = Step(
         Stage.ACT,
         f"starting {named(name, guest)} on {target}",
@@ -93,6 +91,8 @@ def start_on(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> No
         TOO_LATE,
     )
     w.must_be_possible(step)
+    if not w.read(Stage.MOVE, lambda: find(w, guest).node == target, "where it is", "here"):
+        move_stopped(w, guest, name, target)
     w.approved(step, lambda *_: "go")
     start_and_serve(w, guest, name)
 

@@ -141,6 +141,12 @@ def test_release_begins_the_ladder_again(watch: NightWatch) -> None:
     watch.assert_paged("alice", "mention", "pushover", "voice")
 
 
+def test_whoever_never_had_it_gives_nothing_back(watch: NightWatch) -> None:
+    outage = rung(watch)
+    assert watch.types("bob", "/outage release") == "⚠️ you do not have the outage of *lab*; `/outage` shows who has it."
+    assert "bob released it" not in watch.types("bob", f"/outage timeline {outage}")
+
+
 def test_wrong_words_are_told_what_to_type(watch: NightWatch) -> None:
     rung(watch)
     assert 'unknown word "akc" after /outage (did you mean "ack"?)' in watch.types("bob", "/outage akc")

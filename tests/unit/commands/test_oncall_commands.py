@@ -202,7 +202,7 @@ def test_typed_once_and_delivered_twice_is_once(channel: Channel) -> None:
             "that ends before it begins, or is over already, or lasts longer than 400 days.",
         ),
         ("overide bob until 18:00", 'unknown word "overide" after /oncall (did you mean "override"?).'),
-        ("week primary", 'unknown argument "primary"'),
+        ("week primary", '"primary" is one word too many. Type `/oncall week`.'),
         ("swap alice", "name the two who swap, each with the day if it is not their next shift: `/oncall swap @a"),
         ("swap alice alice", "that is alice twice; name two people."),
         ("swap alice soon bob", '"soon" is no time; write'),

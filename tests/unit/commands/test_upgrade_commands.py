@@ -85,11 +85,17 @@ def test_nodes_reboot_and_dry_run_are_taken_in_any_order(channel: Channel) -> No
         ("STOP", '⚠️ unknown word "STOP" after /upgrade (did you mean "abort"?). `/upgrade help` shows everything.'),
         (
             "zzz",
-            '⚠️ unknown word "zzz" after /upgrade: use one of cluster, status, why, history, override, pause, resume, '
-            "abort, skip, retry. `/upgrade help` shows everything.",
+            '⚠️ unknown word "zzz" after /upgrade (known: cluster, status, why, history, override, pause, resume, '
+            "abort, skip, retry). `/upgrade help` shows everything.",
         ),
         ("cluster nodes=pve1,pve1", "⚠️ a node is named twice in nodes=; name each once."),
         ("cluster reboot=never", '⚠️ reboot="never" is not known: use reboot=if-needed or reboot=always.'),
+        (
+            "cluster lab lab",
+            '⚠️ "lab" is one word too many. Type '
+            "`/upgrade cluster [NAME] [nodes=pve1,pve2] [reboot=if-needed|always] [dry-run]`.",
+        ),
+        ("why lab lab", '⚠️ "lab" is one word too many. Type `/upgrade why`.'),
         (
             "cluster lba",
             '⚠️ unknown argument "lba" (did you mean "lab"?). Type '
