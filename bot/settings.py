@@ -129,10 +129,11 @@ def _add_environment(data: dict[str, Any], environ: Mapping[str, str], need: Col
     ):
         read = partial(credentials.slack_token, variable, prefix, environ)
         yield from _put_secret(slack, ("slack", key), variable, read, "slack" in need)
-    for index, cluster in _raw_clusters(data):
+    clusters = list(_raw_clusters(data))
+    for index, cluster in clusters:
         name = str(_mapping(cluster).get("name", ""))
         read = partial(credentials.pve_token, name, environ)
-        variable = credentials.pve_variable(name)
+        variable = credentials.pve_variable(name) if len(clusters) > 1 else credentials.PVE
         yield from _put_secret(
             _section(cluster, "api"), ("clusters", index, "api", "token"), variable, read, "pve" in need
         )

@@ -42,7 +42,7 @@ class Words:
                 silent.append(word.why)
             else:
                 return votes_in(word.value)
-        raise Unreachable("; ".join(silent))
+        raise Unreachable("; ".join(dict.fromkeys(silent)))
 
     def _of(self, node: str) -> Reading[Word]:
         self.ask([node])

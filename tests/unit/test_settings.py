@@ -271,7 +271,13 @@ def test_unset_secrets_are_named_with_the_variable_to_set() -> None:
     told = str(caught.value)
     assert "slack.bot_token: is not set: set the environment variable ROUNDSMAN_SLACK_BOT_TOKEN" in told
     assert "clusters[0].api.token" in told
-    assert "ROUNDSMAN_PVE_TOKEN_BERLIN" in told
+    assert "ROUNDSMAN_PVE_TOKEN_BERLIN" in told, "of several clusters each may have a token of its own"
+
+
+def test_the_token_of_the_only_cluster_is_asked_for_by_the_name_that_the_installation_gives_it() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(ROOT / "deploy/roundsman.start.yaml", {})
+    assert "or CREDENTIALS_DIRECTORY to the folder with pve-token\n" in f"{caught.value}\n"
 
 
 def test_a_secret_in_the_file_is_refused_and_not_printed(edit: Edit) -> None:

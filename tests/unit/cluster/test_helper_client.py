@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from cluster.api import Refused, Uncertain, Unreachable
 from cluster.facts import Package
 from cluster.helper import Helper, Votes
 from cluster.ssh import Done
+from cluster.words import Words
 from tests.unit.cluster.fakes import FakeSsh, settings, xml
 
 STATUS: dict[str, Any] = {
@@ -79,6 +81,12 @@ def test_no_votes_are_not_taken_for_zero_votes(pve1: FakeSsh, helper: Helper) ->
     pve1.answers["status"] = says({**STATUS, "votes": None})
     with pytest.raises(Refused, match="pve1: corosync tells no votes"):
         helper.votes()
+
+
+def test_what_keeps_the_bot_from_all_nodes_alike_is_said_once(pve1: FakeSsh, helper: Helper) -> None:
+    pve1.answers["status"] = Unreachable("the private key cannot be used")
+    with ThreadPoolExecutor(1) as workers, pytest.raises(Unreachable, match=r"^the private key cannot be used$"):
+        Words(dict.fromkeys(["pve1", "pve2", "pve3"], helper), lambda: 0.0, workers).votes(["pve1", "pve2", "pve3"])
 
 
 @pytest.mark.parametrize("field", ["boot_id", "uptime", "boot_kernel", "dpkg_broken"])
