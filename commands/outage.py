@@ -174,9 +174,12 @@ def timeline(desk: Desk, typed: Typed, words: list[str]) -> Reply:
 def written(desk: Desk, typed: Typed, words: list[str]) -> Reply:
     _, row, rest = _meant(desk, typed, words, ended=True)
     nothing_else(rest, "/outage report", list(desk.clusters))
-    text = report.markdown(report.read(desk.store, row), _names(desk))
+    names, shown_as = _names(desk), dict[str, str]()
+    text = report.markdown(report.read(desk.store, row), lambda user: shown_as.setdefault(user, names(user)))
     shown = "\n".join(_fitting(host(text).split("\n")))
-    return Reply(f"```\n{shown}\n```\nThe same as a file: `roundsman report {row.id}`.")
+    return Reply(
+        f"```\n{shown}\n```\n{messages.who_is_who(shown_as.values())}The same as a file: `roundsman report {row.id}`."
+    )
 
 
 def _fitting(lines: list[str]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from cluster.facts import Guest, PathTest
 from cluster.watchlist import GUEST, SERVING
@@ -80,6 +80,12 @@ def names(users: Sequence[str]) -> str:
 def called(person: str) -> str:
     """By name. Without a section `oncall` those who are paged are operators, known by their Slack ids alone."""
     return mention([person]) if SLACK_ID.fullmatch(person) else host(person)
+
+
+def who_is_who(people: Iterable[str]) -> str:
+    """Below a block of code, in which nobody can be mentioned: who has no name there."""
+    ids = sorted({person for person in people if SLACK_ID.fullmatch(person)})
+    return f"In it, {', '.join(f'{person} is {mention([person])}' for person in ids)}. " if ids else ""
 
 
 def board(cluster: str, alerts: Sequence[AlertRow]) -> Saying:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from math import inf
 
@@ -161,7 +161,7 @@ def markdown(r: Recorded, name: Names) -> str:
         *_section("Who was paged, when and how", [_paged(r, page, name) for page in r.pages] or ["- nobody"]),
         *_section(
             "What was tried",
-            [_tried(audit, name) for audit in r.audits if not _judges(audit)] or ["- nothing that I saw"],
+            [_tried(audit, name) for audit in _deeds(r.audits)] or ["- nothing that I saw"],
         ),
         *_section("What the gates said", list(_gates(r)) or ["- no gate was asked"]),
         *_section("Timeline", [f"- {line}" for line in timeline(r, name)]),
@@ -197,6 +197,17 @@ def _run_before(r: Recorded, row: RunRow) -> str:
 
 def _paged(r: Recorded, page: PageRow, name: Names) -> str:
     return f"- {_clock(page.at)} {name(page.person)} by {page.how}: {_state(r, page, name)}"
+
+
+def _deeds(audits: Iterable[AuditRow]) -> Iterator[AuditRow]:
+    """A step of several acts is judged before each of them, and before each new try: told once, until its run does
+    something else or a person steers it."""
+    last: dict[str, AuditRow] = {}
+    for audit in audits:
+        before = last.get(audit.run_id)
+        if not _judges(audit) and (before is None or replace(before, at=audit.at) != audit):
+            yield audit
+        last[audit.run_id] = audit
 
 
 def _tried(audit: AuditRow, name: Names) -> str:

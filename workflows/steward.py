@@ -246,7 +246,7 @@ class Steward(Wheel):
 
     def _keep(self, step: Step, granted: Granted, now: float) -> None:
         detail = {"terms": dict(granted.offer.terms), "by": list(granted.by)}
-        row = AuditRow(now, self.run.id, self.site.managed.name, "roundsman", f"{step.stage} {self.node}", detail)
+        row = AuditRow(now, self.run.id, self.site.managed.name, "roundsman", step.what, detail)
         self.site.store.audit(row)
 
 

@@ -47,6 +47,9 @@ def test_without_anybody_on_call_operators_are_named_as_slack_knows_them() -> No
     assert "📟 2 pages; the last to @bob by mention at 00:00 UTC." in said
     assert "⏳ Waits for @alice, @bob to acknowledge until " in said
     assert "@alice paged by mention" in watch.types("bob", "/outage timeline")
+    written = watch.types("bob", "/outage report")
+    assert "U0ALICE by mention: posted in Slack\n" in written, "a block of code has no mentions"
+    assert "\n```\nIn it, U0ALICE is @alice, U0BOB is @bob. The same as a file" in written
 
 
 def test_without_an_outage_it_says_so(watch: NightWatch) -> None:
@@ -188,6 +191,11 @@ def test_the_report_tells_when_it_was_found_paged_acknowledged_and_restored(watc
     assert "- 2026-03-03 00:02:00  alice acknowledged (command)\n" in written
     assert "- 2026-03-03 00:32:00  router-a (101): recovered\n" in written
     assert "- 2026-03-03 00:37:00  outage over: recovered\n" in written
+
+
+def test_whoever_is_named_by_the_settings_is_not_explained_below_the_report(watch: NightWatch) -> None:
+    rung(watch)
+    assert "\n```\nThe same as a file" in watch.types("bob", "/outage report")
 
 
 def test_the_same_typing_twice_is_once(watch: NightWatch) -> None:

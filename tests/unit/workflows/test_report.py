@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from sandbox.cast import NAMES
+from sandbox.night import Night
+from sandbox.scenario import load
 from store.api import AuditRow, OrderRow, RunRow
 from store.memory import MemoryStore
 from workflows import report
@@ -38,6 +45,37 @@ def test_an_outage_of_last_week_is_written_up_with_what_was_judged_then() -> Non
     recorded = report.read(store, found)
     assert [row.at for row in recorded.audits] == [BEGAN + 60]
     assert recorded.last == judged(BEGAN - 60)
+
+
+def test_a_step_that_was_approved_once_is_told_once_and_in_words() -> None:
+    """It is judged before each of its acts: stopped at 22:06, detached five seconds later. And "act pve3" told nobody
+    that its power was cycled."""
+    assert tried("restore-split-routers") == [
+        "alice: start restore",
+        "bob: start restore",
+        "roundsman: setting the disks of router-a (101) aside, approved by carol",
+        "roundsman: setting the disks of router-b (102) aside, approved by carol",
+        "roundsman: restoring router-a (101), approved by carol",
+        "roundsman: restoring router-b (102), approved by carol",
+    ]
+    assert "roundsman: cycling the power of pve3, approved by carol" in tried("power-cycle")
+
+
+def tried(scenario: str) -> list[str]:
+    night = Night(load(Path("tests/scenarios") / scenario)).live()
+    run = RunRow("lab-outage-1", OUTAGE, "lab", {}, "active", 0.0, "alerts", 0.0)
+    text = report.markdown(replace(report.read(night.store, run), runs=[]), lambda user: NAMES.get(user, user))
+    lines = text.partition("## What was tried\n")[2].partition("\n\n")[0].splitlines()
+    return [re.sub(r"^- \S+ \S+ | \(\S+-\S+\)", "", line) for line in lines]
+
+
+def test_what_is_tried_anew_after_a_person_said_so_is_told_again() -> None:
+    store = MemoryStore()
+    outage = begun(store, "lab-outage-1", OUTAGE, BEGAN)
+    for after, who, what in ((1, "roundsman", "restoring"), (2, "U0BOB", "retry"), (3, "roundsman", "restoring")):
+        store.audit(AuditRow(BEGAN + after, "lab-restore-1", "lab", who, what))
+    text = report.markdown(report.read(store, outage), lambda user: user)
+    assert text.count("roundsman: restoring (lab-restore-1)") == 2
 
 
 def test_what_a_former_version_let_people_order_is_written_up_in_its_own_word() -> None:
