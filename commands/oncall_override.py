@@ -131,5 +131,11 @@ COMMANDS = (
         "operators, or whoever stands in: on call for a while instead of whom the plan names, or beside them (`add`).",
         handle,
     ),
-    Command("/oncall", "override cancel", CANCEL, "the plan counts again, or that stand-in steps back.", cancel),
+    Command(
+        "/oncall",
+        "override cancel",
+        CANCEL,
+        "operators, or whoever stands in: the plan counts again, or that stand-in steps back.",
+        cancel,
+    ),
 )

@@ -55,7 +55,7 @@ COMMANDS = (
         "/drill",
         "paths",
         "/drill paths [NAME]",
-        "cuts the first path for the bot alone, and reads through each other one.",
+        "operators: cut the first path for the bot alone, and read through each other one.",
         drill,
     ),
 )
