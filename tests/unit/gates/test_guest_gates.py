@@ -46,8 +46,10 @@ def test_the_last_router_may_leave_alive_while_the_other_one_is_down() -> None:
     assert_passed(verdict("last-member", world))
 
 
-def test_the_last_router_that_cannot_move_keeps_its_node() -> None:
-    world = with_moves(with_guest(healthy(), 101, status="stopped"), stuck(102), Move(103, BOTH, {}))
+@pytest.mark.parametrize("order", [1, -1], ids=["asked first", "asked after one that can"])
+def test_the_last_router_that_cannot_move_keeps_its_node(order: int) -> None:
+    moves = [stuck(102), Move(103, BOTH, {})][::order]
+    world = with_moves(with_guest(healthy(), 101, status="stopped"), *moves)
     reason = "routers: 1 must run, 0 of 2 would: router-b (102) would go down with pve2"
     assert_blocked(verdict("last-member", world), reason, "(`qm start 101`)")
 

@@ -298,6 +298,22 @@ def test_a_brick_that_does_not_say_is_unknown_never_zero() -> None:
     )
 
 
+@pytest.mark.parametrize("first", [["pve1"], ["pve3"]], ids=["silent first", "silent last"])
+def test_a_brick_that_says_nothing_to_one_peer_is_unknown_whoever_is_asked_first(first: list[str]) -> None:
+    world = with_heal(healthy(), "pve3", by=first, split_brain=None)
+    assert_unknown(
+        verdict("split-brain", world), "nobody knows about split brain: pve3:/srv/brick of vmstore did not say"
+    )
+    split = with_heal(world, "pve3", by=["pve2"], split_brain=2, total=2)
+    assert_blocked(verdict("split-brain", split), "files in split brain: 2 on pve3:/srv/brick of vmstore")
+
+
+def test_of_different_counts_the_highest_is_told() -> None:
+    world = with_heal(healthy(), "pve3", by=["pve1"], split_brain=1, total=1)
+    world = with_heal(world, "pve3", by=["pve2"], split_brain=5, total=5)
+    assert_blocked(verdict("split-brain", world), "files in split brain: 5 on pve3:/srv/brick of vmstore")
+
+
 def test_a_split_brain_is_worse_than_a_brick_that_does_not_say() -> None:
     world = with_heal(healthy(), "pve3", by=["pve1"], split_brain=2, total=2)
     world = with_heal(world, "pve3", by=["pve2", "pve3"], split_brain=None)
