@@ -24,6 +24,7 @@ from workflows import meanwhile, messages, orders
 from workflows.alerts import Alert, clear_alerts, raise_alerts
 from workflows.approvals import Bound, counted, tally
 from workflows.judging import URGENT, Judgement, judge_now
+from workflows.messages_waits import sentence
 from workflows.orders import Order
 from workflows.phases import AnyPhase, key_of
 from workflows.roles import mention
@@ -458,7 +459,9 @@ class Wheel:
             alarmed = self.alarm(f"{name}.alarm#{n}", name, f"holds: {why}", lambda n=n: n > 1 or self._weak())  # type: ignore[misc]
             self.run.say(
                 f"{name}.said#{n}",
-                lambda n=n, a=alarmed: self.says_hold(why, hint, not a and (n > 1 or self._weak())),  # type: ignore[misc]
+                lambda n=n, a=alarmed: self.says_hold(  # type: ignore[misc]
+                    sentence(why), sentence(hint), not a and (n > 1 or self._weak())
+                ),
             )
             answer = meanwhile.held(self, name, f"{name}.answer#{n}", probe, why=f"held: {why}", who=self.ends_a_hold)
             if answer is not None:
