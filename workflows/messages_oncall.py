@@ -161,7 +161,8 @@ def handed_off(duty: Duty, rota: str, gone: Sequence[str], come: Sequence[str], 
     if not duty.on_call(rota, at):
         return f"🕳️ *{rota}*: nobody is on call any more.{off} {_woken_instead(duty.settings)}\n*Hint:* {FILL_IT}."
     if not come:
-        return f"🔁 *{rota}*:{off} {_all(people, [s.person for s in duty.all_on_call(rota, at)])} stays on call."
+        here = [shift.person for shift in duty.all_on_call(rota, at)]
+        return f"🔁 *{rota}*:{off} {_all(people, here)} {_be(here, 'stays', 'stay')} on call."
     return f"🔁 *{rota}*: {_all(people, come)} {_be(come)} on call now{_until(duty, rota, at)}.{off}"
 
 

@@ -138,7 +138,10 @@ def _has(users: Sequence[str]) -> str:
 
 
 def remind(users: Sequence[str], ends: float) -> Saying:
-    return note(f"👋 {names(users)}: still on it? At {at(ends)} I ring again. *Hint:* `/outage ack` is enough.")
+    return note(
+        f"👋 {names(users)}: still on it? Without a word from you it rings again at {at(ends)}. *Hint:* `/outage ack` "
+        "is enough."
+    )
 
 
 def lapsed(users: Sequence[str], snooze: bool) -> Saying:
@@ -152,11 +155,12 @@ def released(users: Sequence[str]) -> Saying:
 
 
 def news(users: Sequence[str], alerts: Sequence[AlertRow]) -> Saying:
-    return note(f"🔥 {names(users)}: {len(alerts)} more went wrong meanwhile.\n{bullets(what(alerts))}")
+    more = f"{len(alerts)} more alerts" if len(alerts) > 1 else "one more alert"
+    return note(f"🔥 {names(users)}: {more} meanwhile.\n{bullets(what(alerts))}")
 
 
 def recovered(alerts: Sequence[AlertRow], settle: float) -> Saying:
-    which = f"All {len(alerts)} alerts" if len(alerts) > 1 else "The alert"
+    which = {1: "The alert has", 2: "Both alerts have"}.get(len(alerts), f"All {len(alerts)} alerts have")
     return note(f"💚 {which} recovered; nothing rings any more. It is over in {span(settle)} if it stays so.")
 
 

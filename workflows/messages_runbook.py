@@ -40,9 +40,7 @@ def unfrozen(name: str, guest: int) -> Saying:
 
 def ask_forget(name: str, guest: int, volumes: Sequence[str]) -> str:
     listed = "\n".join(f"• {host(volume)} is deleted for good" for volume in volumes)
-    return (
-        f"May I delete the unused disks of {named(name, guest)}?\n{listed}\n• what only they hold cannot be had again"
-    )
+    return f"May I delete the unused disks of {named(name, guest)}?\n{listed}\n• what is on them alone is lost"
 
 
 def forgotten(name: str, guest: int, volumes: Sequence[str]) -> Saying:
@@ -87,7 +85,8 @@ def no_split_image(guest: int, volumes: Sequence[str]) -> tuple[str, str]:
     some = f"{host(', '.join(volumes))} has something split that names no image"
     return (
         f"no image of guest {guest} is found in split-brain, but {some}",
-        f"`gluster volume heal {host(volumes[0])} info split-brain` on a node; `/restore {guest}` needs none of it",
+        f"`gluster volume heal {host(volumes[0])} info split-brain` on a node names it; `/restore {guest}` brings the "
+        "guest back from a backup",
     )
 
 

@@ -26,7 +26,10 @@ DEEDS: Mapping[str, str] = {
     Deed.RELEASE: "released it",
     Deed.RESOLVE: "resolved it",
 }
-STATES = {"posted": "posted in Slack", "cancelled": "not answered, then stopped"}
+POSTED, FAILED = "posted", "failed"
+LATE_S = 30.0
+"""A message is in Slack within seconds, else Slack was away."""
+STATES = {"cancelled": "not answered, then stopped"}
 """What came of a page, where the word of its row says too little."""
 
 
@@ -59,7 +62,19 @@ class Recorded:
 
     @property
     def paged_at(self) -> float | None:
-        return next((page.at for page in self.pages if page.state != "failed"), None)
+        """Of the first page that a service took, or that Slack got, which may have been away for hours."""
+        rang = [page for page in self.pages if page.state != FAILED]
+        times = [self.said_at(page) if page.state == POSTED else page.at for page in rang]
+        return min((at for at in times if at is not None), default=None)
+
+    def said_at(self, page: PageRow) -> float | None:
+        """When a page that went by Slack stood there; None: it never did, or does not yet. One message mentions all of
+        a rung."""
+        key = page.key.removesuffix(f"{page.person}.mention") + "mention" if page.how == "mention" else page.key
+        row = next((row for row in self.said if row.key == key), None)
+        if row is None:  # it is not kept any more
+            return page.at
+        return row.delivered_at if row.ts else None
 
 
 def read(store: Store, run: RunRow) -> Recorded:
@@ -138,8 +153,16 @@ def _state(r: Recorded, page: PageRow, name: Names) -> str:
         and page.at == max((at for at in same if at <= order.at), default=None)
         for order in r.orders
     )
+    if page.state == POSTED:
+        return _in_slack(r.said_at(page), page.at)
     state = "acknowledged" if answered and page.state == "cancelled" else STATES.get(page.state, page.state)
     return state + (f" ({page.error})" if page.error else "")
+
+
+def _in_slack(at: float | None, written: float) -> str:
+    if at is None:
+        return "not posted, for Slack was away"
+    return f"posted in Slack at {_clock(at)}, which was away" if at - written > LATE_S else "posted in Slack"
 
 
 def _clock(at: float) -> str:

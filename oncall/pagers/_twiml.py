@@ -22,7 +22,7 @@ def announcement(page: Page, voice: str, action: str) -> str:
     said = first + '<Pause length="1"/>' + _say(voice, f"Again. {outage} {ask}")
     if not action:
         return _response(said)
-    return _response(_gather(action, said) + _say(voice, "No key was pressed. I go on calling."))
+    return _response(_gather(action, said) + _say(voice, "No key was pressed, so this is not acknowledged."))
 
 
 def asked_again(voice: str, action: str) -> str:

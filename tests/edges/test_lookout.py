@@ -65,7 +65,7 @@ def test_a_port_that_dies_is_told_in_slack_and_its_recovery_too(house: Watched) 
         page = house.says("*shop*: ")
         assert "refuses connections" in page.text
     with socket.create_server(("127.0.0.1", port)):
-        house.says("The alert recovered")
+        house.says("The alert has recovered")
     assert house.exits == []
 
 

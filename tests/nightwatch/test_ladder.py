@@ -230,7 +230,7 @@ def test_recovery_stops_the_ringing_and_it_is_over_when_it_lasts(watch: NightWat
     first_rung(watch)
     watch.fast_forward(minutes=2)
     watch.recovers(ROUTER)
-    watch.assert_said("💚 The alert recovered")
+    watch.assert_said("💚 The alert has recovered")
     assert watch.pagers["voice"].cancelled == ["voice-1"]
     watch.fast_forward(minutes=6)
     row = watch.store.run(outage)
@@ -271,7 +271,7 @@ def test_what_dies_soon_after_the_acknowledgement_is_told_to_whoever_has_it(watc
     watch.reacts("alice")
     watch.fast_forward(minutes=10)
     watch.dies("pve3")
-    watch.assert_said("🔥 @alice: 1 more went wrong meanwhile.\n• *pve3*: is silent")
+    watch.assert_said("🔥 @alice: one more alert meanwhile.\n• *pve3*: is silent")
     watch.fast_forward(minutes=10)
     watch.assert_quiet()
 

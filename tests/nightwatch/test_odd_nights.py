@@ -142,7 +142,7 @@ def test_what_dies_between_a_page_and_its_answer_is_told_to_whoever_answered(wat
     watch.dies("pve3")
     watch.fast_forward(seconds=10)
     watch.reacts("alice")
-    watch.assert_said("🔥 @alice: 1 more went wrong meanwhile.\n• *pve3*: is silent")
+    watch.assert_said("🔥 @alice: one more alert meanwhile.\n• *pve3*: is silent")
     said = len(watch.said)
     watch.fast_forward(minutes=20)
     assert len(watch.said) == said  # once
@@ -157,7 +157,7 @@ def test_a_relapse_names_what_fires(watch: NightWatch) -> None:
     watch.dies("pve3")
     watch.assert_said("🔥 A relapse after 2 minutes.\n• *pve3*: is silent")
     watch.fast_forward(minutes=10)
-    assert not any("more went wrong" in said for _, said in watch.said)
+    assert not any("more alert" in said for _, said in watch.said)
 
 
 def test_a_word_that_went_stale_while_the_bot_was_down_is_not_waited_for_once_more(watch: NightWatch) -> None:
@@ -549,4 +549,4 @@ def test_a_new_version_goes_on_with_the_ladder_that_the_former_one_began(
     second_rung(watch)
     watch.types("bob", "/outage ack")
     watch.fast_forward(minutes=5)
-    assert not any("more went wrong" in said for _, said in watch.said)
+    assert not any("more alert" in said for _, said in watch.said)

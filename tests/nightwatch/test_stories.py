@@ -350,4 +350,4 @@ def test_forty_alerts_that_end_one_after_the_other_end_one_outage(watch: NightWa
         clear_alerts(watch.store, watch.managed.name, [f"probe/guest {number}"], watch.clock.now)
     watch.fast_forward(minutes=6)
     assert watch.outages() == []
-    watch.assert_said("💚 All 40 alerts recovered")
+    watch.assert_said("💚 All 40 alerts have recovered")

@@ -39,7 +39,7 @@ def test_the_outage_is_said_twice_with_what_to_press(phones: PhonesInThread, voi
     assert call.said == [
         f"Hello Bob. This is Roundsman. {ONE_OUTAGE} To acknowledge, press 1.",
         f"Again. {ONE_OUTAGE} To acknowledge, press 1.",
-        "No key was pressed. I go on calling.",
+        "No key was pressed, so this is not acknowledged.",
     ]
     assert call.status == "completed"
 

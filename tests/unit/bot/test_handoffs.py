@@ -152,6 +152,17 @@ def test_whoever_was_added_comes_and_goes_beside() -> None:
     )
 
 
+def test_two_who_stay_on_call_stay() -> None:
+    week = Week(WEEKS)
+    for person, until in (("carol", "2026-03-06T23:00"), ("bob", "2026-03-07T23:00")):
+        row = ShiftOverrideRow(
+            0, "primary", "add", person, "", when("2026-03-06T18:00"), when(until), BOB, 0.0, f"t {person}"
+        )
+        week.store.override_shift([row])
+    week.until("2026-03-06T18:00").until("2026-03-06T23:00")
+    assert "C0ONCALL: 🔁 *primary*: @carol is off. @alice and @bob stay on call." in week.told
+
+
 # ---- gaps ---------------------------------------------------------------------------------------------------------
 
 UNTIL_TUESDAY = {**WEEKS, "end": "2026-03-10T09:00"}

@@ -56,7 +56,8 @@ def test_a_page_says_how_much_is_wrong_before_it_lists_it() -> None:
     assert messages_outage.page("lab", [one, two], ("U1",), "", 0, 1).text.startswith(
         "🔥 *lab*: outage, 2 alerts. Nobody has it.\n• *guest 101*"
     )
-    assert messages_outage.recovered([one], 300.0).text.startswith("💚 The alert recovered;")
+    assert messages_outage.recovered([one], 300.0).text.startswith("💚 The alert has recovered;")
+    assert messages_outage.recovered([one, two], 300.0).text.startswith("💚 Both alerts have recovered;")
 
 
 def test_of_which_the_same_is_to_be_said_share_a_line() -> None:

@@ -6,10 +6,13 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from engine.port import Saying
 from sandbox.cast import NAMES
 from sandbox.night import Night
 from sandbox.scenario import load
-from store.api import AuditRow, OrderRow, RunRow
+from store.api import AuditRow, OrderRow, PageRow, RunRow
 from store.memory import MemoryStore
 from workflows import report
 from workflows.alerts import OUTAGE
@@ -83,3 +86,26 @@ def test_what_a_former_version_let_people_order_is_written_up_in_its_own_word() 
     order = OrderRow(1, run.id, "hush", "", "emoji", "U0BOB", BEGAN + 5, "Ev1")
     recorded = report.Recorded(run, [], [], [order], [], [], [])
     assert "bob hush (emoji)" in report.markdown(recorded, lambda _: "bob")
+
+
+@pytest.mark.parametrize(
+    ("got_at", "told", "paged"),
+    [
+        (BEGAN + 1, "alice by mention: posted in Slack", "1 second"),
+        (BEGAN + 1200, "alice by mention: posted in Slack at 1970-01-12 14:06:40, which was away", "20 minutes"),
+        (None, "alice by mention: not posted, for Slack was away", "not yet"),
+    ],
+)
+def test_a_mention_that_slack_did_not_get_is_not_written_up_as_posted(
+    got_at: float | None, told: str, paged: str
+) -> None:
+    """Dropped, in the end, for somebody had it by then: the draft said that she was mentioned after a second."""
+    store = MemoryStore()
+    outage = begun(store, "lab-outage-1", OUTAGE, BEGAN)
+    store.page(PageRow(outage.id, "t0.rung0.alice.mention", "alice", "mention", "posted", BEGAN, BEGAN))
+    store.put_out(outage.id, "t0.rung0.mention", Saying("page", "outage").plain(), BEGAN)
+    (row,) = store.outbox(outage.id)
+    store.delivered(row.id, got_at or BEGAN + 1200, "C1", "1.0" if got_at else "")
+    draft = report.markdown(report.read(store, outage), lambda name: name)
+    assert f"{told}\n" in draft
+    assert f"to page: {paged}\n" in draft
