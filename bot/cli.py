@@ -160,14 +160,20 @@ def check(path: Path) -> None:
 @click.option("--node", "nodes", multiple=True, metavar="NODE", help="Only this node; may be given several times.")
 @click.pass_obj
 def plan(path: Path, cluster: str, nodes: tuple[str, ...]) -> None:
-    """Say what a run would do, changing nothing."""
+    """Say what a run would do, changing nothing.
+
+    Exit code, as of `gates`: 0 nothing is in its way, 1 it would be refused or a gate is blocked, 3 no gate is blocked
+    but one is unknown, or what a node needs, or the cluster does not answer. 2: nothing could be asked.
+    """
     settings = _load(path, "pve")
     managed = _managed(settings, cluster)
     _nodes(managed, nodes)
-    from bot.looking import site
+    from bot import looking
     from workflows.plan import describe
 
-    _tell(describe(site(managed, settings), nodes))  # where none is named, the run's own order
+    text, verdicts = describe(looking.site(managed, settings), nodes)  # where none is named, the run's own order
+    _tell(text)
+    raise SystemExit(looking.exit_code(verdicts))
 
 
 @main.command()
@@ -191,7 +197,7 @@ def gates(path: Path, cluster: str, nodes: tuple[str, ...], as_json: bool) -> No
     site = looking.site(managed, settings)
     found = looking.ask(site, chosen)
     _tell(looking.as_json(managed.name, found) if as_json else looking.as_text(found, under_way(site)))
-    raise SystemExit(looking.exit_code(found))
+    raise SystemExit(looking.exit_code(looking.verdicts_of(found)))
 
 
 @main.command()

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from bot.rotas import Rotas
 from bot.settings import Settings
 from cluster.gates import judge, topics
-from cluster.world import Blocked, GatePhase, Opinion, OwnChanges, Passed, Unknown, World
+from cluster.world import Blocked, GatePhase, Opinion, OwnChanges, Passed, Unknown, Verdict, World
 from oncall.pagers import all_pagers
 from store.api import Kept, RunRow, ShiftOverrideRow, Store
 from store.memory import MemoryStore
@@ -95,12 +95,17 @@ def ask(site: Site, nodes: Sequence[str]) -> Found:
     return found
 
 
-def exit_code(found: Found) -> int:
+def exit_code(verdicts: Sequence[Verdict]) -> int:
     """0 all passed, 1 one is blocked, 3 none is blocked but one is unknown."""
-    verdicts = [opinion.verdict for opinions in found.values() for opinion in opinions]
     if any(isinstance(verdict, Blocked) for verdict in verdicts):
         return 1
-    return 0 if verdicts and all(isinstance(verdict, Passed) for verdict in verdicts) else 3
+    return 0 if all(isinstance(verdict, Passed) for verdict in verdicts) else 3
+
+
+def verdicts_of(found: Found) -> Sequence[Verdict]:
+    """Nothing asked is not passed."""
+    verdicts = [opinion.verdict for opinions in found.values() for opinion in opinions]
+    return verdicts or [Unknown("no gate was asked")]
 
 
 def as_text(found: Found, also: Sequence[str]) -> str:
@@ -132,7 +137,9 @@ def _opinion(opinion: Opinion, width: int) -> list[str]:
 
 def as_json(cluster: str, found: Found) -> str:
     nodes = {node: [_row(opinion) for opinion in opinions] for node, opinions in found.items()}
-    return json.dumps({"cluster": cluster, "exit_code": exit_code(found), "nodes": nodes}, indent=2, default=str)
+    return json.dumps(
+        {"cluster": cluster, "exit_code": exit_code(verdicts_of(found)), "nodes": nodes}, indent=2, default=str
+    )
 
 
 def _row(opinion: Opinion) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from cluster.facts import Guest, Ha, Membership, Read, Topic
 from cluster.reach import sentences
-from cluster.world import GatePhase, OwnChanges, Passed
+from cluster.world import Blocked, GatePhase, OwnChanges, Passed, Unknown, Verdict
 from engine.port import Waiting
 from workflows import messages
 from workflows.drill import last_drills
@@ -64,17 +64,21 @@ def sorted_nodes(managed: ManagedCluster, ha: Ha, guests: Sequence[Guest]) -> tu
     return nodes, reasons
 
 
-def describe(site: Site, nodes: Sequence[str] = (), force: bool = False) -> str:
-    """The whole plan as text, for `roundsman plan`. Raises only StoreError; what does not answer is said."""
+def describe(site: Site, nodes: Sequence[str] = (), force: bool = False) -> tuple[str, list[Verdict]]:
+    """The whole plan as text, for `roundsman plan`, and what was said of its gates; nothing of nodes that would be left
+    as they are. Raises only StoreError; what does not answer is said, and unknown."""
     order = in_order(site, nodes)
     if isinstance(order, Waiting):
-        return f"The cluster does not answer: {order.seen}"
+        return f"The cluster does not answer: {order.seen}", [Unknown(order.seen)]
+    verdicts: list[Verdict] = [Blocked(order["refused"])] if order["refused"] else []
     head = [f"Order: {', '.join(order['nodes'])}" + (f" ({'; '.join(order['reasons'])})" if order["reasons"] else "")]
     if order["refused"]:
         head.append(f"Refused: {order['refused']}. {order['hint']}")
     head += [f"Ways in: {way}" for way in order["ways"]]
     drills = last_drills(site.store, site.managed, site.clock())
-    return "\n".join([*under_way(site), *head, *(describe_node(site, node, force) for node in order["nodes"]), *drills])
+    told = [describe_node(site, node, force) for node in order["nodes"]]
+    verdicts += [verdict for _, said in told for verdict in said]
+    return "\n".join([*under_way(site), *head, *(text for text, _ in told), *drills]), verdicts
 
 
 def under_way(site: Site) -> list[str]:
@@ -83,14 +87,14 @@ def under_way(site: Site) -> list[str]:
     return [messages.under_way(run.id) for run in runs if state_of(run, wait_of(run)) != "watching"]
 
 
-def describe_node(site: Site, node: str, force: bool) -> str:
-    """A paragraph a node: what it needs, and every gate that is not open."""
+def describe_node(site: Site, node: str, force: bool) -> tuple[str, list[Verdict]]:
+    """A paragraph a node: what it needs, and every gate that is not open; and what all its gates say."""
     machines = site.cluster.survey(frozenset({Topic.NODES, Topic.PACKAGES, Topic.GUESTS, Topic.MOVES}), node)
     need = need_of(machines, node, site.managed.cannot_move, force=force, installed=False)
     if isinstance(need, Waiting):
-        return f"{node}: {need.seen}"
+        return f"{node}: {need.seen}", [Unknown(need.seen)]
     if need.nothing:
-        return f"{node}: nothing to upgrade, no new kernel; it would be left as it is"
+        return f"{node}: nothing to upgrade, no new kernel; it would be left as it is", []
     judgement = judge_now(site, "", node, GatePhase.PREFLIGHT, OwnChanges(), None, "")
     count, shut = len(judgement.opinions), len(judgement.reasons)
     verdict = (
@@ -104,7 +108,7 @@ def describe_node(site: Site, node: str, force: bool) -> str:
         for o in sorted(judgement.opinions, key=lambda opinion: isinstance(opinion.verdict, Passed))
         if not isinstance(o.verdict, Passed) or o.verdict.note
     ]
-    return "\n".join(lines)
+    return "\n".join(lines), [opinion.verdict for opinion in judgement.opinions]
 
 
 def _words(verdict: Any) -> str:

@@ -72,7 +72,7 @@ def _upgrade(wheel: Wheel, wanted: Wanted) -> Plain:
 
 
 def _described(wheel: Wheel, nodes: list[str], force: bool) -> str:
-    return "\n".join(describe_node(wheel.site, node, force) for node in nodes)
+    return "\n".join(describe_node(wheel.site, node, force)[0] for node in nodes)
 
 
 def _preflight(wheel: Wheel, nodes: list[str]) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -17,12 +18,16 @@ from bot.settings import EXAMPLE, load
 from cluster.api import Unreachable
 from cluster.facts import Read
 from cluster.world import Blocked, Opinion, Passed, Unknown, Verdict
+from sandbox.night import Night
+from sandbox.scenario import Scenario
+from sandbox.spec import default_spec
 from store.api import AuditRow, Entry, RunRow, ShiftOverrideRow
 from store.memory import MemoryStore
 from store.opening import open_store
 from tests.unit.example import HTTP_SECRETS, PAGER_SECRETS
 from workflows.alerts import Alert, raise_alerts
 from workflows.readiness import on_call_now, proof_of
+from workflows.site import Site
 
 ROOT = Path(__file__).parents[2]
 SECRETS = {
@@ -138,8 +143,31 @@ def test_a_plan_keeps_the_order_of_whoever_names_nodes_and_else_takes_that_of_a_
     monkeypatch: pytest.MonkeyPatch, words: list[str], order: list[str]
 ) -> None:
     monkeypatch.setattr(looking, "site", lambda managed, settings: None)
-    monkeypatch.setattr("workflows.plan.describe", lambda _site, nodes: f"asked for {list(nodes)}")
+    monkeypatch.setattr("workflows.plan.describe", lambda _site, nodes: (f"asked for {list(nodes)}", []))
     assert shell("plan", "berlin", *words).output == f"asked for {order}\n"
+
+
+@pytest.mark.parametrize(
+    ("told", "faults", "code"),
+    [
+        ("all 30 gates are open", [], 0),
+        ("SHUT heal: ", [{"kind": "heal-stuck"}, {"kind": "brick-wiped", "node": "pve2", "amount": 5}], 1),
+        ("The cluster does not answer: ", [{"kind": "path-cut", "text": path} for path in ("direct", "lte")], 3),
+    ],
+    ids=["a good night", "a heal goes on", "every path is dead"],
+)
+def test_a_plan_ends_with_the_code_of_its_gates(
+    monkeypatch: pytest.MonkeyPatch, told: str, faults: list[Mapping[str, Any]], code: int
+) -> None:
+    """Of a cluster that does not answer it said so, and ended with 0: a script went on."""
+    night = Night(Scenario("plan", "", default_spec(), tuple(faults), ()))
+    night.clock.advance_to(night.clock.now + 60)
+    checksum = night.scenario.spec.helper_checksum
+    site = Site(night.managed, night.cluster, night.chat, night.store, night.clock, checksum)
+    monkeypatch.setattr(looking, "site", lambda managed, settings: site)
+    result = shell("plan", "berlin")
+    assert told in result.output
+    assert result.exit_code == code
 
 
 def test_gates_as_json_hold_the_same(gates_say: list[Verdict]) -> None:
