@@ -164,6 +164,8 @@ def test_a_rule_that_keeps_them_apart_opens() -> None:
     [
         HaRule("together", "resource-affinity", APART.resources),
         HaRule("others", "resource-affinity", frozenset({"vm:102", "vm:104"}), apart=True),
+        HaRule("of-the-other-one", "resource-affinity", frozenset({"vm:101", "vm:104"}), apart=True),
+        HaRule("web-on-2-or-3", "node-affinity", frozenset({"vm:104"}), nodes=TO_PVE3.nodes, strict=True),
         HaRule("wishes", "node-affinity", TO_PVE3.resources, nodes=TO_PVE3.nodes, strict=False),
         HaRule("of-a-later-release", "moon-phase", APART.resources),
     ],
