@@ -49,7 +49,10 @@ def test_a_scrub_keeps_nobody_waiting(state: str) -> None:
     assert_passed(verdict("ceph", with_ceph(pgs={"active+clean": 127, state: 1})))
 
 
-@pytest.mark.parametrize("state", ["active+undersized+degraded", "clean", "active+clean+inconsistent", "unknown"])
+@pytest.mark.parametrize(
+    "state",
+    ["active+undersized+degraded", "active", "active+scrubbing", "clean", "active+clean+inconsistent", "unknown"],
+)
 def test_a_placement_group_that_is_not_active_and_clean_blocks(state: str) -> None:
     reason = f"3 of 128 placement groups are not active+clean: 3 {state}"
     assert_blocked(verdict("ceph", with_ceph(pgs={"active+clean": 125, state: 3})), reason, "`ceph status`")

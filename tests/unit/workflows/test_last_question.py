@@ -14,14 +14,17 @@ from cluster.api import Refused
 from cluster.facts import Guest
 from cluster.rescue import GuestConfig, guest_config
 from engine.port import Waiting
+from sandbox.spec import BackupSpec, GuestSpec, default_spec
 from store.api import Entry, RunRow
 from store.memory import MemoryStore
+from tests.unit.sandbox.evening import Evening
 from workflows import restore_write
+from workflows.drill import Copy, _restored
 from workflows.phases import RESTORE
 from workflows.restore import _aside_offer, _detach
 from workflows.restore_look import Wanted
 from workflows.restore_plan import GUEST_KEY, Patient, other_restore
-from workflows.restore_write import beside_offer, over_offer, send_over
+from workflows.restore_write import _send_beside, beside_offer, over_offer, send_over
 from workflows.runbook import _unused_offer
 from workflows.split_image import _choose, _side_offer
 from workflows.steward import Offer
@@ -121,6 +124,32 @@ def test_no_side_of_an_image_is_offered_while_its_guest_runs() -> None:
 def test_unused_disks_are_not_deleted_while_they_may_be_the_way_back(status: str, config: GuestConfig) -> None:
     w, _ = wheel(replace(ROUTER, status=status), config)
     assert _unused_offer(w, 101, "router-a").no == f"it is {status}: its old disks may be the way back"
+
+
+# ---- an id that was free a moment ago ------------------------------------------------------------------------------
+
+
+def restored_beside(w: Any, backup: str) -> object:
+    return _send_beside(w, Offer(data={"new": 111, "backup": {"volid": backup}, "node": "pve3", "storage": "local"}), 0)
+
+
+def restored_for_a_drill(w: Any, backup: str) -> object:
+    w.key, w.judged = str, lambda _key, _judge, act, *_: {"value": act()}
+    return _restored(w, Copy(110, "dns", "lxc", 111, "pve3", "local", backup))
+
+
+@pytest.mark.parametrize("act", [restored_beside, restored_for_a_drill])
+def test_no_backup_is_written_over_a_guest_that_was_made_meanwhile_under_the_new_id(
+    act: Callable[[Any, str], object],
+) -> None:
+    """Proxmox VE keeps it only if it is not told to write over what is there: that would delete its disks."""
+    dns, mail = (GuestSpec(id_, name, "pve3", "lxc", status="stopped") for id_, name in ((110, "dns"), (111, "mail")))
+    evening = Evening(replace(default_spec(), guests=(dns, mail), groups=(), backups=(BackupSpec(110),)))
+    w = SimpleNamespace(site=SimpleNamespace(cluster=evening.cluster))
+    with pytest.raises(Refused, match="already exists on node 'pve3'"):
+        act(w, evening.cluster.rescue.backups(110)[0].volid)
+    evening.later(3600.0)
+    assert evening.guest(111).name == "mail"
 
 
 # ---- two restores of one guest at once ------------------------------------------------------------------------------
