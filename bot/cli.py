@@ -7,6 +7,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -171,7 +172,9 @@ def plan(path: Path, cluster: str, nodes: tuple[str, ...]) -> None:
     from bot import looking
     from workflows.plan import describe
 
-    text, verdicts = describe(looking.site(managed, settings), nodes)  # where none is named, the run's own order
+    site = looking.site(managed, settings)
+    with closing(site.store):
+        text, verdicts = describe(site, nodes)  # where none is named, the run's own order
     _tell(text)
     raise SystemExit(looking.exit_code(verdicts))
 
@@ -195,8 +198,9 @@ def gates(path: Path, cluster: str, nodes: tuple[str, ...], as_json: bool) -> No
     from workflows.plan import under_way
 
     site = looking.site(managed, settings)
-    found = looking.ask(site, chosen)
-    _tell(looking.as_json(managed.name, found) if as_json else looking.as_text(found, under_way(site)))
+    with closing(site.store):
+        found = looking.ask(site, chosen)
+        _tell(looking.as_json(managed.name, found) if as_json else looking.as_text(found, under_way(site)))
     raise SystemExit(looking.exit_code(looking.verdicts_of(found)))
 
 
@@ -221,9 +225,8 @@ def rota(path: Path, name: str, ahead: str) -> None:
     if not rotas:
         raise Fault(f'no rota "{name}"; known: {", ".join(found.name for found in settings.oncall.rotas) or "none"}')
     length = _ahead(ahead)
-    known = Known(settings, settings.oncall, time.time)
-    _tell(as_text(known, rotas, time.time(), length))
-    known.close()
+    with closing(Known(settings, settings.oncall, time.time)) as known:
+        _tell(as_text(known, rotas, time.time(), length))
 
 
 def _ahead(text: str) -> float:
@@ -250,10 +253,11 @@ def journal(path: Path, run_id: str) -> None:
     from engine.show import journal_lines
     from store.opening import read_store
 
-    try:
-        _tell("\n".join(journal_lines(read_store(Path(settings.store.path)), run_id)))
-    except LookupError as error:
-        raise Fault(str(error.args[0])) from error
+    with closing(read_store(Path(settings.store.path))) as store:
+        try:
+            _tell("\n".join(journal_lines(store, run_id)))
+        except LookupError as error:
+            raise Fault(str(error.args[0])) from error
 
 
 @main.command()
@@ -269,14 +273,14 @@ def report(path: Path, outage: str) -> None:
     from workflows.alerts import OUTAGE
     from workflows.report import markdown, read
 
-    store = read_store(Path(settings.store.path))
-    row = store.run(outage)
-    if row is None or row.workflow != OUTAGE:
-        known = ", ".join(run.id for run in store.runs(workflow=OUTAGE, limit=5)) or "none yet"
-        raise Fault(f"there is no outage '{outage}'; the newest are: {known}")
     people = settings.oncall.people.items() if settings.oncall else ()
     names = {person.slack: name for name, person in people}
-    _tell(markdown(read(store, row), lambda user: names.get(user, user)), nl=False)
+    with closing(read_store(Path(settings.store.path))) as store:
+        row = store.run(outage)
+        if row is None or row.workflow != OUTAGE:
+            known = ", ".join(run.id for run in store.runs(workflow=OUTAGE, limit=5)) or "none yet"
+            raise Fault(f"there is no outage '{outage}'; the newest are: {known}")
+        _tell(markdown(read(store, row), lambda user: names.get(user, user)), nl=False)
 
 
 # ---- setting up --------------------------------------------------------------------------------------------------

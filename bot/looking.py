@@ -63,10 +63,13 @@ class Beside(MemoryStore):
     def shift_overrides(self, since: float) -> list[ShiftOverrideRow]:
         return self._bots.shift_overrides(since)
 
+    def close(self) -> None:
+        self._bots.close()
+
 
 def site(managed: ManagedCluster, settings: Settings) -> Site:
     """The cluster beside a running bot, or without one: what is looked at from a shell leaves no trace in the bot's
-    database. Raises StoreError for a database that cannot be read."""
+    database. Whoever looks closes its store. Raises StoreError for a database that cannot be read."""
     from bot.app import live_cluster
     from cluster.install import helper_checksum
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -73,12 +74,11 @@ def check_rotas(settings: Settings, now: float) -> Iterator[CheckLine]:
     if any(rota.calendar for rota in settings.oncall.rotas) and not available():
         yield CheckLine(False, "calendars", "the extra `ical` is missing", "pip install 'roundsman[ical]'")
         return
-    known = Known(settings, settings.oncall, lambda: now)
-    for rota in settings.oncall.rotas:
-        yield _coverage(known.duty, rota, now)
-        if rota.calendar:
-            yield _calendar(known, rota)
-    known.close()
+    with closing(Known(settings, settings.oncall, lambda: now)) as known:
+        for rota in settings.oncall.rotas:
+            yield _coverage(known.duty, rota, now)
+            if rota.calendar:
+                yield _calendar(known, rota)
 
 
 def _coverage(duty: Duty, rota: Rota, now: float) -> CheckLine:

@@ -18,6 +18,7 @@ from typing import Any
 import asyncssh
 
 from sandbox.door import HOST
+from sandbox.ssh_server import hang_up
 
 Target = Callable[[int], int]
 """A port of the settings -> the port that is really there. Raises KeyError for any other."""
@@ -112,10 +113,7 @@ class JumpHost:
 
     async def close(self) -> None:
         if self._acceptor:
-            self._acceptor.close()
-            await self._acceptor.wait_closed()
-        for connection in tuple(self.connections):
-            connection.abort()
+            await hang_up(self._acceptor, self.connections)
 
 
 class _Forwarding(asyncssh.SSHServer):

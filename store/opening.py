@@ -34,15 +34,10 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 def open_store(path: Path) -> SqlStore:
     """The store, for the one process that works with it. Raises SecondProcess or StoreError, each a sentence."""
     path = path.resolve()
-    release = _take(path)
-    try:
-        engine = _engine(path)
-        with in_a_sentence("open", str(path)), _newer_is_refused(path):
-            migrate(engine)
-    except BaseException:
-        release()
-        raise
-    return SqlStore(engine, str(path), release)
+    store = SqlStore(_engine(path), str(path), _take(path))
+    with _closed_unless_opened(store), in_a_sentence("open", str(path)), _newer_is_refused(path):
+        migrate(store.engine)
+    return store
 
 
 def read_store(path: Path) -> SqlStore:
@@ -50,12 +45,14 @@ def read_store(path: Path) -> SqlStore:
     path = path.resolve()
     if not path.exists():
         raise StoreError(f"there is no database {path}; roundsman run makes it")
-    engine = _engine(path, "ro")
-    with in_a_sentence("read", str(path)), engine.connect() as connection:
-        version = connection.scalar(text("select version_num from alembic_version"))
-    if version != newest():
-        raise StoreError(f"{path} is of version {version}, this program reads {newest()}; use the one that wrote it")
-    return SqlStore(engine, str(path), lambda: None)
+    store = SqlStore(_engine(path, "ro"), str(path), lambda: None)
+    with _closed_unless_opened(store):
+        with in_a_sentence("read", str(path)), store.engine.connect() as connection:
+            version = connection.scalar(text("select version_num from alembic_version"))
+        if version != newest():
+            told = f"{path} is of version {version}, this program reads {newest()}; use the one that wrote it"
+            raise StoreError(told)
+    return store
 
 
 def migrate(engine: Engine, version: str = "head") -> None:
@@ -75,6 +72,15 @@ def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     return config
+
+
+@contextmanager
+def _closed_unless_opened(store: SqlStore) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        store.close()
+        raise
 
 
 @contextmanager

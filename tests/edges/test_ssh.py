@@ -20,6 +20,7 @@ from cluster.login import fingerprint, public_key
 from cluster.settings import NodeSettings, SshSettings
 from cluster.ssh import Done, SshNode, spoken
 from sandbox.loops import Loop, end_all
+from sandbox.ssh_server import hang_up
 from tests.waiting import PATIENCE_S
 
 Process = asyncssh.SSHServerProcess[bytes]
@@ -57,10 +58,8 @@ class Door:
         self._loop.close()
 
     async def _hang_up(self) -> None:
-        self._acceptor.close()
-        await self._acceptor.wait_closed()
+        await hang_up(self._acceptor, self.connections)
         for connection in self.connections:
-            connection.abort()
             await connection.wait_closed()
         await end_all()
 

@@ -142,7 +142,7 @@ def test_whoever_may_not_read_what_belongs_to_the_bot_is_told_so(monkeypatch: py
 def test_a_plan_keeps_the_order_of_whoever_names_nodes_and_else_takes_that_of_a_run(
     monkeypatch: pytest.MonkeyPatch, words: list[str], order: list[str]
 ) -> None:
-    monkeypatch.setattr(looking, "site", lambda managed, settings: None)
+    monkeypatch.setattr(looking, "site", lambda managed, settings: SimpleNamespace(store=MemoryStore()))
     monkeypatch.setattr("workflows.plan.describe", lambda _site, nodes: (f"asked for {list(nodes)}", []))
     assert shell("plan", "berlin", *words).output == f"asked for {order}\n"
 
@@ -306,6 +306,7 @@ def test_looking_reads_what_the_bot_knows_of_people_and_writes_nothing(
     assert seen.value.first[0].proven_at == 5e8
     beside.store.audit(AuditRow(1.0, "", "berlin", "roundsman", "gates preflight pve1", {}))
     assert store.audits(cluster="berlin") == []
+    beside.store.close()
     store.close()
 
 
