@@ -12,7 +12,7 @@ import pytest
 
 from cluster.api import Refused
 from cluster.facts import Guest
-from cluster.rescue import GuestConfig, guest_config
+from cluster.rescue import GuestConfig, Side, Split, Trouble, guest_config
 from engine.port import Waiting
 from sandbox.spec import BackupSpec, GuestSpec, default_spec
 from store.api import Entry, RunRow
@@ -116,6 +116,45 @@ def test_no_side_of_an_image_is_offered_while_its_guest_runs() -> None:
     w, done = wheel(replace(ROUTER, status="running"))
     assert _side_offer(w, 101, "router-a", "pve1").no == "it is running on pve1"
     assert done == []
+
+
+def torn(*sides: Side, disk: str = "disk-0") -> tuple[Any, list[object]]:
+    """A steward of a stopped guest with one image in split-brain, and which side of it was taken."""
+    taken: list[object] = []
+    image = f"/images/101/vm-101-{disk}.raw"
+    volumes = {f"scsi{n}": f"vmstore:101/vm-101-disk-{n}.raw" for n in (0, 1)}
+    w, _ = wheel(ROUTER, guest_config({"digest": "d", **volumes}, "qemu"))
+    w.site.cluster.rescue.troubles = lambda: (Trouble("vmstore", "pve1:/brick", image, split=True),)
+    w.site.cluster.rescue.split = lambda volume, name: Split(volume, name, "gfid", (name,), sides, "pve1")
+    w.site.cluster.rescue.choose = lambda split, brick: taken.append((split.image, brick))
+    return w, taken
+
+
+A, B = (Side(f"pve{n}:/brick", f"pve{n}", 1, 0.0, 0.0, {}) for n in (1, 2))
+
+
+@pytest.mark.parametrize(
+    ("sides", "word"),
+    [((A, B), "pve3"), ((A, B), "pve"), ((A, replace(B, node="pve1", brick="pve1:/other")), "pve1")],
+    ids=["another node", "part of a name", "two bricks of one node"],
+)
+def test_no_side_is_offered_for_a_word_that_does_not_mean_exactly_one(sides: tuple[Side, ...], word: str) -> None:
+    w, _ = torn(*sides)
+    assert _side_offer(w, 101, "router-a", word).no == f"there is no such side: {word}"
+
+
+@pytest.mark.parametrize("word", ["pve2", "pve2:/brick"])
+def test_a_side_is_called_by_its_node_or_by_its_whole_name(word: str) -> None:
+    w, _ = torn(A, B)
+    assert _side_offer(w, 101, "router-a", word).data["brick"] == "pve2:/brick"
+
+
+@pytest.mark.parametrize(("disk", "taken"), [("disk-0", 1), ("disk-1", 0)])
+def test_a_side_is_taken_only_of_the_image_for_which_it_was_approved(disk: str, taken: int) -> None:
+    """Meanwhile that one has healed, and another image of the guest is split: its good side may be the other one."""
+    w, done = torn(A, B, disk=disk)
+    side(w)
+    assert len(done) == taken
 
 
 @pytest.mark.parametrize(
