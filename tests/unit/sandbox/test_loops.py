@@ -17,7 +17,9 @@ Story = Callable[[asyncio.Server, socket.socket], Coroutine[Any, Any, None]]
 def left_open(story: Story) -> list[str]:
     """What is told to be open still after a server and one connection to it have lived through `story`."""
 
-    served: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []  # Python 3.13 closes a writer that nobody keeps
+    served: list[
+        tuple[asyncio.StreamReader, asyncio.StreamWriter]
+    ] = []  # Python 3.13 closes a writer that nobody keeps
 
     async def live() -> None:
         server = await asyncio.start_server(lambda *line: served.append(line), "127.0.0.1", 0)
