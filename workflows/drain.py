@@ -9,7 +9,7 @@ from itertools import count
 from math import inf
 from typing import Any
 
-from cluster.api import Refused, TaskRef, Uncertain
+from cluster.api import TaskRef, Uncertain
 from cluster.facts import Capacity, Guest, Machines, Move, Read, Topic, Unread
 from cluster.gates.ha import LEFT_ALONE
 from cluster.guest_settings import GuestGroup
@@ -18,7 +18,7 @@ from cluster.ways import WayOut, way_out, why_not_serving
 from engine.port import Look, Waiting
 from workflows import meanwhile, messages, messages_guests
 from workflows.approvals import listed
-from workflows.journey import Journey, Removed, act_on, find, removed
+from workflows.journey import Journey, Removed, act_on, found_or_gone, removed
 from workflows.phases import Phase
 from workflows.picture import GONE
 from workflows.stopping import HA_AGREES, spared, stop
@@ -240,10 +240,9 @@ def _start_move(w: Wheel, target: str, began: float, guest: Guest, again: bool) 
 
 
 def _arrived(w: Wheel, guest_id: int, source: str, upid: str, at: Look, decided_at: float) -> Any:
-    try:
-        guest = find(w, guest_id)
-    except Refused as lost:
-        return GONE if removed(w, guest_id, at) else Waiting(messages.host(str(lost)))
+    guest = found_or_gone(w, guest_id, at)
+    if not isinstance(guest, Guest):
+        return guest
     if guest.node != source and guest.running and guest.ha in HA_AGREES["running"]:
         return ARRIVED
     if not upid and _off(guest):

@@ -92,9 +92,16 @@ def act_on(w: Wheel, phase: AnyPhase, guest_id: int, fn: Callable[[Guest, bool],
 
 
 def _listed_again(w: Wheel, guest_id: int, at: Look) -> Any:
-    if listed(w, guest_id):
-        return True
-    return GONE if removed(w, guest_id, at) else Waiting("it is not listed")
+    found = found_or_gone(w, guest_id, at)
+    return True if isinstance(found, Guest) else found
+
+
+def found_or_gone(w: Wheel, guest_id: int, at: Look) -> Guest | Waiting | str:
+    """What a wait for a guest sees of it: the guest as it is listed, or GONE, or what it waits for."""
+    guest = listed(w, guest_id)
+    if guest is None:
+        return GONE if removed(w, guest_id, at) else Waiting("it is not listed")
+    return guest
 
 
 def removed(w: Wheel, guest_id: int, at: Look) -> bool:
