@@ -99,7 +99,7 @@ def shape(message: Message) -> str:
     text = re.sub(r"<!date\^[^>]*>", "TIME", message.text.split("\n")[0])
     text = re.sub(r"\d+ (seconds?|minutes?)( and \d+ seconds?)?", "A WHILE", text)
     text = text.replace("; took A WHILE", "")  # of a reboot that nobody saw begin it is not told
-    text = text.replace("; over lte)", ")")  # a busy machine may answer late on the direct way, and is asked on this one
+    text = text.replace("; over lte)", ")")  # a busy machine may be late on the direct way: asked on this one
     return re.sub(r"\d+ gates passed", "N gates passed", text)
 
 
