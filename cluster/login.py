@@ -75,6 +75,13 @@ def in_words(error: BaseException) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
+def hang_up(wire: Wire) -> None:
+    """Closing a channel says so over its line, which may have died at this very moment: then it is closed all the
+    same, and the thread that closes it goes on."""
+    with suppress(*BROKEN):
+        wire.close()
+
+
 class Line:
     """A socket or a channel under paramiko's transport. `heard`: when something came last, by the monotonic clock."""
 
@@ -105,7 +112,7 @@ class Line:
         if isinstance(self._wire, socket.socket):
             with suppress(OSError):
                 self._wire.shutdown(socket.SHUT_RDWR)  # wakes whoever reads from it
-        self._wire.close()
+        hang_up(self._wire)
 
 
 class Connection:

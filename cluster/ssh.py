@@ -9,15 +9,15 @@ from __future__ import annotations
 import shlex
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import paramiko
 
 from cluster.api import Uncertain
 from cluster.lines import Dialer, Direct
-from cluster.login import BROKEN, LOGIN_S, Connection, Station, left, log_in
+from cluster.login import BROKEN, LOGIN_S, Connection, Station, hang_up, left, log_in
 from cluster.settings import NodeSettings, PathSettings, SshSettings
 
 LIMIT_BYTES = 4 * 1024 * 1024  # of one command's output, both streams together
@@ -78,7 +78,7 @@ class SshNode:
         it is sent once."""
         deadline = time.monotonic() + timeout
         connection, channel = self._channel(deadline)
-        with closing(channel), connection.watched(deadline, channel.close):
+        with _put_away(channel), connection.watched(deadline, channel.close):
             try:
                 channel.exec_command(shlex.join(argv))
                 channel.sendall(stdin)
@@ -170,10 +170,18 @@ class _Stream(threading.Thread):
                 chunk = self._recv(CHUNK)
                 self.read += chunk
                 self.ended = not chunk
-        except TimeoutError:
-            pass  # `ended` stays False, which is all there is to say
+        except BROKEN:
+            pass  # late, or cut off: `ended` stays False, which is all there is to say
         if not self.ended:
-            self._channel.close()  # ends the other stream as well
+            hang_up(self._channel)  # ends the other stream as well
+
+
+@contextmanager
+def _put_away(channel: paramiko.Channel) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        hang_up(channel)
 
 
 def _drain(channel: paramiko.Channel, deadline: float, limit: int) -> tuple[_Stream, _Stream]:

@@ -16,9 +16,9 @@ import paramiko
 import pytest
 
 from cluster.api import Refused, Uncertain, Unreachable
-from cluster.login import fingerprint, public_key
+from cluster.login import Line, fingerprint, public_key
 from cluster.settings import NodeSettings, SshSettings
-from cluster.ssh import Done, SshNode, spoken
+from cluster.ssh import Done, SshNode, _Stream, spoken
 from sandbox.loops import Loop, end_all
 from sandbox.ssh_server import hang_up
 from tests.waiting import PATIENCE_S
@@ -274,6 +274,46 @@ def test_a_hundred_megabytes_are_cut_at_once_and_said(pve1: SshNode, flood: str)
 
 def test_a_line_dropped_in_the_middle_may_have_done_it(pve1: SshNode) -> None:
     with pytest.raises(Uncertain, match="the line broke after `drop` on pve1 was sent: it may have been done or not"):
+        pve1.run(["drop"], PATIENCE_S)
+
+
+@pytest.fixture
+def dead_unseen(pve1: SshNode, monkeypatch: pytest.MonkeyPatch) -> paramiko.Channel:
+    """A channel over a line that just died: whatever is sent over it fails, and nobody has noticed yet."""
+    pve1.run(["both"], PATIENCE_S)
+    assert pve1._kept
+    channel = pve1._kept.transport.open_session()
+
+    def lost(*_: Any) -> None:
+        raise EOFError
+
+    monkeypatch.setattr(pve1._kept.transport.packetizer, "send_message", lost)
+    return channel
+
+
+def test_a_reader_that_is_late_on_a_line_that_just_died_ends_quietly(dead_unseen: paramiko.Channel) -> None:
+    """Closing a channel sends a word. What it raised in this thread, another test was blamed for."""
+    reader = _Stream(dead_unseen, dead_unseen.recv_stderr, time.monotonic(), 10)
+    reader.run()
+    assert not reader.ended
+
+
+def test_a_jump_host_s_line_that_just_died_is_closed_quietly(dead_unseen: paramiko.Channel) -> None:
+    """By the thread of the connection that goes through it."""
+    Line(dead_unseen).close()
+    assert dead_unseen.closed
+
+
+def test_a_line_that_dies_as_a_command_is_left_may_have_done_it(pve1: SshNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where closing the channel is the first to meet it."""
+
+    def close(channel: paramiko.Channel) -> None:
+        raise EOFError
+
+    pve1.run(["both"], PATIENCE_S)
+    monkeypatch.setattr(paramiko.Channel, "close", close)
+    assert pve1.run(["both"], PATIENCE_S).rc == 7
+    with pytest.raises(Uncertain, match="may have been done or not"):
         pve1.run(["drop"], PATIENCE_S)
 
 
