@@ -386,6 +386,12 @@ class Gluster:
     gap: float
     entries: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # brick -> names of entries, bounded
 
+    @property
+    def at(self) -> float:
+        """When the first of the peers was asked what it knows of the pool. Heal reads and `volume status` have stamps
+        of their own, and are judged by them."""
+        return min((reading.at for view in self.views for reading in (view.pool, view.volumes)), default=0.0)
+
 
 @record
 class HealProgress:
@@ -458,10 +464,13 @@ class WaysIn:
 
 
 def processes_of(gluster: Reading[Gluster]) -> Reading[tuple[str, ...]]:
-    """The topic PROCESSES, out of a Gluster reading for which `volume status` was to be asked."""
+    """The topic PROCESSES, out of a Gluster reading for which `volume status` was to be asked: as old as its oldest
+    answer."""
     if isinstance(gluster, Unread):
         return gluster
-    return Read(tuple(view.node for view in gluster.value.views), gluster.at)
+    views = gluster.value.views
+    oldest = min((status.at for view in views for status in view.status.values()), default=gluster.at)
+    return Read(tuple(view.node for view in views), oldest)
 
 
 # ---- a survey ----------------------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ from cluster.pve import Pve
 from cluster.reading import reading
 from cluster.replication import ReplicationApi
 from cluster.restores import LiveRescue
+from cluster.series import KEPT_S
 from cluster.serving import Health
 from cluster.settings import ClusterSettings
 from cluster.ways import narrowed
@@ -45,16 +46,12 @@ T = TypeVar("T")
 TOPIC_WORKERS = len(Topic)
 NODE_WORKERS = 32
 
-AGES_FAST = frozenset({Topic.MEMBERSHIP, Topic.GUESTS, Topic.HA, Topic.TASKS, Topic.NODES, Topic.GLUSTER}) | {
-    Topic.PROCESSES,
-    Topic.SERVING,
-    Topic.RULES,
-    Topic.CEPH,
-    Topic.REPLICATION,
-}
-YOUNG_S = 5.0
-"""What gates want to be young is read again if the other topics took longer than this: `apt-get update` takes minutes
-on a slow mirror."""
+AGES_SLOWLY = frozenset({Topic.CAPACITY, Topic.STORAGES, Topic.BACKUPS, Topic.MOVES, Topic.PACKAGES})
+YOUNG_S = KEPT_S
+"""What gates want to be young is read again if it had to wait for the other topics for longer than this."""
+PASSES = 3
+"""`apt-get update` takes minutes on a slow mirror; then Gluster is read again, whose `volume status` of many volumes
+may take minutes, too; then what that kept waiting."""
 
 TESTS_S = 90.0
 """Paths are tried every minute; tests that are older than this are made anew before they are judged."""
@@ -107,23 +104,29 @@ class LiveCluster:
     def survey(self, topics: frozenset[Topic], node: str | None) -> Machines:
         if node:
             self._knife = node
-        asked = topics if node else topics - OF_THE_NODE
-        found, slowest = self._read(asked, node or "")
-        if slowest > YOUNG_S:
-            found |= self._read(asked & AGES_FAST, node or "")[0]
+        found, asked = dict[str, Any](), topics if node else topics - OF_THE_NODE
+        for _ in range(PASSES):
+            answers, asked = self._read(asked, node or "")
+            found |= answers
         return Machines(**found)
 
-    def _read(self, topics: frozenset[Topic], node: str) -> tuple[dict[str, Any], float]:
-        """All at the same time; and how many seconds went by until the last of the slow ones was there."""
-        began, words = self._clock(), Words(self._helpers, self._clock, self._workers)
+    def _read(self, topics: frozenset[Topic], node: str) -> tuple[dict[str, Any], frozenset[Topic]]:
+        """All at the same time; and which of them had to wait for the others for so long that they have aged."""
+        words = Words(self._helpers, self._clock, self._workers)
         asked = topics - {Topic.PROCESSES} | ({Topic.GLUSTER} if Topic.PROCESSES in topics else frozenset())
-        answers = {topic: self._topics.submit(self._reading, topic, node, words, topics) for topic in sorted(asked)}
-        found = {topic: answers[topic].result() for topic in asked - AGES_FAST}
-        slowest = self._clock() - began
-        found |= {topic: answers[topic].result() for topic in asked & AGES_FAST}
+        answers = {topic: self._topics.submit(self._timed, topic, node, words, topics) for topic in sorted(asked)}
+        found: dict[str, Any] = {topic.value: answers[topic].result()[0] for topic in asked}
+        ended = self._clock()
+        aged = {topic for topic in asked - AGES_SLOWLY if ended - answers[topic].result()[1] > YOUNG_S}
         if Topic.PROCESSES in topics:
-            found[Topic.PROCESSES] = processes_of(found[Topic.GLUSTER])
-        return {topic.value: answer for topic, answer in found.items()}, slowest
+            found[Topic.PROCESSES.value] = processes_of(found[Topic.GLUSTER.value])
+            aged |= {Topic.PROCESSES} if Topic.GLUSTER in aged else set()
+        return found, frozenset(aged)
+
+    def _timed(self, topic: Topic, node: str, words: Words, all_asked: frozenset[Topic]) -> tuple[Any, float]:
+        """Its answer, and when that was there."""
+        answer = self._reading(topic, node, words, all_asked)
+        return answer, self._clock()
 
     def _reading(self, topic: Topic, node: str, words: Words, all_asked: frozenset[Topic]) -> Any:
         """A topic's Reading; of NODES one for each node."""
@@ -137,6 +140,9 @@ class LiveCluster:
             entries = sorted(self._helpers, key=lambda name: name == self._knife)
             told = reading(self._clock, lambda: pve.membership(words.votes(entries), avoid))
             return replace(told, at=min(told.at, words.began))
+        if topic is Topic.GLUSTER:
+            gluster = self._peers.survey(Topic.PROCESSES in all_asked)
+            return Read(gluster, gluster.at)
         questions: dict[Topic, Callable[[], Any]] = {
             Topic.GUESTS: lambda: pve.guests(avoid),
             Topic.HA: lambda: pve.ha(avoid),
@@ -146,7 +152,6 @@ class LiveCluster:
             Topic.BACKUPS: lambda: pve.backups(avoid),
             Topic.MOVES: lambda: self._moves(node),
             Topic.PACKAGES: lambda: self._helper(node).packages(),
-            Topic.GLUSTER: lambda: self._peers.survey(Topic.PROCESSES in all_asked),
             Topic.SERVING: self._serving,
             Topic.RULES: lambda: self._ha.rules(avoid) if self._settings.groups else (),
             Topic.CEPH: lambda: self._ceph.read(avoid),

@@ -1,7 +1,8 @@
 """The Gluster pool, asked peer by peer: every peer in parallel, one query per peer at a time.
 
 The cheap question (`heal info summary`) takes no lock. `volume status` takes the cluster's lock and may hang for two
-minutes after a power cut, so it is asked last, one node after the other, and only when all reads said healed.
+minutes after a power cut, so it is asked one node after the other, and only when all reads said healed. Where that
+takes long, the heal is read anew after it: that is what must be young.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ from cluster.ssh import Done
 
 STATUS_TRIES = 5
 STATUS_PAUSE_S = 2.0
+STATUSES_S = 240.0
+"""So long all peers may take together: the word of the first one is believed for five minutes."""
 VOLUMES_S = 60.0
 NAMED_AT_MOST = 20  # entries named per brick
 WORTH_NAMING = 1000  # of more entries only images of guests are named: a whole listing slows the heal, 1 ms an entry
@@ -82,17 +85,15 @@ class Peers:
         while the next round is waited for."""
         going = self._series.resume(self._clock())
         seen = self._kept() or ({} if self._volumes.keys() == self._helpers.keys() else self._of_each(self._look))
-        while (rest := going.rest(self._clock())) is not None:
-            until = self._clock() + rest
-            seen = seen or (self._of_each(self._look) if rest else {})
-            self._pause_until(until)
-            going.add(self._clock(), *self._round(seen))
-        seen = self._young(seen)
+        seen = self._rounds(going, seen)
         if going.healed and all(isinstance(look.volumes, Read) for look in seen.values()):
+            began = self._clock()
             status = going.status or (self._statuses(seen) if processes else {})
-            seen = self._young(seen)
-            self._series.keep(going, status)
-            return self._gluster(seen, going, status, {})
+            going.lapse(self._clock() - began)
+            seen = self._rounds(going, seen)
+            if going.healed:
+                self._series.keep(going, status)
+                return self._gluster(seen, going, status, {})
         self.forget()
         nothing = {node: self._not_yet(look) for node, look in seen.items()}
         return self._gluster(seen, going, nothing, self._entries(going))
@@ -110,6 +111,15 @@ class Peers:
             for node, look in seen.items()
         )
         return Gluster(tuple(views), self._settings.reads, self._settings.gap, entries)
+
+    def _rounds(self, going: Going, seen: Mapping[str, _Seen]) -> Mapping[str, _Seen]:
+        """As many as are wanted; and what each peer's glusterd knows, `seen` if that is young."""
+        while (rest := going.rest(self._clock())) is not None:
+            until = self._clock() + rest
+            seen = seen or (self._of_each(self._look) if rest else {})
+            self._pause_until(until)
+            going.add(self._clock(), *self._round(seen))
+        return self._young(seen)
 
     def _of_each(self, ask: Callable[[str], T]) -> dict[str, T]:
         return dict(zip(self._helpers, self._workers.map(ask, self._helpers), strict=True))
@@ -152,15 +162,16 @@ class Peers:
 
     def _statuses(self, seen: Mapping[str, _Seen]) -> Statuses:
         """One node after the other. After the first that gives no answer the others are not asked: a `volume status`
-        that hangs locks the whole pool out for minutes."""
+        that hangs locks the whole pool out for minutes. Nor are they once the first answers grow too old."""
         found: dict[str, dict[str, Reading[VolumeStatus]]] = {node: {} for node in seen}
-        stopped: Unread | None = None
-        for node, look in seen.items():
-            for volume in self._wanted(look.volumes):
-                answer = stopped or reading(self._clock, self._status, node, volume.name)
-                found[node][volume.name] = answer
-                if isinstance(answer, Unread) and stopped is None:
-                    stopped = Unread(f"not asked, because {node} gave no volume status", answer.at)
+        wanted = [(node, volume.name) for node, look in seen.items() for volume in self._wanted(look.volumes)]
+        stopped, began = None, self._clock()
+        for number, (node, volume) in enumerate(wanted):
+            if not stopped and (took := self._clock() - began) > STATUSES_S:
+                stopped = Unread(_too_slow(took, number, len(wanted)), self._clock())
+            answer = found[node][volume] = stopped or reading(self._clock, self._status, node, volume)
+            if isinstance(answer, Unread) and not stopped:
+                stopped = Unread(f"not asked, because {node} gave no volume status", answer.at)
         return found
 
     def _status(self, node: str, volume: str) -> VolumeStatus:
@@ -244,6 +255,12 @@ class Peers:
         named = self._settings.volumes
         known = volumes.value if isinstance(volumes, Read) else ()
         return [volume for volume in known if volume.started and (not named or volume.name in named)]
+
+
+def _too_slow(took: float, answers: int, wanted: int) -> str:
+    what = f"`volume status` took {took:.0f} s for {answers} of {wanted} answers"
+    hint = "who else asks Gluster all the time? it answers one at a time"
+    return f"not asked: {what}, and the first ones would be too old by the end ({hint})"
 
 
 def can_heal(volume: Volume) -> bool:

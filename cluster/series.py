@@ -49,6 +49,11 @@ class Going:
         self.added += 1
         self.healed = healed
 
+    def lapse(self, took: float) -> None:
+        """After something that took so many seconds; after many no round counts any more, as between two surveys."""
+        if took > KEPT_S:
+            self.rounds, self.added = [], 0
+
     def heals(self, peer: str) -> dict[str, tuple[Answer, ...]]:
         """Volume -> one peer's answers, oldest first."""
         found: dict[str, list[Answer]] = {}

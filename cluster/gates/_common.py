@@ -22,7 +22,7 @@ ALWAYS = frozenset(GatePhase)
 FRESH_S = 30.0
 """Membership, Gluster and guest groups: DESIGN section 5, invariant 2."""
 MINUTES_S = 300.0
-"""What only a person or an upgrade changes: settings of storages, services, locks."""
+"""What only a person or an upgrade changes: settings of storages, services, locks; and `volume status`."""
 QUARTER_S = 900.0
 """Backups: listing them is slow, and a quarter of an hour is nothing to their age."""
 CLOCK_SLACK_S = 1.0

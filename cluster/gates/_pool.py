@@ -9,7 +9,7 @@ from functools import lru_cache
 from math import inf
 
 from cluster.facts import Brick, BrickHeal, PeerView, Volume, VolumeStatus
-from cluster.gates._common import FRESH_S, WORLDS, Settled, listed, told, untold, value
+from cluster.gates._common import FRESH_S, MINUTES_S, WORLDS, Settled, listed, told, untold, value
 from cluster.world import Blocked, Unknown, World
 
 
@@ -184,10 +184,12 @@ def _matched(
 
 
 def statuses(pool: Pool, now: float) -> Iterator[tuple[str, Volume, VolumeStatus]]:
-    """`volume status` of every volume by every peer. It takes the cluster's lock, so "ask again" is a usual answer."""
+    """`volume status` of every volume by every peer. It takes the cluster's lock, so "ask again" is a usual answer; and
+    it is given one at a time, so that of a large pool the first one may be minutes old by the end. All that it tells
+    beside the youngest heal reads is who would heal later, and what a person began."""
     for view in pool.views:
         for volume in pool.volumes:
             reading = view.status.get(volume.name)
             if reading is None:
                 raise Settled(Unknown(f"{view.node} was not asked for the status of {volume.name}"))
-            yield view.node, volume, told(reading, f"status of {volume.name} by {view.node}", now, FRESH_S)
+            yield view.node, volume, told(reading, f"status of {volume.name} by {view.node}", now, MINUTES_S)

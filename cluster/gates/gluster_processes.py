@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cluster.facts import Brick, Topic, Volume, VolumeStatus
-from cluster.gates._common import ALWAYS, FRESH_S, listed
+from cluster.gates._common import ALWAYS, MINUTES_S, listed
 from cluster.gates._pool import Place, Pool, heals, place, place_of, pool_of, statuses
 from cluster.world import Blocked, Gate, GatePhase, Passed, Verdict, World
 
@@ -66,7 +66,7 @@ GATE = Gate(
     doc="Does every brick and every self-heal daemon run, by every peer's `volume status`?",
     phases=ALWAYS - {GatePhase.WATCH},
     reads=frozenset({Topic.GLUSTER, Topic.PROCESSES}),
-    max_age=FRESH_S,
+    max_age=MINUTES_S,
     overridable=False,
     check=check,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cluster.facts import Topic
-from cluster.gates._common import FRESH_S, TAKING, listed
+from cluster.gates._common import MINUTES_S, TAKING, listed
 from cluster.gates._pool import pool_of, statuses
 from cluster.world import Blocked, Gate, GatePhase, Passed, Verdict, World
 
@@ -25,7 +25,7 @@ GATE = Gate(
     doc="Is no rebalance or other long task of Gluster in progress?",
     phases=TAKING,
     reads=frozenset({Topic.GLUSTER, Topic.PROCESSES}),
-    max_age=FRESH_S,
+    max_age=MINUTES_S,
     overridable=True,
     check=check,
 )

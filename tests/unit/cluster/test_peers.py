@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cluster.api import Uncertain, Unreachable
-from cluster.facts import Gluster, Machines, Read, Unread
+from cluster.facts import Gluster, Machines, Read, Unread, processes_of
 from cluster.gates import heal
 from cluster.helper import Helper
 from cluster.peers import NOT_YET, Peers
@@ -228,6 +228,52 @@ def test_a_peer_has_one_query_at_a_time(pool: Pool) -> None:
     for thread in threads:
         thread.join()
     assert most == [1]
+
+
+# ---- volume status that takes long ---------------------------------------------------------------------------------
+
+
+def slowly(pool: Pool, seconds: float) -> None:
+    """Every `volume status` takes so long; the heal queries take no time."""
+
+    def answer() -> Done:
+        pool.clock.now += seconds
+        return xml("status_healthy.xml")
+
+    for node in pool.ssh.values():
+        node.answers[STATUS] = answer
+
+
+def test_after_a_slow_volume_status_the_rounds_are_read_anew_so_that_nothing_but_the_status_is_old(pool: Pool) -> None:
+    slowly(pool, 20.0)
+    found = pool.survey()
+    assert pool.clock.now == 1080.0  # two gaps, three times twenty seconds, two gaps
+    for view in found.views:
+        assert [answer.at for answer in view.heal["vmstore"]] == [1070.0, 1075.0, 1080.0]
+    assert found.at == 1080.0
+    assert [view.status["vmstore"].at for view in found.views] == [1010.0, 1030.0, 1050.0]
+    assert processes_of(Read(found, found.at)) == Read(NODES, 1010.0)
+    assert [pool.asked(node, STATUS) for node in NODES] == [1, 1, 1]
+
+
+def test_what_turns_up_pending_while_volume_status_is_asked_is_seen(pool: Pool) -> None:
+    slowly(pool, 20.0)
+    pool.ssh["pve3"].answers[SUMMARY] = [*[xml("summary_healthy.xml")] * 3, pending(2)]
+    pool.ssh["pve3"].answers["gluster heal-info vmstore"] = xml("heal_info_node_off.xml")
+    view = pool.survey().views[2]
+    assert [row.total for row in _read(view.heal["vmstore"][-1])] == [2, 2, 2]
+    assert view.status == {"vmstore": Unread(NOT_YET, 1070.0)}
+
+
+def test_a_round_of_volume_status_that_takes_longer_than_it_is_believed_is_broken_off_and_says_so(pool: Pool) -> None:
+    slowly(pool, 130.0)
+    statuses = [view.status["vmstore"] for view in pool.survey().views]
+    assert [isinstance(status, Read) for status in statuses] == [True, True, False]
+    assert statuses[2] == Unread(
+        "not asked: `volume status` took 260 s for 2 of 3 answers, and the first ones would be too old by the end "
+        "(who else asks Gluster all the time? it answers one at a time)",
+        1270.0,
+    )
 
 
 # ---- one survey after the other ------------------------------------------------------------------------------------

@@ -243,11 +243,31 @@ def test_a_peer_that_was_not_asked_for_its_status_is_unknown() -> None:
     assert_unknown(verdict("gluster-processes", world), "pve2 was not asked for the status of vmstore")
 
 
-def test_a_status_of_yesterday_is_unknown() -> None:
-    old = Read(VolumeStatus("vmstore", processes(volume(), NODES)), NOW - 31)
+@pytest.mark.parametrize("gate", ["gluster-processes", "gluster-tasks"])
+def test_a_status_may_be_minutes_old_for_a_large_pool_gives_them_one_at_a_time(gate: str) -> None:
+    def asked(ago: float) -> World:
+        old = Read(VolumeStatus("vmstore", processes(volume(), NODES)), NOW - ago)
+        world = with_view(healthy(), "pve2", status={"vmstore": old})
+        return replace(world, machines=replace(world.machines, processes=Read(NODES, NOW - ago)))
+
+    assert_passed(verdict(gate, asked(300)))
+    assert_unknown(verdict(gate, asked(301)), "processes: evidence is 301 s old, limit 300 s")
+
+
+@pytest.mark.parametrize("gate", ["gluster-processes", "gluster-tasks"])
+def test_a_status_of_yesterday_is_unknown(gate: str) -> None:
+    old = Read(VolumeStatus("vmstore", processes(volume(), NODES)), NOW - 301)
     world = with_view(healthy(), "pve2", status={"vmstore": old})
-    reason = "status of vmstore by pve2: evidence is 31 s old, limit 30 s"
-    assert_unknown(verdict("gluster-processes", world), reason)
+    assert_unknown(verdict(gate, world), "status of vmstore by pve2: evidence is 301 s old, limit 300 s")
+
+
+@pytest.mark.parametrize("gate", ["gluster-processes", "gluster-tasks"])
+def test_beside_an_old_status_the_pool_and_its_volumes_must_be_young(gate: str) -> None:
+    """What is minutes old is what volume status alone tells, and nothing that it is compared with."""
+    info = view_of(healthy(), "pve2").volumes
+    assert isinstance(info, Read)
+    world = with_view(healthy(), "pve2", volumes=Read(info.value, NOW - 31))
+    assert_unknown(verdict(gate, world), "volume info of pve2: evidence is 31 s old, limit 30 s")
 
 
 def test_a_row_of_a_brick_counts_by_uuid_whatever_the_host_is_called() -> None:

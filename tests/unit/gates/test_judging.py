@@ -99,7 +99,15 @@ def test_every_gate_is_asked_at_its_moments() -> None:
 def test_membership_gluster_and_guest_groups_are_at_most_30_seconds_old() -> None:
     for name in ("cluster-quorum", "nodes-online", "last-member", "guest-groups", "drained", "approval"):
         assert gate(name).max_age == 30.0
-    assert {gate.max_age for gate in all_gates() if Topic.GLUSTER in gate.reads} == {30.0}
+    assert {gate.max_age for gate in all_gates() if gate.reads == {Topic.GLUSTER}} == {30.0}
+
+
+def test_what_takes_gluster_s_lock_is_asked_one_at_a_time_and_may_be_five_minutes_old() -> None:
+    assert {gate.name for gate in all_gates() if Topic.PROCESSES in gate.reads} == {
+        "gluster-processes",
+        "gluster-tasks",
+    }
+    assert {gate.max_age for gate in all_gates() if Topic.PROCESSES in gate.reads} == {300.0}
 
 
 @pytest.mark.parametrize("phase", GatePhase)
