@@ -123,13 +123,32 @@ class Connection:
         self._line = line
         self._asking: threading.Thread | None = None
         self.fell_silent = False
+        self._lock, self._users, self._doubtful = threading.Lock(), 0, False
 
     @property
     def alive(self) -> bool:
-        return self.transport.is_active()
+        return self.transport.is_active() and not self._doubtful
 
     def close(self) -> None:
         self.transport.close()
+
+    def doubt(self) -> None:
+        """It takes nothing new. What is under way is watched, and may end in peace."""
+        self._doubtful = True
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """One of those that share it. The last to leave a doubtful one closes it."""
+        with self._lock:
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                forsaken = self._doubtful and not self._users
+            if forsaken:
+                self.close()
 
     @contextmanager
     def watched(self, deadline: float, late: Callable[[], object]) -> Iterator[None]:

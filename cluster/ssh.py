@@ -77,8 +77,7 @@ class SshNode:
         """Run a command to its end, within `timeout` seconds, connecting included. `twice` changes nothing on one way:
         it is sent once."""
         deadline = time.monotonic() + timeout
-        connection, channel = self._channel(deadline)
-        with _put_away(channel), connection.watched(deadline, channel.close):
+        with self._channel(deadline) as (connection, channel), connection.watched(deadline, channel.close):
             try:
                 channel.exec_command(shlex.join(argv))
                 channel.sendall(stdin)
@@ -114,20 +113,25 @@ class SshNode:
 
     # ---- connecting ----------------------------------------------------------------------------------------------
 
-    def _channel(self, deadline: float) -> tuple[Connection, paramiko.Channel]:
-        """A channel on the kept connection. One that died unnoticed is replaced: nothing was sent over it yet. Half of
-        the silence limit is for seeing that it is dead, and half for the first word of the next."""
+    @contextmanager
+    def _channel(self, deadline: float) -> Iterator[tuple[Connection, paramiko.Channel]]:
+        """A channel on the kept connection. One that seems to have died unnoticed is replaced: nothing was sent over it
+        yet. Half of the silence limit is for seeing that, and half for the first word of the next."""
         for patience in (self._way.silence, self._way.silence / 2):
             connection = self._connection(deadline, patience)
-            try:
-                limit = min(self._way.silence / 2, left(deadline))
-                channel = connection.transport.open_session(timeout=limit)
-                channel.settimeout(left(deadline))
-                return connection, channel
-            except paramiko.ChannelException as error:
-                raise self._station.silent(f"it opens no further session ({error.text})") from error
-            except BROKEN:
-                connection.close()
+            with connection.in_use():
+                try:
+                    limit = min(self._way.silence / 2, left(deadline))
+                    channel = connection.transport.open_session(timeout=limit)
+                except paramiko.ChannelException as error:
+                    raise self._station.silent(f"it opens no further session ({error.text})") from error
+                except BROKEN:
+                    connection.doubt()
+                    continue
+                with _put_away(channel):
+                    channel.settimeout(left(deadline))
+                    yield connection, channel
+                return
         raise self._station.silent("the connection breaks at once")
 
     def _connection(self, deadline: float, patience: float) -> Connection:

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,13 @@ import paramiko
 import pytest
 
 from cluster.api import Refused, Uncertain, Unreachable
+from cluster.lines import Direct
 from cluster.login import Line, fingerprint, public_key
-from cluster.settings import NodeSettings, SshSettings
+from cluster.settings import NodeSettings, PathSettings, SshSettings
 from cluster.ssh import Done, SshNode, _Stream, spoken
 from sandbox.loops import Loop, end_all
 from sandbox.ssh_server import hang_up
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, eventually
 
 Process = asyncssh.SSHServerProcess[bytes]
 
@@ -45,7 +47,8 @@ class Door:
 
     def node(self, **login: Any) -> SshNode:
         place = NodeSettings(address="127.0.0.1", ssh_port=self.port, host_key=self.public_host_key)
-        return SshNode("pve1", place, SshSettings(**{"key_file": str(self.key_file), **login}))
+        patient = Direct(PathSettings(name="direct", silence=PATIENCE_S))
+        return SshNode("pve1", place, SshSettings(**{"key_file": str(self.key_file), **login}), patient)
 
     @property
     def public_host_key(self) -> str:
@@ -214,12 +217,35 @@ def test_a_second_command_uses_the_same_connection(pve1: SshNode, door: Door) ->
 
 
 def test_threads_share_one_connection(pve1: SshNode, door: Door) -> None:
-    threads = [threading.Thread(target=pve1.run, args=(["both"], PATIENCE_S)) for _ in range(5)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(5) as pool:
+        assert [done.rc for done in pool.map(pve1.run, [["both"]] * 5, [PATIENCE_S] * 5)] == [7] * 5
     assert (len(door.connections), door.seen) == (1, ["both"] * 5)
+
+
+def test_a_session_that_does_not_open_in_time_ends_no_command_that_is_under_way(
+    pve1: SshNode, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connection is left for another one, and closed when the last command over it has ended."""
+    go, opens = threading.Event(), paramiko.Transport.open_session
+
+    async def wait(process: Process) -> None:
+        await asyncio.to_thread(go.wait, PATIENCE_S)
+        process.exit(0)
+
+    def late(*_: Any, **__: Any) -> None:
+        monkeypatch.setattr(paramiko.Transport, "open_session", opens)
+        raise paramiko.SSHException("Timeout opening channel.")
+
+    monkeypatch.setitem(COMMANDS, "wait", wait)
+    with ThreadPoolExecutor() as pool:
+        under_way = pool.submit(pve1.run, ["wait"], PATIENCE_S)
+        eventually(lambda: door.seen)
+        monkeypatch.setattr(paramiko.Transport, "open_session", late)
+        assert pve1.run(["both"], PATIENCE_S).rc == 7
+        go.set()
+        assert under_way.result().rc == 0
+    assert len(door.connections) == 2
+    eventually(door.connections[0].is_closed)
 
 
 @pytest.mark.slow
