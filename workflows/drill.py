@@ -127,9 +127,9 @@ def _drill(w: Steward, found: Mapping[str, Any]) -> Plain:
         w.run.say("run.aborted", lambda: messages_rescue.aborted(w.name, left))
         return {"state": "aborted", "left": left}
     left = _deleted(w, copy)
-    took = w.act(Stage.DELETE, lambda *_: _keep(w, copy, began, seen), "kept")
-    if seen["error"] or left:
-        why = seen["error"] or "its copy could not be deleted"
+    why = seen["error"] or ("its copy could not be deleted" if left else "")
+    took = w.act(Stage.DELETE, lambda *_: _keep(w, copy, began, passed=not why), "kept")
+    if why:
         w.say(Stage.DELETE, "failed", lambda: words.drill_failed(copy.name, copy.guest, why, left))
         return {"state": "failed", "why": why, "left": left}
     w.say(
@@ -283,10 +283,10 @@ def drill_name(cluster: str, guest: int) -> str:
     return f"drill.restore.{cluster}.{guest}"
 
 
-def _keep(w: Steward, copy: Copy, began: float, seen: Mapping[str, Any]) -> float:
+def _keep(w: Steward, copy: Copy, began: float, *, passed: bool) -> float:
     """Seconds from the first order to the deleted copy."""
     now = w.site.clock()
-    fact = {"guest": copy.guest, "name": copy.name, "took": now - began, "passed": not seen["error"], "run": w.run.id}
+    fact = {"guest": copy.guest, "name": copy.name, "took": now - began, "passed": passed, "run": w.run.id}
     w.site.store.keep(drill_name(w.site.managed.name, copy.guest), fact, now)
     return now - began
 

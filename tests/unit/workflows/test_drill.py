@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,10 +15,11 @@ from cluster.api import Refused, TaskRef, TaskState, Uncertain, Unreachable
 from cluster.facts import Guest
 from cluster.rescue import guest_config
 from sandbox.direct import SimCluster
+from sandbox.model import What
 from sandbox.night import Night
 from sandbox.rescue import SimRescue
 from sandbox.scenario import load
-from workflows.drill import DOUBTFUL, NONE, Copy, _delete, _found, _start_unplugged, _stop
+from workflows.drill import DOUBTFUL, NONE, Copy, _delete, _found, _start_unplugged, _stop, last_drills
 
 CLUSTER = {
     "guests": [
@@ -30,8 +32,9 @@ CLUSTER = {
 }
 
 
-def night(folder: Path, *people: dict[str, Any]) -> Night:
-    (folder / "scenario.yaml").write_text(yaml.safe_dump({"lasts": "2h", "cluster": CLUSTER, "people": list(people)}))
+def night(folder: Path, *people: dict[str, Any], lasts: str = "2h", faults: tuple[dict[str, Any], ...] = ()) -> Night:
+    spec = {"lasts": lasts, "cluster": CLUSTER, "faults": list(faults), "people": list(people)}
+    (folder / "scenario.yaml").write_text(yaml.safe_dump(spec))
     (folder / "why.md").write_text("A drill.\n")
     return Night(load(folder))
 
@@ -194,3 +197,100 @@ def test_after_a_restore_that_broke_off_what_may_be_left_of_it_stands_in_the_las
     lived = night(tmp_path, {"at": "0m", "who": "alice", "types": "/drill restore dns"}).live()
     assert "Left behind: guest 100 on pve3, which may be half of the copy; look before you delete it" in lived.text
     assert "-> delete" not in lived.text
+
+
+def test_a_copy_that_cannot_be_deleted_is_left_behind_and_no_drill_has_passed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copy booted, and keeps the memory and the room of a guest: whoever reads "passed" looks no further."""
+    task = SimCluster.task
+
+    def refused(self: SimCluster, ref: TaskRef) -> TaskState:
+        seen = task(self, ref)
+        return replace(seen, error="rbd is busy") if "destroy" in ref.upid and not seen.running else seen
+
+    monkeypatch.setattr(SimCluster, "task", refused)
+    lived = night(tmp_path, {"at": "0m", "who": "alice", "types": "/drill restore dns"}).live()
+    assert "failed*: its copy could not be deleted. Left behind: the copy 100 on pve3 (rbd is busy)." in lived.text
+    assert last_drills(lived.store, lived.managed, lived.clock.now) == ["last restore drill of dns: just now, failed"]
+
+
+def test_a_copy_that_was_seen_whole_is_deleted_although_its_restore_cannot_be_asked_about_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = SimCluster.task
+    ended: set[str] = set()
+
+    def forgotten(self: SimCluster, ref: TaskRef) -> TaskState:
+        if ref.upid in ended:
+            raise Unreachable("pve3 keeps no task for so long")
+        seen = task(self, ref)
+        if not seen.running:
+            ended.add(ref.upid)
+        return seen
+
+    monkeypatch.setattr(SimCluster, "task", forgotten)
+    lived = night(tmp_path, {"at": "0m", "who": "alice", "types": "/drill restore dns"}).live()
+    assert 100 not in lived.model.guests.all
+
+
+# ---- what it is there to find ----------------------------------------------------------------------------------------
+
+
+def drilled(folder: Path, *faults: dict[str, Any]) -> Night:
+    return night(folder, {"at": "0m", "who": "alice", "types": "/drill restore router-a"}, faults=faults).live()
+
+
+def test_a_copy_that_never_answers_is_no_drill_that_passed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SimRescue, "agent_answers", lambda self, guest: False)
+    lived = drilled(tmp_path)
+    assert "*failed*: it was restored, and did not answer after its start. Nothing is left of its copy." in lived.text
+    assert 100 not in lived.model.guests.all
+
+
+def test_a_copy_that_does_not_start_is_deleted_without_being_stopped(tmp_path: Path) -> None:
+    """Proxmox VE refuses to stop what does not run, and the drill would hold."""
+    lived = drilled(tmp_path, {"kind": "start-fails", "guest": 100})
+    assert "*failed*: start failed" in lived.text
+    assert "-> stop" not in lived.text
+    assert 100 not in lived.model.guests.all
+
+
+@pytest.mark.parametrize("how", ["lost", "broken"])
+def test_a_restore_whose_answer_was_lost_is_begun_once_and_followed(tmp_path: Path, how: str) -> None:
+    lived = drilled(tmp_path, {"kind": "line", "guest": 100, "text": "restore", "how": how})
+    begun = [event for event in lived.model.events if event.what is What.RESTORING]
+    assert len(begun) == 1
+    assert "Restore drill of router-a (101) passed" in lived.text
+
+
+def test_of_a_group_the_member_is_drilled_whose_last_drill_is_the_longest_ago(tmp_path: Path) -> None:
+    again = [{"at": f"{n}h", "who": "alice", "types": "/drill restore routers"} for n in (0, 1, 2)]
+    text = night(tmp_path, *again, lasts="3h").live().text
+    assert re.findall(r"Restore drill of (router-.) \(\d+\) passed", text) == ["router-a", "router-b", "router-a"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [
+        ({"kind": "backups-gone", "guest": 101}, "there is no backup of guest 101"),
+        ({"kind": "storage-full", "amount": 5}, "no storage of pve1 can take 16.8 GiB"),
+    ],
+)
+def test_what_cannot_be_drilled_is_refused_before_anything_is_begun(
+    tmp_path: Path, fault: dict[str, Any], why: str
+) -> None:
+    """A backup takes less room than the disks that come out of it."""
+    lived = drilled(tmp_path, fault)
+    assert why in lived.text
+    assert "-> " not in lived.text
+
+
+def test_a_drill_that_is_aborted_while_nobody_answers_leaves_nothing(tmp_path: Path) -> None:
+    lived = night(
+        tmp_path,
+        {"at": "0m", "who": "alice", "types": "/drill restore router-a"},
+        {"at": "5m", "who": "bob", "types": "/restore abort router-a"},
+        faults=({"kind": "api-down"},),
+    ).live()
+    assert "aborted. Nothing is left changed" in lived.text
