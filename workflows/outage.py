@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.port import Again, Look, Plain, Run, Waiting
+from store.api import AlertRow
 from workflows import messages_outage as messages
 from workflows.acknowledging import Holder, resolved
 from workflows.outage_known import ask_what_is_known
@@ -129,7 +130,7 @@ def _held(o: Outage) -> Plain | Again:
     if answer is None or answer["mode"] == LAPSED:
         return _lapsed(o, held)
     if answer["mode"] == "news":
-        o.run.say(o.key("news"), lambda: messages.news(held["holders"], o.alerts()[o.turn.seen :]))
+        o.run.say(o.key("news"), lambda: messages.news(held["holders"], _untold(o, answer.get("again", []))))
     return _left(o, held, answer)
 
 
@@ -174,10 +175,18 @@ def _held_still(o: Outage, held: Plain, at: Look) -> Any:
         return {"mode": LAPSED if lapsed else mode, "at": at.now}
     if _who(o.holders(at.now)) != held["signs"]:
         return {"mode": "held", "at": at.now}
-    seen = len(o.alerts())
-    if seen > o.turn.seen and not 0 <= at.now - o.turn.told_at < NEWS_S:
-        return {"mode": "news", "at": at.now, "seen": seen}
-    return Waiting(o.seen())
+    alerts, last = o.alerts(), at.last or {}
+    quiet = [place for place, alert in enumerate(alerts) if not alert.firing]
+    again = sorted({*last.get("quiet", []), *last.get("again", [])}.difference(quiet))
+    if (again or len(alerts) > o.turn.seen) and not 0 <= at.now - o.turn.told_at < NEWS_S:
+        return {"mode": "news", "at": at.now, "seen": len(alerts), "again": again}
+    return Waiting(o.seen(), {"quiet": quiet, "again": again})
+
+
+def _untold(o: Outage, again: Sequence[int]) -> list[AlertRow]:
+    """What came since news were told last, after what fires `again`."""
+    alerts = o.alerts()
+    return [alerts[place] for place in again if place < o.turn.seen] + alerts[o.turn.seen :]
 
 
 def _who(found: Sequence[Holder]) -> list[list[Any]]:

@@ -26,7 +26,7 @@ OVER_ALREADY = (21220, 20404)
 """Twilio's codes for hanging up a call that has ended, or that is not known any more."""
 ENDS = {
     "completed": Delivery(State.EXPIRED, "it was answered, by a person or a voicemail, and no key was pressed"),
-    "busy": Delivery(State.EXPIRED, "the line was busy"),
+    "busy": Delivery(State.FAILED, "the line was busy"),
     "no-answer": Delivery(State.EXPIRED, "nobody answered"),
     "canceled": Delivery(State.EXPIRED, "the call was cancelled"),
     "failed": Delivery(State.FAILED, "the call could not be put through"),

@@ -276,6 +276,39 @@ def test_what_dies_soon_after_the_acknowledgement_is_told_to_whoever_has_it(watc
     watch.assert_quiet()
 
 
+def test_what_dies_a_second_time_is_told_once_more_to_whoever_has_it(watch: NightWatch) -> None:
+    watch.dies(ROUTER)
+    watch.dies("pve3")
+    first_rung(watch)
+    watch.reacts("alice")
+    watch.recovers("pve3")
+    watch.fast_forward(minutes=10)
+    watch.dies("pve3")
+    watch.fast_forward(minutes=10)
+    assert told_of("pve3", watch) == [0, 10]
+
+
+def test_what_comes_and_goes_is_told_every_five_minutes_and_only_as_long_as_it_fires(watch: NightWatch) -> None:
+    watch.dies(ROUTER)
+    watch.dies("pve3")
+    first_rung(watch)
+    watch.reacts("alice")
+    for _ in range(9):
+        watch.recovers("pve3")
+        watch.fast_forward(seconds=30)
+        watch.dies("pve3")
+        watch.fast_forward(seconds=30)
+    watch.recovers("pve3")
+    watch.fast_forward(minutes=10)
+    assert told_of("pve3", watch) == [0, 5]
+
+
+def told_of(subject: str, watch: NightWatch) -> list[int]:
+    """After how many minutes whoever has it was told of it."""
+    news = f"one more alert meanwhile.\n• *{subject}*: is silent"
+    return [int((at - MIDNIGHT) / 60) for at, said in watch.said if news in said]
+
+
 def test_what_dies_soon_after_a_snooze_wakes_people_again(watch: NightWatch) -> None:
     first = watch.dies(ROUTER)
     first_rung(watch)

@@ -78,7 +78,7 @@ def test_text_from_hosts_stays_text(phones: PhonesInThread, voice: Pager, page: 
         (Habit(answers=2), 10, State.WAITING, ""),
         (Habit(), 40, State.EXPIRED, "nobody answered"),
         (Habit.voicemail(), 90, State.EXPIRED, "by a person or a voicemail, and no key was pressed"),
-        (Habit(line="busy"), 10, State.EXPIRED, "the line was busy"),
+        (Habit(line="busy"), 10, State.FAILED, "the line was busy"),
         (Habit(line="dead"), 10, State.FAILED, "could not be put through"),
     ],
     ids=["rings", "talks", "no answer", "voicemail", "busy", "dead line"],
