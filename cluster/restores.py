@@ -217,17 +217,19 @@ class LiveRescue:
         return tuple(trouble for volume in volumes for trouble in _troubles(helper, volume))
 
     def split(self, volume: str, image: str) -> Split:
-        """Every peer tells its own copies; who has one can be told to choose."""
+        """Every peer tells its own copies; who has one, and sees what is split, can be told to choose: a glusterd that
+        does not see every brick lists nothing."""
         told = [(node, copies) for node, copies in self._copies(volume, image) if copies.sides]
         gfids = {copies.gfid for _, copies in told}
-        if not told or not told[0][1].entries:
+        sees = next(((node, copies) for node, copies in told if copies.entries), None)
+        if sees is None:
             raise NotSplit(f"{image} is not in split-brain on {volume}")
         if len(gfids) > 1:
             raise Refused(
                 f"{image} is another file on each side ({', '.join(sorted(gfids))}): that is no choice of a side",
                 "gluster's documentation on GFID split-brain",
             )
-        node, first = told[0]
+        node, first = sees
         sides = tuple(replace(side, node=there) for there, copies in told for side in copies.sides)
         found = Split(volume, image, first.gfid, first.entries, sides, node)
         if found.mark != first.mark:

@@ -90,8 +90,15 @@ def no_split_image(guest: int, volumes: Sequence[str]) -> tuple[str, str]:
     )
 
 
-def choose_one(guest: int, nodes: Sequence[str]) -> Saying:
-    typed = " or ".join(f"`/restore heal {guest} from={node}`" for node in nodes)
+def no_such_side(word: str, several: bool, sides: Sequence[str]) -> tuple[str, str]:
+    """Why this word means no side, and a hint. `sides`: what to type for each."""
+    why = f"{host(word)} has several copies of it" if several else f"there is no such side: {host(word)}"
+    return why, f"its sides are called {host(', '.join(sides))}"
+
+
+def choose_one(guest: int, sides: Sequence[str]) -> Saying:
+    """`sides`: what to type for each."""
+    typed = " or ".join(f"`/restore heal {guest} from={host(side)}`" for side in sides)
     return note(f"👉 Which copy is the good one? Compare size, times and who blames whom, then type {typed}.")
 
 

@@ -7,14 +7,14 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from cluster.api import NotSplit
-from cluster.rescue import Disk, Split
+from cluster.api import NotSplit, Refused
+from cluster.rescue import Disk, Side, Split
 from engine.port import Plain, Waiting
 from workflows import messages_rescue
 from workflows import messages_runbook as words
 from workflows.guestwork import must_be_stopped, stop_if_dead, until_stopped
 from workflows.journey import find
-from workflows.messages import host, named
+from workflows.messages import heal_state, host, named
 from workflows.phases import Stage
 from workflows.restore_look import image_in, is_image_of, mounts_of, nameless
 from workflows.steward import Offer, Step, Steward
@@ -24,7 +24,7 @@ from workflows.untouchable import untouchable
 def heal(w: Steward, guest: int, name: str, args: Mapping[str, Plain]) -> None:
     """Gluster's resolution by source brick: the same brick for base file and shards, while the guest is stopped."""
     brick = str(args.get("brick", ""))
-    found = w.read(Stage.LOOK, lambda: _sides(w, guest), "reading both sides of its image")
+    found = w.read(Stage.LOOK, lambda: _sides(w, guest, brick), "reading both sides of its image")
     if found["refused"]:
         w.decline(found["refused"], found["hint"])
     w.say(Stage.LOOK, "", lambda: messages_rescue.shown(found["told"]))
@@ -97,17 +97,31 @@ def _by_its_pieces(w: Steward, disks: Sequence[Disk], volumes: Sequence[str]) ->
     return None
 
 
-def _sides(w: Steward, guest_id: int) -> Any:
+def _sides(w: Steward, guest_id: int, brick: str) -> Any:
+    """`nodes`: what to type for each. `brick`: the side that is wanted, "" if none was named yet."""
     split = _split_of(w, guest_id)
     if split is None:
         refused, hint = words.no_split_image(guest_id, nameless(w.site.cluster.rescue.troubles()))
         return {"refused": refused, "hint": hint}
+    refused, hint = _no_such_side(split, brick) if brick else ("", "")
+    told = words.sides_shown(split.image, split.volume, split.sides, split.entries)
+    return {"refused": refused, "hint": hint, "told": told, "nodes": _names(split)}
+
+
+def _names(split: Split) -> list[str]:
+    """What to type for each side: its node, or its whole name where that node has several."""
     nodes = [side.node for side in split.sides]
-    return {
-        "refused": "",
-        "told": words.sides_shown(split.image, split.volume, split.sides, split.entries),
-        "nodes": nodes,
-    }
+    return [side.node if nodes.count(side.node) == 1 else side.brick for side in split.sides]
+
+
+def _meant(split: Split, brick: str) -> list[Side]:
+    return [side for side in split.sides if brick in (side.node, side.brick)]
+
+
+def _no_such_side(split: Split, brick: str) -> tuple[str, str]:
+    """Why this word does not mean exactly one side, and a hint; "" if it does."""
+    meant = len(_meant(split, brick))
+    return ("", "") if meant == 1 else words.no_such_side(brick, meant > 1, _names(split))
 
 
 def _side_offer(w: Steward, guest_id: int, name: str, brick: str) -> Offer:
@@ -120,27 +134,30 @@ def _side_offer(w: Steward, guest_id: int, name: str, brick: str) -> Offer:
     split = _split_of(w, guest_id)
     if split is None:
         return Offer(no="no image of it is in split-brain any more", hint="`/restore abort` ends this")
-    kept = [side for side in split.sides if brick in (side.node, side.brick)]
-    if len(kept) != 1:
-        known = ", ".join(side.node for side in split.sides)
-        return Offer(no=f"there is no such side: {host(brick)}", hint=f"sides are on {known}")
-    others = [side for side in split.sides if side is not kept[0]]
+    no, hint = _no_such_side(split, brick)
+    if no:
+        return Offer(no=no, hint=hint)
+    (kept,) = _meant(split, brick)
+    others = [side for side in split.sides if side is not kept]
     terms = {
         "guest": named(name, guest_id),
         "image": split.image,
-        "kept": kept[0].brick,
+        "kept": kept.brick,
         "entries": split.mark,
     }
-    question = words.ask_side(name, guest_id, split.image, kept[0], others, len(split.entries))
-    found = {"volume": split.volume, "image": split.image, "gfid": split.gfid, "brick": kept[0].brick}
+    question = words.ask_side(name, guest_id, split.image, kept, others, len(split.entries))
+    found = {"volume": split.volume, "image": split.image, "gfid": split.gfid, "brick": kept.brick}
     return Offer(terms, {**found, "question": question})
 
 
 def _choose(w: Steward, guest_id: int, _: str, offer: Offer) -> str:
-    """Asked of the world once more: stopped, and split in the very same way (the node compares that itself)."""
+    """Asked of the world once more: stopped, and split in the very same way (the node compares that itself, with what
+    it is given here). Another image means that the approved one has healed."""
     must_be_stopped(w, guest_id)
     split = _split_of(w, guest_id)
     if split is not None and split.image == offer.data["image"]:
+        if split.mark != offer.terms["entries"]:
+            raise Refused("what is split of its image has changed since it was approved", "a retry asks for it again")
         w.site.cluster.rescue.choose(split, offer.data["brick"])
     return str(offer.data["brick"])
 
@@ -161,8 +178,12 @@ def _is_split(w: Steward, image: Mapping[str, Any]) -> bool:
 
 
 def _no_longer_split(w: Steward, image: Mapping[str, Any], took: float) -> Any:
+    """A brick that is away lists nothing: the good one alone lists what it has for the others."""
     if _is_split(w, image):
         return Waiting("it is still listed as split")
     pieces = f"/.shard/{image.get('gfid', '-')}."
     torn = [t for t in w.site.cluster.rescue.troubles() if t.name == image["image"] or t.name.startswith(pieces)]
-    return Waiting(f"it heals: {len(torn)} entries of it are listed") if torn else took
+    if torn:
+        return Waiting(f"it heals: {len(torn)} entries of it are listed")
+    progress = w.site.cluster.heal_progress("")
+    return Waiting(heal_state(progress)) if progress.down else took

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from cluster.api import NotSplit
+from cluster.facts import HealProgress
 from cluster.rescue import Trouble
 from workflows.backup import save
 from workflows.split_image import _is_split, _no_longer_split
@@ -22,7 +23,9 @@ def steward(*troubles: Trouble) -> Steward:
         raise NotSplit("it is whole")
 
     rescue = SimpleNamespace(troubles=lambda: troubles, split=split)
-    return cast(Steward, SimpleNamespace(site=SimpleNamespace(cluster=SimpleNamespace(rescue=rescue))))
+    progress = HealProgress("pve1", {"pve1:/b": 0, "pve2:/b": 0}, 0, 0, ())
+    cluster = SimpleNamespace(rescue=rescue, heal_progress=lambda avoid: progress)
+    return cast(Steward, SimpleNamespace(site=SimpleNamespace(cluster=cluster)))
 
 
 def test_a_side_that_was_approved_before_the_volume_was_kept_is_still_waited_for() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from cluster.api import Refused
 from cluster.facts import Guest
-from cluster.rescue import GuestConfig, Side, Split, Trouble, guest_config
+from cluster.rescue import GuestConfig, Side, Split, Trouble, entries_mark, guest_config
 from engine.port import Waiting
 from sandbox.spec import BackupSpec, GuestSpec, default_spec
 from store.api import Entry, RunRow
@@ -26,7 +26,7 @@ from workflows.restore_look import Wanted
 from workflows.restore_plan import GUEST_KEY, Patient, other_restore
 from workflows.restore_write import _send_beside, beside_offer, over_offer, send_over
 from workflows.runbook import _unused_offer
-from workflows.split_image import _choose, _side_offer
+from workflows.split_image import _choose, _side_offer, _sides
 from workflows.steward import Offer
 
 ROUTER = Guest(101, "router-a", "qemu", "pve1", "stopped", 1)
@@ -62,8 +62,12 @@ def restored(w: Any) -> object:
     return send_over(w, PATIENT, Offer(data={"backup": BACKUP, "node": "pve1", "storage": "local"}), 0.0)
 
 
+IMAGE = "/images/101/vm-101-disk-0.raw"
+
+
 def side(w: Any) -> object:
-    return _choose(w, 101, "", Offer(data={"image": "/images/101/vm-101-disk-0.raw", "brick": "pve1:/brick"}))
+    terms = {"entries": entries_mark("gfid", [IMAGE])}
+    return _choose(w, 101, "", Offer(terms, {"image": IMAGE, "brick": "pve1:/brick"}))
 
 
 @pytest.mark.parametrize("status", ["running", "paused", "unknown", "io-error"])
@@ -133,14 +137,29 @@ def torn(*sides: Side, disk: str = "disk-0") -> tuple[Any, list[object]]:
 A, B = (Side(f"pve{n}:/brick", f"pve{n}", 1, 0.0, 0.0, {}) for n in (1, 2))
 
 
+TWIN = replace(B, node="pve1", brick="pve1:/other")
+
+
 @pytest.mark.parametrize(
-    ("sides", "word"),
-    [((A, B), "pve3"), ((A, B), "pve"), ((A, replace(B, node="pve1", brick="pve1:/other")), "pve1")],
-    ids=["another node", "part of a name", "two bricks of one node"],
+    ("sides", "word", "why", "names"),
+    [
+        ((A, B), "pve3", "there is no such side: pve3", ("pve1", "pve2")),
+        ((A, B), "pve", "there is no such side: pve", ("pve1", "pve2")),
+        ((A, TWIN), "pve1", "pve1 has several copies of it", ("pve1:/brick", "pve1:/other")),
+        ((A, TWIN, B), "pve1:/", "there is no such side: pve1:/", ("pve1:/brick", "pve1:/other", "pve2")),
+    ],
+    ids=["another node", "part of a name", "two bricks of one node", "two bricks, and one elsewhere"],
 )
-def test_no_side_is_offered_for_a_word_that_does_not_mean_exactly_one(sides: tuple[Side, ...], word: str) -> None:
+def test_no_side_is_offered_for_a_word_that_does_not_mean_exactly_one(
+    sides: tuple[Side, ...], word: str, why: str, names: tuple[str, ...]
+) -> None:
     w, _ = torn(*sides)
-    assert _side_offer(w, 101, "router-a", word).no == f"there is no such side: {word}"
+    offer = _side_offer(w, 101, "router-a", word)
+    assert offer.no == why
+    assert offer.hint == f"its sides are called {', '.join(names)}"
+    assert (_sides(w, 101, word)["refused"], _sides(w, 101, "")["nodes"]) == (why, list(names))
+    for name in names:
+        assert _side_offer(w, 101, "router-a", name).no == ""
 
 
 @pytest.mark.parametrize("word", ["pve2", "pve2:/brick"])
@@ -155,6 +174,15 @@ def test_a_side_is_taken_only_of_the_image_for_which_it_was_approved(disk: str, 
     w, done = torn(A, B, disk=disk)
     side(w)
     assert len(done) == taken
+
+
+def test_a_side_is_taken_only_of_what_was_split_when_it_was_approved() -> None:
+    """A piece more was torn since: whose good copy may be the other one."""
+    w, done = torn(A, B)
+    w.site.cluster.rescue.split = lambda *_: Split("vmstore", IMAGE, "gfid", (IMAGE, "/.shard/gfid.7"), (A, B), "pve1")
+    with pytest.raises(Refused, match="what is split of its image has changed since it was approved"):
+        side(w)
+    assert done == []
 
 
 @pytest.mark.parametrize(
