@@ -108,6 +108,8 @@ class ManyWays:
             else:
                 self._routes.used(self.name, Face.SSH, way, errors, time.monotonic())
                 return Done(done.rc, done.out, done.err, _doubt(errors))
+        else:
+            self._routes.told(self.name, Face.SSH, [], errors, time.monotonic())
         raise all_failed(errors)
 
 

@@ -35,6 +35,7 @@ from cluster.settings import ClusterSettings
 
 CONNECT_S = 10.0
 SILENT_S = 30.0  # for so long a silent entry is asked last
+KEPT_S = 4.0  # a connection that rests is used again for so long; Proxmox VE closes it after 5
 MOST_BYTES = 64 << 20  # of one answer: a hundred times what a thousand guests have to tell
 ROLE, ROLE_ON_ALL = "Roundsman", "RoundsmanLook"
 """As docs/install.md makes them: what is given on / holds for everything below, so it is a role of its own."""
@@ -64,7 +65,8 @@ class Proxmox:
         self._paths = paths or Paths(settings)
         self._alone = len(self._paths.ways) == 1
         self._lock = threading.Lock()
-        self._idle: dict[tuple[str, str, float], list[Any]] = defaultdict(list)
+        self._idle: dict[tuple[str, str, float], list[tuple[Any, float]]] = defaultdict(list)
+        """Clients, and since when each rests."""
         self._sessions: list[requests.Session] = []
         self._silent_until: dict[str, float] = {}
 
@@ -90,7 +92,7 @@ class Proxmox:
             else:
                 self._paths.routes.used(entry, Face.API, way, errors, time.monotonic())
                 return answer
-        raise _silent(errors)
+        raise self._no_way(entry, errors)
 
     def _raced(self, entry: str, ways: list[str], path: str, params: dict[str, Any]) -> Any:
         """A read over the first path; over the next one as well as soon as that fails or has said nothing for its
@@ -121,7 +123,11 @@ class Proxmox:
                 errors[who] = error
                 if len(errors) == number + 1:
                     break
-        raise _silent(errors)
+        raise self._no_way(entry, errors)
+
+    def _no_way(self, entry: str, errors: dict[str, ClusterError]) -> ClusterError:
+        self._paths.routes.told(entry, Face.API, [], errors, time.monotonic())
+        return _silent(errors)
 
     def once(self, entry: str, way: str, method: str, path: str, params: dict[str, Any], timeout: float = 0.0) -> Any:
         """One request to this entry over this path, within `timeout` seconds, else those of the settings. Raises as
@@ -174,7 +180,7 @@ class Proxmox:
     @contextmanager
     def _line(self, entry: str, way: Dialer, method: str, timeout: float) -> Iterator[Any]:
         """A client for one request. An act gets a fresh connection: PVE closes idle ones after seconds, and an act on a
-        connection that was just closed might have been done or not."""
+        connection that was just closed might have been done or not. A read gets none that rested for long."""
         if method != "get":
             client = self._new_client(entry, way, timeout)
             with closing(client._store["session"]):
@@ -182,16 +188,18 @@ class Proxmox:
             return
         with self._lock:
             idle = self._idle[entry, way.name, timeout]
-            client = idle.pop() if idle else None
+            client, since = idle.pop() if idle else (None, 0.0)
         if client is None:
             client = self._new_client(entry, way, timeout)
             with self._lock:
                 self._sessions.append(client._store["session"])
+        elif time.monotonic() - since >= KEPT_S:
+            client._store["session"].close()  # its next request connects anew
         try:
             yield client
         finally:
             with self._lock:
-                idle.append(client)
+                idle.append((client, time.monotonic()))
 
     def _new_client(self, entry: str, way: Dialer, timeout: float) -> Any:
         node, api = self._settings.nodes[entry], self._settings.api

@@ -2,7 +2,8 @@
 the monotonic clock.
 
 A way is passed over when it failed and a later one worked at the same time: so a node that is down, to which every way
-fails, does not change the order. It is first again when it has worked for a while, without a failure in between.
+fails, does not change the order, nor does one that comes up between two tries. It is first again when it has worked for
+a while, without a failure in between.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ class Routes:
         self._ways, self._back_after = tuple(ways), back_after
         self._standings: dict[tuple[str, Face], dict[str, Standing]] = {}
         self._used: dict[tuple[str, Face], str] = {}
+        self._down: set[tuple[str, Face]] = set()
+        """Where every way failed when last tried: of the first that works nobody knows what the others would do now."""
         self._cut: frozenset[str] = frozenset()
         self._lock = threading.Lock()
 
@@ -66,14 +69,18 @@ class Routes:
             return in_order(self._ways, self._standings.get((node, face), {}), self._cut)
 
     def told(self, node: str, face: Face, good: Iterable[str], bad: Iterable[str], now: float) -> None:
-        """Ways that were tried at the same time, and whether they worked."""
+        """Ways that were tried one after the other, and whether they worked; where none did, all of them."""
         good, bad = list(good), list(bad)
         with self._lock:
+            was_down = (node, face) in self._down
             standings = self._standings.setdefault((node, face), {})
             for way in good:
                 standings[way] = worked(standings.get(way, NEVER_FAILED), now, self._back_after)
+                self._down.discard((node, face))
             for way in bad:
-                standings[way] = failed(standings.get(way, NEVER_FAILED), bool(good))
+                standings[way] = failed(standings.get(way, NEVER_FAILED), bool(good) and not was_down)
+            if bad and not good:
+                self._down.add((node, face))
 
     def used(self, node: str, face: Face, way: str, instead_of: Iterable[str], now: float) -> None:
         """A call was answered over this way, after others had failed."""

@@ -286,6 +286,15 @@ def test_reads_share_a_connection_and_every_act_has_its_own(nodes: Nodes) -> Non
     assert len(nodes["pve1"].connections) == 2
 
 
+def test_a_connection_that_rested_for_long_is_not_taken_again(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that closes it at this very moment would look as if it broke the line, and its path be passed over."""
+    monkeypatch.setattr(proxmox, "KEPT_S", 0.0)
+    api = nodes.api()
+    api.get("version")
+    api.get("version")
+    assert len(nodes["pve1"].connections) == 2
+
+
 # ---- refusals ----------------------------------------------------------------------------------------------------
 
 

@@ -102,6 +102,15 @@ def test_a_node_that_no_way_reaches_changes_no_order() -> None:
     assert ways.routes.order("pve1", Face.SSH) == ["direct", "lte"]
 
 
+def test_a_node_that_comes_up_while_its_ways_are_tried_changes_no_order() -> None:
+    ways = Ways(SILENT, SILENT)
+    with pytest.raises(Unreachable):
+        ways.shell.run(["x"], 5)
+    ways.lines["lte"].answer = GOOD
+    assert ways.shell.run(["x"], 5) == GOOD
+    assert ways.routes.order("pve1", Face.SSH) == ["direct", "lte"]
+
+
 # ---- the helper's orders -------------------------------------------------------------------------------------------
 
 

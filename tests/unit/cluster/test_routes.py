@@ -40,6 +40,16 @@ def test_a_node_that_is_down_changes_no_order() -> None:
     assert order(made) == ["direct", "lte", "vpn"]
 
 
+def test_a_node_that_comes_up_between_two_tries_puts_no_blame_on_the_first_way() -> None:
+    """Every way had failed a moment ago. A way that is dead fails again, and is passed over then."""
+    made = routes()
+    made.told("pve1", Face.SSH, [], ["direct", "lte", "vpn"], 0.0)
+    made.used("pve1", Face.SSH, "lte", ["direct"], 5.0)
+    assert order(made) == ["direct", "lte", "vpn"]
+    made.used("pve1", Face.SSH, "lte", ["direct"], 10.0)
+    assert order(made) == ["lte", "vpn", "direct"]
+
+
 def test_a_better_way_is_gone_back_to_only_when_it_has_worked_for_a_while() -> None:
     made = routes()
     made.used("pve1", Face.SSH, "lte", ["direct"], 0.0)
