@@ -27,7 +27,8 @@ PROTOTYPE = "a prototype with far fewer gates: 155 to 229"
 def main() -> None:
     logging.disable(logging.CRITICAL)  # nights are full of broken lines, and a trace of each is no part of the figure
     night_of(0)  # the first one loads the code,
-    gc.freeze()  # and no later one looks through it for garbage: as in tests/simulation
+    gc.freeze()  # and no later one looks through it for garbage, as in the tests
+    gc.set_threshold(10_000)
     nights_at("simulator pace", SIMULATED, f"{PER_S}/s; {PROTOTYPE}")
     nights_at("real pace", Rules(strict=True), f"none, to compare; {PROTOTYPE.replace('155 to 229', '94')}")
     scenario()
