@@ -96,6 +96,20 @@ def test_a_node_that_never_was_a_peer_has_nothing_to_heal(pve2: Any) -> None:
     assert pve2.did("gluster") == []
 
 
+@pytest.mark.parametrize("left", ["", "operating-version=100000\n"], ids=["empty", "cut off"])
+def test_a_peer_that_does_not_know_its_own_uuid_does_not_know_its_bricks(pve2: Any, left: str) -> None:
+    """As a power cut leaves a file that was just written."""
+    pve2.file("/var/lib/glusterd/glusterd.info", left)
+    assert reboot(pve2) == (
+        3,
+        {
+            "refused": "/var/lib/glusterd/glusterd.info names no UUID, so which bricks are here is not known",
+            "hint": "`gluster pool list` on another node tells it",
+        },
+    )
+    assert pve2.did("systemctl reboot") == []
+
+
 def test_a_volume_without_a_brick_here_is_not_asked_about(pve2: Any) -> None:
     pve2.file("/var/lib/glusterd/glusterd.info", "UUID=99999999-e6c2-4ba0-900d-a255b2a329b2\n")
     assert reboot(pve2)[0] == 0
