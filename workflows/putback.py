@@ -36,20 +36,20 @@ def putting_back(w: Wheel, journey: Journey) -> Iterator[None]:
     try:
         yield
     except Halt as halt:
+        struck = w.approval.bound.boot_id if w.approval and w.own.down else ""
+        w.approval = None
         try:
-            _put_back(w, journey, halt)
+            _put_back(w, journey, halt, struck)
         except Aborted as aborted:  # a skip that was aborted while it put back
-            _put_back(w, journey, aborted)
+            _put_back(w, journey, aborted, struck)
             raise
         raise
 
 
-def _put_back(w: Wheel, journey: Journey, halt: Halt) -> None:
+def _put_back(w: Wheel, journey: Journey, halt: Halt, struck: str) -> None:
     """1. what was begun ends: upgrade, reboot, moves; 2. the storage heals; 3. guests start; 4. maintenance off."""
     abort = isinstance(halt, Aborted)
     w.mode = Mode.ABORT if abort else Mode.SKIP
-    struck = w.approval.bound.boot_id if w.approval and w.own.down else ""
-    w.approval = None
     if not w.own.maintenance and not w.own.stopped:
         if journey.moved:  # it came while they were brought back
             halt.left = _not_back(w, journey)
@@ -60,12 +60,11 @@ def _put_back(w: Wheel, journey: Journey, halt: Halt) -> None:
     left: list[str] = []
     ended = _tried(left, lambda: _let_end(w, struck))
     whole = ended and _tried(left, lambda: healed(w, "putback"))
-    if journey.stopped:
-        if whole and _tried(left, lambda: start_again(w, journey)):
-            again = messages.guests(sorted(journey.stopped), journey.called)
-            done += [f"running again: {again}"] if again else []  # some may have been removed meanwhile
-        elif w.own.stopped:
-            left += [_left_down(w, journey, guest) for guest in sorted(w.own.stopped)]
+    if whole and _tried(left, lambda: start_again(w, journey)):
+        again = messages.guests(sorted(journey.stopped), journey.called)
+        done += [f"running again: {again}"] if again else []  # some may have been removed meanwhile
+    else:
+        left += [_left_down(w, journey, guest) for guest in sorted(w.own.stopped)]
     if w.own.flags:
         if ended and _tried(left, lambda: noout_off(w)):
             done.append("noout is off")
@@ -124,7 +123,7 @@ def _maintenance_off(w: Wheel, why_not: str, done: list[str], left: list[str]) -
         w.owns(down=frozenset())
         w.gated(Phase.PUT_BACK, GatePhase.HEALED, lambda *_: w.site.cluster.maintenance(w.node, False))
         await_release(w, Phase.PUT_BACK)
-        w.owns(maintenance=frozenset(), down=frozenset())
+        w.owns(maintenance=frozenset())
         w.reduced = False
         done.append("maintenance mode is off")
 
@@ -194,6 +193,6 @@ def _quiet(w: Wheel, at: Look, struck: str) -> Any:
         return Waiting(f"{len(moving)} tasks of guests are running")
     if at.now - at.since < ON_ITS_WAY_S:
         return Waiting("an order of ours may still be on its way")
-    if struck and status.boot_id == struck and at.now - at.since < STILL_UP_S:
+    if status.boot_id == struck and at.now - at.since < STILL_UP_S:
         return Waiting("a reboot may still be under way")
     return True

@@ -313,8 +313,15 @@ def test_a_container_that_its_group_needs_is_not_moved_for_it_is_down_meanwhile(
         _start_move(wheel(few), "pve3", 0.0, container, False)
 
 
-def test_a_guest_whose_stop_nobody_approved_is_not_shut_down() -> None:
-    """It had somewhere to go when people were asked."""
+@pytest.mark.parametrize(
+    ("guest_id", "way", "why"),
+    [
+        (101, "shutdown", "guest 101 has nowhere to go any more, and nobody approved that it is shut down"),
+        (103, "refuse", "guest 103 has nowhere to go"),
+    ],
+)
+def test_a_guest_whose_stop_nobody_approved_is_not_shut_down(guest_id: int, way: str, why: str) -> None:
+    """It had somewhere to go when people were asked; or the settings say since then that it must not be shut down."""
     held: list[str] = []
     bound = SimpleNamespace(stops=(103,))
     w: Any = SimpleNamespace(
@@ -323,8 +330,8 @@ def test_a_guest_whose_stop_nobody_approved_is_not_shut_down() -> None:
         key=lambda *_: "key",
         hold=lambda _, why, hint: held.append(why),
     )
-    stop(w, Journey(), {"guest": 101, "name": "router-a", "way": "shutdown"})
-    assert held == ["guest 101 has nowhere to go any more, and nobody approved that it is shut down"]
+    stop(w, Journey(), {"guest": guest_id, "name": "router-a", "way": way})
+    assert held == [why]
 
 
 def test_a_guest_that_was_removed_meanwhile_has_no_way_back_and_holds_up_nobody() -> None:
