@@ -9,7 +9,7 @@ from workflows.phases import RUNBOOK
 from workflows.runbook import FORGET, HEAL, POWER_CYCLE, START_ON, UNFREEZE, UNLOCK
 from workflows.settings import ManagedCluster
 
-HEAL_USAGE = "/restore heal GUEST [from=NODE]"
+HEAL_USAGE = "/restore heal GUEST [from=NODE|BRICK]"
 START_USAGE = "/restore start GUEST NODE"
 
 

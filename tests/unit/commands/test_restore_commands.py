@@ -106,7 +106,7 @@ def test_a_second_restore_of_the_same_guest_is_told_where_the_first_stands(chann
             "the settings name no command that cycles the power of pve2: nodes.pve2.power_cycle.",
         ),
         ("/restore start 101", "name the guest and the node: `/restore start GUEST NODE`."),
-        ("/restore heal 101 pve1", 'unknown argument "pve1". Type `/restore heal GUEST [from=NODE]`.'),
+        ("/restore heal 101 pve1", 'unknown argument "pve1". Type `/restore heal GUEST [from=NODE|BRICK]`.'),
         ("/restore retry 101", "no restore, backup or drill of *lab* about 101 is active."),
         ("/restore abort", "no restore, backup or drill of *lab* is active."),
         ("/backup now", "name the guest or the group: `/backup now GUEST|GROUP [storage=STORAGE]`."),
