@@ -10,7 +10,7 @@ from base.spelling import meant
 from bot.credentials import own_variable
 from bot.settings_file import Place, Problem
 from bot.settings_rules import bad_zone
-from oncall.calendar import available
+from oncall.calendar import INSTALLS, available
 from oncall.settings import Hours, Layer, OnCallSettings, Person, Policy, Rota
 from oncall.wall import minutes, wall
 
@@ -115,7 +115,7 @@ def _rota(rota: Rota, people: Sequence[str]) -> Found:
         yield from _below(("layers", n), _layer(layer, people))
     if rota.calendar:
         if not available():
-            yield Problem(("calendar",), "needs the extra `ical`: pip install 'roundsman[ical]'")
+            yield Problem(("calendar",), f"needs packages that are not installed: {INSTALLS}")
         for said, name in rota.calendar.names.items():
             if name not in people:
                 yield Problem(("calendar", "names", said), _unknown(name, people))

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from bot.rotas import Rotas
 from bot.settings import Settings
 from cluster.checks import CheckLine
-from oncall.calendar import available
+from oncall.calendar import INSTALLS, available
 from oncall.copies import Copy, copies
 from oncall.duty import Duty
 from oncall.rota import Gap
@@ -72,7 +72,7 @@ def check_rotas(settings: Settings, now: float) -> Iterator[CheckLine]:
     if settings.oncall is None:
         return
     if any(rota.calendar for rota in settings.oncall.rotas) and not available():
-        yield CheckLine(False, "calendars", "the extra `ical` is missing", "pip install 'roundsman[ical]'")
+        yield CheckLine(False, "calendars", "the packages that read them are not installed", INSTALLS)
         return
     with closing(Known(settings, settings.oncall, lambda: now)) as known:
         for rota in settings.oncall.rotas:

@@ -11,6 +11,7 @@ from bot.views import View
 from engine.port import Saying
 from store.api import AlertRow, Entry, OrderRow, OutboxRow, PageRow, RunRow, Store
 from workflows.alerts import OUTAGE
+from workflows.approvals import APPROVE
 from workflows.messages import span
 from workflows.orders import Order, aborted, skipped
 from workflows.pager_test import PAGER_TEST
@@ -77,7 +78,7 @@ class Story:
                 board = BOARDS.get(self.run.workflow)
                 return board(self) if board else views.note(saying)
             case "approval":
-                return views.approval(saying, self.closed(row))
+                return views.approval(saying, self.closed(row) or self._expired(row))
             case "progress":
                 return views.progress(saying, self._live(row), self.over(row))
         return views.note(saying)
@@ -116,6 +117,14 @@ class Story:
         if self._newer(row):
             return "🔄 Replaced by a newer request."
         return self._called_off(row) or ("" if self.run.state == "active" else "🔒 The run has ended.")
+
+    def _expired(self, row: OutboxRow) -> str:
+        """Marks under it are still read: who approves now has it asked again (Wheel.approved_late)."""
+        last = self._last_wait(row)
+        match last and last.value:
+            case ["saw", {"how": "expired"}]:
+                return f"⌛ Nobody answered in time. :{APPROVE}: makes me ask again."
+        return ""
 
     def _called_off(self, row: OutboxRow) -> str:
         """By an order, whatever it found the run at: the wait for an answer, a hold after it, or a pause."""

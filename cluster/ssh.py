@@ -79,6 +79,7 @@ class SshNode:
         deadline = time.monotonic() + timeout
         with self._channel(deadline) as (connection, channel), connection.watched(deadline, channel.close):
             try:
+                channel.set_environment_variable("LC_ALL", "C")  # Debian's sshd takes it; others ignore it
                 channel.exec_command(shlex.join(argv))
                 channel.sendall(stdin)
                 channel.shutdown_write()

@@ -51,6 +51,10 @@ class Reading:
     doubts: tuple[str, ...] = ()
 
 
+INSTALLS = "in Roundsman's folder, `.venv/bin/pip install --require-hashes -r deploy/requirements.lock`"
+"""As docs/install.md has it: the extra `ical` is part of that list."""
+
+
 def available() -> bool:
     """Whether the extra `ical` is installed."""
     return find_spec("icalendar") is not None and find_spec("recurring_ical_events") is not None

@@ -160,6 +160,11 @@ async def _drop(process: Process) -> None:
     process.channel.get_connection().abort()
 
 
+async def _language(process: Process) -> None:
+    process.stdout.write(str(process.env.get("LC_ALL")).encode())
+    process.exit(0)
+
+
 async def _no_code(process: Process) -> None:
     process.stdout.write(b"killed\n")
     process.close()
@@ -174,6 +179,7 @@ COMMANDS: dict[str, Callable[[Process], Coroutine[Any, Any, None]]] = {
     "flood-errors": _flood_errors,
     "drop": _drop,
     "no-code": _no_code,
+    "language": _language,
     "sudo": _hang,
 }
 
@@ -199,6 +205,11 @@ def test_exit_code_and_both_streams_come_back(pve1: SshNode) -> None:
 def test_words_with_spaces_and_quotes_arrive_as_they_are(pve1: SshNode, door: Door) -> None:
     pve1.run(["both", "it's one; word"], PATIENCE_S)
     assert door.seen == ["""both 'it'"'"'s one; word'"""]
+
+
+def test_a_node_is_asked_to_speak_english(pve1: SshNode) -> None:
+    """By its words it is known why sudo or a shell refuses, and what helps."""
+    assert pve1.run(["language"], PATIENCE_S).out == b"C"
 
 
 def test_what_is_given_on_stdin_arrives(pve1: SshNode) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from bot import check, showing_rotas
 from bot.settings import EXAMPLE, Settings, load
 from cluster.checks import CheckLine
+from sandbox.house import REPOSITORY
 from store.api import RunRow
 from store.opening import open_store
 from tests.unit.example import HTTP_SECRETS, PAGER_SECRETS
@@ -131,12 +133,18 @@ def test_a_gap_in_a_rota_is_told_and_is_no_fault(settings: Settings) -> None:
     )
 
 
-def test_a_calendar_without_its_extra_is_told_with_what_installs_it(
+def test_a_calendar_without_its_packages_is_told_with_the_line_that_installs_them(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The line of the installation itself. By name, an index would give whatever somebody else put there."""
     monkeypatch.setattr(showing_rotas, "available", lambda: False)
     [line] = showing_rotas.check_rotas(settings, 0.0)
-    assert (line.ok, line.remedy) == (False, "pip install 'roundsman[ical]'")
+    assert not line.ok
+    [typed] = re.findall(r"`(.+)`", line.remedy)
+    assert f"    {typed}\n" in (REPOSITORY / "docs" / "install.md").read_text()
+    lock = (REPOSITORY / "deploy" / "requirements.lock").read_text()
+    assert "icalendar==" in lock
+    assert "recurring-ical-events==" in lock
 
 
 def test_what_is_fine_but_should_be_known_has_a_mark_of_its_own(

@@ -82,6 +82,15 @@ def test_a_request_that_was_answered_says_how(store: MemoryStore, answer: Any, s
     assert story(store).open_requests() == []
 
 
+def test_a_request_whose_time_is_up_says_so_and_is_still_read(store: MemoryStore) -> None:
+    """It went on saying "may answer until" for as long as the run held."""
+    request = asked(store)
+    result(store, "pve1.ask.wait", ["saw", {"how": "expired", "deadline": NOON}])
+    (shown,) = [view for change, view in story(store).changes() if change.key == ASKED]
+    assert shown.text.startswith("⌛ Nobody answered in time. :white_check_mark: makes me ask again. ")
+    assert story(store).open_requests() == [request]
+
+
 @pytest.mark.parametrize(("verb", "about"), [("abort", ""), ("skip", "pve1")])
 @pytest.mark.parametrize(
     "end",
