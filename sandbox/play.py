@@ -44,6 +44,8 @@ OUTAGE_WATCH = "30m"
 """The demo watches for less long afterwards than the scenario does: by then the routers of 2017 were lost already."""
 PATIENCE_S = 60.0
 """Whoever plays by hand waits no longer than this for what the night is about."""
+FASTEST_CALL = 60.0
+"""Telephones ring, and outages are found, in real seconds: `midnight` is over before at twice this speed."""
 START_S = 60.0
 """So long the bot may take until its first answer, on a slow machine; one that ended is told of at once."""
 LOOK_S = 0.2
@@ -77,6 +79,10 @@ def main(name: str, play: bool, speed: float, port: int, keep: bool) -> None:
     speed = speed or (60.0 if name == OUTAGE else 20.0)
     if speed <= 0:
         raise click.ClickException("--speed must be more than 0; 1 is as slow as life")
+    if speed > FASTEST_CALL and name != OUTAGE and _load(name).oncall is not None:
+        raise click.ClickException(
+            f"somebody is called in {name}, which takes its time: no --speed over {FASTEST_CALL:.0f}"
+        )
     with _folder(keep) as folder:
         try:
             raise SystemExit(Demo(name, speed, play or name == OUTAGE, Leave().rest).run(folder, port))

@@ -16,10 +16,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from sandbox.house import REPOSITORY, BotProcess, House, house
 from sandbox.model import What
-from sandbox.play import SCENARIOS
+from sandbox.play import SCENARIOS, main
 from sandbox.scenario import Scenario
 from sandbox.slack import ALICE, BOT, CAROL, CHANNEL, Message
 from sandbox.spec import ClusterSpec, default_spec, settings_section
@@ -194,6 +195,14 @@ def test_the_help_lists_every_scenario_so_that_its_name_can_be_copied() -> None:
 
 
 @pytest.mark.slow
+def test_a_night_in_which_telephones_ring_is_not_lived_faster_than_they_do() -> None:
+    refused = CliRunner().invoke(main, ["--scenario", "midnight", "--play", "--speed", "600"])
+    assert (refused.exit_code, refused.stderr) == (
+        1,
+        "Error: somebody is called in midnight, which takes its time: no --speed over 60\n",
+    )
+
+
 def test_a_scenario_that_is_not_there_gets_the_name_that_was_meant() -> None:
     refused = played("--scenario", "good-nigt")
     assert refused.stderr == 'Error: there is no scenario "good-nigt" (did you mean "good-night"?)\n'
