@@ -164,10 +164,7 @@ def _send_beside(w: Steward, offer: Offer, _: float) -> str:
     return rescue.restore(data["new"], "lxc", data["node"], data["backup"]["volid"], data["storage"], over=False).upid
 
 
-def _onboot_off(w: Steward, guest_id: int) -> bool:
-    """True if it was on."""
+def _onboot_off(w: Steward, guest_id: int) -> None:
     guest = find(w, guest_id)
-    if not w.site.cluster.onboot(guest):
-        return False
-    w.site.cluster.set_onboot(guest, False)
-    return True
+    if w.site.cluster.onboot(guest):
+        w.site.cluster.set_onboot(guest, False)

@@ -243,6 +243,30 @@ def test_a_guest_that_fits_nowhere_is_treated_as_one_that_has_nowhere_to_go() ->
     assert next_of(huge, policy=CannotMove(otherwise="shutdown"))["way"] == "shutdown"
 
 
+def test_a_guest_bound_by_a_device_is_refused_where_the_settings_shut_down_only_others() -> None:
+    bound = Move(101, (), {"pve2": "uses hostpci0"}, local_devices=("hostpci0",))
+    policy = CannotMove(otherwise="shutdown", passthrough="refuse")
+    found = next_of(guest(101, "pve1"), policy=policy, only=bound)
+    assert (found["how"], found["way"]) == ("stop", "refuse")
+
+
+def test_guests_that_somebody_moves_back_again_and_again_are_a_hold_and_no_drain_without_an_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Held(Exception): ...
+
+    def hold(key: str, why: str) -> None:
+        raise Held(why)
+
+    moved: list[str] = []
+    monkeypatch.setattr(drain, "_away", lambda *_: moved.append("101"))
+    item = {"guest": 101, "how": "move"}
+    w: Any = SimpleNamespace(node="pve1", read=lambda *_: item, key=lambda *_: "pve1.drain", hold=hold)
+    with pytest.raises(Held, match="guests keep coming back to pve1"):
+        drain.drain(w, Journey())
+    assert len(moved) == drain.MOST_ROUNDS
+
+
 def test_nobody_moves_to_a_node_that_another_hand_has_put_into_maintenance_mode() -> None:
     """Proxmox VE allows it, and an approver may have waived the gate: but whoever works on that node may reboot it."""
     router, web = guest(101, "pve1"), guest(103, "pve3", 8)
@@ -278,6 +302,19 @@ def test_the_last_one_that_serves_is_never_shut_down_though_another_one_runs() -
     few.machines = replace(routers(), serving=Unread("HTTP 595", 0.0))
     with pytest.raises(Unreachable, match="whether guest 101 can be spared is not known: HTTP 595"):
         shut_down(asked, guest(101, "pve1"))
+    assert few.stopped == []
+
+
+def test_a_guest_of_no_group_may_be_shut_down_whatever_the_groups_lack() -> None:
+    few = Few(replace(routers(), guests=Read((guest(103, "pve1"),), 0.0)))
+    shut_down(wheel(few), guest(103, "pve1"))
+    assert few.stopped == [103]
+
+
+def test_a_guest_that_is_down_by_now_is_not_shut_down_once_more() -> None:
+    """Proxmox VE refuses it, and the run would hold."""
+    few = Few(routers())
+    assert shut_down(wheel(few), replace(guest(103, "pve1"), status="stopped")) == ""
     assert few.stopped == []
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
 from sandbox.direct import SimCluster
+from sandbox.invariants import violations
+from sandbox.lines import Act, Moment
 from sandbox.night import Night
 from sandbox.scenario import Cue, Scenario
 from sandbox.spec import default_spec
@@ -87,3 +89,23 @@ def test_an_upgrade_that_never_arrived_holds_after_a_minute_and_a_retry_gives_it
     first, again = [sent.at for sent in night.sent if sent.verb == "upgrade"]
     assert again - first < 300.0
     assert "pve3 is done" in night.text
+
+
+@dataclass
+class UpgradedByHand(Night):
+    """While the bot drains pve3, somebody installs there what was approved."""
+
+    def _on_act(self, act: Act) -> None:
+        if act.verb == "maintenance" and act.moment is Moment.DONE:
+            node = self.model.machines.all["pve3"]
+            node.boot_kernel = self.model.packages.plan("pve3").new_kernel or node.boot_kernel
+            self.model.packages.pending["pve3"] = ()
+
+
+def test_what_somebody_installed_by_hand_meanwhile_is_approved_anew_and_not_installed_once_more() -> None:
+    night = UpgradedByHand(Scenario("by hand", "", default_spec(), (), CUES, lasts=3 * 3600.0)).live()
+    assert night.text.count("May I take pve3?") == 2
+    assert "nothing is left to upgrade; somebody did it meanwhile" in night.text
+    assert [sent.verb for sent in night.sent if sent.verb in ("upgrade", "reboot")] == ["reboot"]
+    assert "pve3 is done" in night.text
+    assert violations(night) == []

@@ -18,11 +18,11 @@ from sandbox.spec import BackupSpec, GuestSpec, default_spec
 from store.api import Entry, RunRow
 from store.memory import MemoryStore
 from tests.unit.sandbox.evening import Evening
-from workflows import restore_write
+from workflows import restore, restore_write
 from workflows.drill import Copy, _restored
 from workflows.phases import RESTORE
-from workflows.restore import _aside_offer, _detach
-from workflows.restore_look import Wanted
+from workflows.restore import _aside_offer, _detach, _is_aside, move_to
+from workflows.restore_look import Case, Sick, Wanted
 from workflows.restore_plan import GUEST_KEY, Patient, other_restore
 from workflows.restore_write import _send_beside, beside_offer, over_offer, send_over
 from workflows.runbook import _unused_offer
@@ -89,6 +89,64 @@ def test_no_restore_is_offered_while_a_disk_is_attached_that_it_would_delete(mon
         no="disks are attached to it, which the restore would delete: scsi0",
         hint="`qm set 101 --delete scsi0` detaches them",
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"status": "running"}, "it runs on pve1: a running guest is never restored over"),
+        ({"status": "io-error"}, "it is io-error, not stopped"),
+        ({"lock": "backup"}, "it is locked (backup)"),
+    ],
+)
+def test_no_restore_is_offered_over_one_that_runs_or_is_in_the_middle_of_something(
+    changes: dict[str, str], why: str
+) -> None:
+    w, _ = wheel(replace(ROUTER, **changes))  # type: ignore[arg-type]
+    offer = over_offer(w, Wanted("101", "U0ALICE"), PATIENT)
+    assert isinstance(offer, Offer)
+    assert offer.no == why
+
+
+def test_no_restore_is_offered_over_one_that_ha_is_about_to_start() -> None:
+    w, _ = wheel(replace(ROUTER, ha="started"))
+    assert isinstance(over_offer(w, Wanted("101", "U0ALICE"), PATIENT), Waiting)
+
+
+@pytest.mark.parametrize(("look", "kind"), [(over_offer, "qemu"), (beside_offer, "lxc")])
+def test_no_restore_is_offered_of_a_guest_whose_last_backup_was_pruned_meanwhile(
+    look: Callable[..., Offer | Waiting], kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guest = replace(ROUTER, kind=kind)
+    case = Case(guest, replace(CONFIG, disks=()), (), (), Sick(frozenset()))
+    monkeypatch.setattr(restore_write, "examine", lambda *_: case)
+    w, _ = wheel(guest)
+    offer = look(w, Wanted("101", "U0ALICE"), replace(PATIENT, kind=kind))
+    assert isinstance(offer, Offer)
+    assert offer.no == "there is no backup of guest 101 on any storage that answers"
+
+
+@pytest.mark.parametrize(
+    ("status", "disks", "aside"), [("stopped", 0, True), ("stopped", 1, False), ("io-error", 0, False)]
+)
+def test_nothing_is_to_be_set_aside_only_of_a_guest_that_is_stopped_and_has_no_disks(
+    status: str, disks: int, aside: bool
+) -> None:
+    w, _ = wheel(replace(ROUTER, status=status), replace(CONFIG, disks=CONFIG.disks[:disks]))
+    assert _is_aside(w, PATIENT) is aside
+
+
+@pytest.mark.parametrize(("node", "moves"), [("", []), ("pve1", []), ("pve2", ["pve2"])])
+def test_a_guest_moves_only_to_a_node_that_was_named_and_is_not_its_own(
+    node: str, moves: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Proxmox VE refuses to move a guest to where it is, and the restore would hold."""
+    moved: list[str] = []
+    monkeypatch.setattr(restore, "move_stopped", lambda *args: moved.append(args[-1]))
+    w, _ = wheel(ROUTER)
+    w.read = lambda _, look, *__: look()
+    move_to(w, Wanted("101", "U0ALICE", node=node), PATIENT)
+    assert moved == moves
 
 
 def test_the_disks_of_a_guest_that_is_protected_stay() -> None:

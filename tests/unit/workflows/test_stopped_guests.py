@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,13 +10,14 @@ from typing import Any
 
 import pytest
 
+from cluster.api import Unreachable
 from cluster.facts import Guest, Machines, Move, Read, Unread
 from cluster.guest_settings import CannotMove
-from engine.port import Waiting
+from engine.port import Look, Waiting
 from sandbox.invariants import violations
 from sandbox.night import Night
 from sandbox.scenario import load
-from workflows.stopping import _staying_under_ha
+from workflows.stopping import _start, _status, _staying_under_ha
 
 USUAL = load(Path("tests/scenarios/guest-that-cannot-move"))
 UNDER_HA = load(Path("tests/scenarios/ha-guest-stays-down"))
@@ -74,7 +76,45 @@ def test_while_it_is_not_read_which_guests_have_nowhere_to_go_maintenance_mode_w
     assert _staying_under_ha(wheel(Machines(**read))) == Waiting("no answer")
 
 
-def wheel(machines: Machines) -> Any:
-    cluster = SimpleNamespace(survey=lambda topics, node: machines)
+# ---- when it is down, and when it is back --------------------------------------------------------------------------
+
+LOOK, LAST = Look(now=100.0, since=50.0, deadline=200.0), Look(now=200.0, since=50.0, deadline=200.0)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status", "ha", "seen"),
+    [
+        ("stopped", "stopped", "stopped", "stopped"),
+        ("stopped", "stopped", "started", "it is stopped, HA says started"),
+        ("stopped", "running", "", "it is running"),
+        ("running", "running", "started", "running"),
+        ("running", "running", "request_stop", "it is running, HA says request_stop"),
+    ],
+)
+def test_a_guest_is_down_or_back_only_when_ha_means_it_to_be(wanted: str, status: str, ha: str, seen: str) -> None:
+    """HA starts within seconds what it means to run: the node would be rebooted under it."""
+    pbx = Guest(105, "pbx", "qemu", "pve3", status, 1, ha=ha)
+    w = wheel(Machines(), lambda: (pbx,))
+    assert _status(w, 105, wanted, LOOK) == (wanted if seen == wanted else Waiting(seen))
+    late = _status(w, 105, wanted, LAST)
+    assert late == wanted if seen == wanted else late[0] == seen
+
+
+def test_while_no_node_lists_guests_none_is_down_and_none_was_removed() -> None:
+    def silent() -> Any:
+        raise Unreachable("no node answers")
+
+    assert _status(wheel(Machines(), silent), 105, "stopped", LOOK) == Waiting("no node answers")
+    assert _status(wheel(Machines(), silent), 105, "stopped", LAST) == ["no node answers", ""]
+    assert _status(wheel(Machines(), tuple), 105, "stopped", LOOK) == Waiting("it is not listed")
+
+
+def test_a_guest_that_somebody_started_already_is_not_started_once_more() -> None:
+    running = Guest(105, "pbx", "qemu", "pve3", "running", 1)
+    assert _start(wheel(Machines()), running) == ""
+
+
+def wheel(machines: Machines, guests: Callable[[], Any] = tuple) -> Any:
+    cluster = SimpleNamespace(survey=lambda topics, node: machines, guests=guests)
     managed = SimpleNamespace(cannot_move=CannotMove(otherwise="shutdown"))
     return SimpleNamespace(node="pve3", site=SimpleNamespace(cluster=cluster, managed=managed))
