@@ -152,6 +152,7 @@ def start_and_serve(w: Wheel, guest_id: int, name: str, old: int = 0) -> float:
         began = w.act(Stage.START, lambda *_: w.site.clock(), "began")
         node = w.act(Stage.START, lambda *_, since=began: _start(w, guest_id, since, old))
         w.say(Stage.START, "", lambda node=node: words.starting(name, guest_id, node))  # type: ignore[misc]
+        w.began = lambda since=began: _start_of(w, guest_id, since)
         served = w.wait(
             Stage.SERVE,
             lambda at, since=began: serves(w, guest_id, since, at),  # type: ignore[misc]
@@ -159,6 +160,7 @@ def start_and_serve(w: Wheel, guest_id: int, name: str, old: int = 0) -> float:
             why=f"{host(name) or guest_id} to serve",
             who="the guest, by booting and by its agent's answer",
         )
+        w.began = None
         if not served["error"]:
             w.say(Stage.SERVE, "", lambda s=served: words.serving(name, guest_id, s["how"], s["took"]))  # type: ignore[misc]
             return float(served["took"])
@@ -187,8 +189,15 @@ def start_task(w: Wheel, guest: Guest, began: float) -> str:
     """The task that starts it; "" for one that runs already."""
     if guest.running:
         return ""
-    kinds = (task_kind(guest.kind, "start"), "hastart")
-    return start_once(w, kinds, guest.id, began, lambda: w.site.cluster.start(guest))
+    return start_once(w, _starts(guest), guest.id, began, lambda: w.site.cluster.start(guest))
+
+
+def _starts(guest: Guest) -> tuple[str, str]:
+    return task_kind(guest.kind, "start"), "hastart"
+
+
+def _start_of(w: Wheel, guest_id: int, began: float) -> str:
+    return find_task(w, _starts(find(w, guest_id)), guest_id, began)
 
 
 def serves(w: Wheel, guest_id: int, began: float, at: Look) -> Any:
@@ -236,11 +245,11 @@ def _not_started(w: Wheel, guest: Guest, began: float) -> Any:
 # ---- after an abort --------------------------------------------------------------------------------------------------
 
 
-def let_end(w: Wheel, stage: Stage, upid: str) -> None:
-    """Nothing that was begun is cut off: a task of ours ends first."""
-    if not upid or upid in w.over:
-        return
+def let_end(w: Wheel, stage: Stage, upid: str = "") -> None:
+    """Nothing that was begun is cut off: a task of ours ends first. `upid`: which, if it is not the one of just now."""
     try:
-        follow(w, stage, upid, "what was begun to end", w.site.managed.limits.restore, "aborted")
+        upid = upid or w.follows or (w.began and w.read(stage, w.began, "finding what was begun", "begun")) or ""
+        if upid and upid not in w.over:
+            follow(w, stage, upid, "what was begun to end", w.site.managed.limits.restore, "aborted")
     except GaveUp:
         return  # its limit passed: what is left is looked at and said anyway

@@ -162,7 +162,7 @@ def move_to(w: Steward, wanted: Wanted, patient: Patient) -> None:
 def _aborted(w: Steward, patient: Patient) -> Plain:
     """What was begun ends first; then the world is asked what is left, and it is said."""
     w.mode = Mode.ABORT
-    let_end(w, Stage.RESTORE, w.follows)
+    let_end(w, Stage.RESTORE)
     left: list[str] = w.run.step(f"{w.node or 'run'}.{Stage.PUT_BACK}", lambda: _left(w, patient))
     w.run.say("run.aborted", lambda: messages_rescue.aborted(w.name, left))
     return {"state": "aborted", "guest": patient.guest, "left": left}

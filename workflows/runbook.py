@@ -51,7 +51,7 @@ def runbook(run: Run, site: Site, args: Mapping[str, Plain]) -> Plain:
         return {"state": "refused", "why": str(no)}
     except Aborted:
         w.mode = Mode.ABORT
-        let_end(w, Stage.ACT, w.follows)
+        let_end(w, Stage.ACT)
         left = run.step("run.left", lambda: _left(w))
         run.say("run.aborted", lambda: messages_rescue.aborted(w.name, left))
         return {"state": "aborted", "left": left}

@@ -129,6 +129,8 @@ class Wheel:
         """Tasks of Proxmox VE that this run followed to their end: none of them is the one that is looked for."""
         self.follows = ""
         """The task of Proxmox VE that is followed just now: an abort lets it end first."""
+        self.began: Callable[[], str] | None = None
+        """Finds the task of what is waited for just now without being followed: an abort lets that end as well."""
         self.carried: frozenset[int] = frozenset()
         """Guests that ran on the node before, once they are to be back: one that is down then is down because of us."""
         self.fallen: list[str] = []
