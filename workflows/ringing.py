@@ -119,8 +119,8 @@ class Rung:
         self._posted: list[str] = []
         """Keys of its messages, where Slack alone was told: they may reach somebody. Beside a phone that is out of
         order a mention wakes nobody."""
-        self._taken: list[str] = []
-        """Keys of the pages that a service took."""
+        self._tried: list[str] = []
+        """Keys of the pages that a service was asked to take: their rows say what came of it."""
 
     # who and how ------------------------------------------------------------------------------------------------
 
@@ -195,7 +195,7 @@ class Rung:
         firsts = [self._key(f"{ring.person}.{ring.how}") for ring in rings]
         acts = [partial(self._sent, *one) for one in zip(keys, rings, firsts, strict=True)]
         outcomes = self.o.run.step(self._key("rings", attempt), lambda: _together(self.o.site, acts))
-        self._taken += [key for key, (outcome, _) in zip(keys, outcomes, strict=True) if outcome == SENT]
+        self._tried += keys
         return [ring for ring, (outcome, _) in zip(rings, outcomes, strict=True) if outcome == "later"]
 
     def _sent(self, key: str, ring: Ring, first: str) -> list[str]:
@@ -268,8 +268,8 @@ class Rung:
         posted = [store.outbox_row(run_id, key) for key in self._posted]
         if posted and (waited < POSTED_S or any(row is not None and row.ts for row in posted)):
             return True
-        taken = [store.page_row(run_id, key) for key in self._taken]
-        return any(row is not None and row.state != "failed" for row in taken)
+        tried = [store.page_row(run_id, key) for key in self._tried]
+        return any(row is not None and row.state != "failed" for row in tried)
 
     def _key(self, name: str, attempt: int = 1) -> str:
         key = self.o.key(f"rung{self.number}.{name}")

@@ -67,6 +67,7 @@ def test_anybody_may_declare_an_outage_and_resolve_it(watch: NightWatch) -> None
     watch.fast_forward(minutes=3)
     assert watch.types("carol", "/outage resolve").startswith("🏁 @carol resolves the outage of *lab*")
     watch.assert_said("🏁 The outage of *lab* is over after 3 minutes: resolved by @carol.")
+    assert watch.pagers["voice"].cancelled == ["voice-1"]
     watch.fast_forward(hours=1)
     assert watch.store.firing() == []
 

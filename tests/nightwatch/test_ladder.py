@@ -159,6 +159,10 @@ def test_a_rung_of_mentions_alone_is_not_waited_for_while_slack_is_down() -> Non
     watch.slack_down = False
     watch.settle()
     watch.assert_paged("alice", "mention", "direct")
+    assert {(row.how, row.state) for row in watch.store.pages(watch.outages()[0].id) if row.person == "alice"} == {
+        ("mention", "posted"),
+        ("direct", "posted"),
+    }
 
 
 def test_a_rung_of_mentions_that_slack_got_late_is_waited_for() -> None:
@@ -193,6 +197,8 @@ def test_an_acknowledgement_goes_stale_after_a_reminder_and_the_ladder_begins_at
     watch.fast_forward(minutes=15)
     watch.assert_said("@alice: there was no sign of life")
     first_rung(watch)
+    watch.reacts("alice", "raising_hand")
+    assert len([said for _, said in watch.said if "@alice has it" in said]) == 2
 
 
 def test_a_sign_of_life_keeps_an_acknowledgement_alive(watch: NightWatch) -> None:
@@ -238,6 +244,15 @@ def test_recovery_stops_the_ringing_and_it_is_over_when_it_lasts(watch: NightWat
     assert row.result == {"state": "recovered", "by": "", "took": 420.0}
 
 
+def test_a_persons_word_that_it_is_over_ends_it_before_it_has_settled(watch: NightWatch) -> None:
+    watch.dies(ROUTER)
+    first_rung(watch)
+    watch.recovers(ROUTER)
+    watch.types("alice", "/outage resolve")
+    watch.assert_said("is over after 0 seconds: resolved by @alice")
+    assert not any("relapse" in said for _, said in watch.said)
+
+
 def test_a_relapse_rings_again(watch: NightWatch) -> None:
     outage = watch.dies(ROUTER)
     first_rung(watch)
@@ -274,6 +289,18 @@ def test_what_dies_soon_after_the_acknowledgement_is_told_to_whoever_has_it(watc
     watch.assert_said("🔥 @alice: one more alert meanwhile.\n• *pve3*: is silent")
     watch.fast_forward(minutes=10)
     watch.assert_quiet()
+
+
+def test_what_dies_right_after_the_acknowledgement_is_told_with_what_else_comes_within_five_minutes(
+    watch: NightWatch,
+) -> None:
+    watch.dies(ROUTER)
+    first_rung(watch)
+    watch.reacts("alice")
+    watch.fast_forward(minutes=1)
+    watch.dies("pve3")
+    watch.fast_forward(minutes=10)
+    assert told_of("pve3", watch) == [5]
 
 
 def test_what_dies_a_second_time_is_told_once_more_to_whoever_has_it(watch: NightWatch) -> None:

@@ -495,6 +495,69 @@ def test_a_key_that_is_pressed_while_the_service_is_asked_is_what_came_of_the_ca
     watch.assert_said("@alice has it")
 
 
+def test_who_takes_it_while_one_service_is_asked_is_not_rung_by_the_next(watch: NightWatch) -> None:
+    real = watch.pagers["pushover"].send
+
+    def slow(page: Page) -> str:
+        watch.types("alice", "/outage ack")
+        return real(page)
+
+    watch.pagers["pushover"].send = slow  # type: ignore[method-assign]
+    watch.dies(ROUTER)
+    watch.assert_paged("alice", "mention", "pushover")
+    watch.assert_quiet()
+    watch.assert_said("@alice has it")
+
+
+def test_a_service_that_takes_pages_but_cannot_be_asked_is_given_the_page_again(watch: NightWatch) -> None:
+    """Whether it has it already nobody knows: rather twice than never."""
+    voice, tries, looked = watch.pagers["voice"], list[str](), list[float]()
+    real = voice.send
+
+    def breaks_once(page: Page) -> str:
+        tries.append(page.name)
+        if len(tries) == 1:
+            raise PagerError("the line broke", permanent=False)
+        return real(page)
+
+    def silent(page: Page) -> str:
+        looked.append(page.at)
+        raise PagerError("no list of calls today", permanent=False)
+
+    voice.send, voice.find = breaks_once, silent  # type: ignore[method-assign]
+    watch.dies(ROUTER)
+    watch.fast_forward(seconds=10)
+    first_rung(watch)
+    assert looked == [MIDNIGHT]  # since the first try
+
+
+def test_who_has_no_number_is_passed_over_at_once() -> None:
+    rungs = [{"who": ["alice"], "how": ["voice"], "wait": "5m"}, {"who": ["bob"], "how": ["pushover"], "wait": "5m"}]
+    watch = NightWatch({**ONCALL, "policies": [{"name": "default", "rungs": rungs}]})
+    watch.pagers["voice"].reaches = lambda person: "no phone number in the settings"  # type: ignore[method-assign]
+    watch.dies(ROUTER)
+    watch.fast_forward(seconds=1)
+    watch.assert_paged("bob", "pushover")
+    watch.assert_quiet()
+
+
+def test_a_way_that_left_the_settings_is_not_tried_and_holds_up_nobody_while_it_rings() -> None:
+    rungs = [{"who": [who], "how": [how], "wait": "5m"} for who, how in (("alice", "voice"), ("bob", "pushover"))]
+    watch = NightWatch({**ONCALL, "policies": [{"name": "default", "rungs": rungs}]})
+    outage = watch.dies(ROUTER)
+    watch.assert_paged("alice", "voice")
+    watch.site.watchers.pagers.pop("voice")  # type: ignore[union-attr]
+    watch.waits.clear()
+    watch.fast_forward(minutes=5)
+    watch.assert_paged("bob", "pushover")
+    watch.fast_forward(minutes=5)
+    watch.assert_paged("bob", "pushover")  # at once: the phone is no way to Alice any more
+    failed = [row.error for row in watch.store.pages(outage) if row.state == "failed"]
+    assert failed == ["voice is not set up"]
+    watch.types("bob", "/outage ack")
+    watch.assert_said("@bob has it")
+
+
 def test_a_tap_is_seen_while_another_service_is_tried_again(watch: NightWatch) -> None:
     watch.pagers["voice"].down = True
     watch.dies(ROUTER)

@@ -171,6 +171,15 @@ def test_old_evidence_is_unknown() -> None:
     )
 
 
+def test_what_is_young_enough_for_one_gate_is_too_old_for_another_one_of_the_same_moment() -> None:
+    members = healthy().machines.membership
+    assert isinstance(members, Read)
+    found = judged(with_(healthy(), at=NOW - 31, membership=members.value), GatePhase.PREFLIGHT)
+    shut = {opinion.gate for opinion in found if isinstance(opinion.verdict, Unknown)}
+    assert {"cluster-quorum", "nodes-online"} <= shut
+    assert not {"memory", "movable"} & shut
+
+
 def test_evidence_from_the_future_has_no_age_for_the_clock_jumped() -> None:
     reason = "membership: evidence is stamped 3600 s ahead of now; the clock jumped"
     assert_unknown(verdict("cluster-quorum", healthy(), now=NOW - 3600), reason)

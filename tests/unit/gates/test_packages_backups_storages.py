@@ -101,7 +101,8 @@ def test_a_backup_that_a_wrong_clock_stamped_is_not_fresh_for_years_to_come() ->
     old = with_backups(backup(101), wrong, backup(102, age=3 * DAY))
     assert_blocked(verdict("backups", old), no_backup("the newest is 3 d old, limit 2 d"))
     assert_passed(verdict("backups", with_backups(backup(101), wrong, backup(102))))
-    assert_passed(verdict("backups", with_backups(backup(101), backup(102, age=-600.0))))  # clocks differ
+    clocks_differ = with_backups(backup(101), backup(102, age=3 * DAY), backup(102, age=-600.0))
+    assert_passed(verdict("backups", clocks_differ))
 
 
 @pytest.mark.parametrize(("wanted", "lacks"), [("verified", {"verified": None}), ("protected", {"protected": False})])
@@ -173,6 +174,11 @@ def test_an_active_storage_below_a_mount_that_is_missing_is_an_empty_directory()
     world = with_node(healthy(), "pve3", gluster_mounts=())
     reason = "vmstore on pve3 is an empty directory: no Gluster is mounted at /mnt/pve/vmstore"
     assert_blocked(verdict("storages", world), reason, "findmnt")
+
+
+def test_what_proxmox_mounts_by_itself_is_mounted_when_it_is_active() -> None:
+    own = tuple(replace(storage(node), storage="native", kind="glusterfs", path="") for node in NODES)
+    assert_passed(verdict("storages", with_storage(*own)))
 
 
 def test_a_directory_beside_the_mount_is_not_on_gluster() -> None:

@@ -44,6 +44,7 @@ def test_a_night_belongs_to_the_day_it_began_on(inside: str) -> None:
     [
         ("2026-01-09T21:59", "Fri 22:00 Europe/Berlin, in 60 s"),
         ("2026-01-09T05:00", "Fri 22:00 Europe/Berlin, in 17 h"),  # Friday morning belongs to Thursday's night
+        ("2026-01-08T23:00", "Fri 22:00 Europe/Berlin, in 23 h"),
         ("2026-01-10T06:00", "Sat 22:00 Europe/Berlin, in 16 h"),
         ("2026-01-11T06:00", "Fri 22:00 Europe/Berlin, in 6 d"),
     ],
@@ -53,11 +54,12 @@ def test_outside_it_is_said_when_it_opens(outside: str, opens: str) -> None:
 
 
 def test_a_window_within_a_day() -> None:
-    noon = {"days": ["wed"], "start": "12:00", "end": "13:00", "zone": BERLIN}
-    for inside in ("2026-01-07T12:00", "2026-01-07T12:59"):
+    noon = {"days": ["wed"], "start": "11:30", "end": "13:00", "zone": BERLIN}
+    for inside in ("2026-01-07T11:30", "2026-01-07T12:59"):
         assert_passed(at(when(inside), noon))
-    reason = "outside of the maintenance windows; the next opens Wed 12:00 Europe/Berlin, in 7 d"
-    assert_blocked(at(when("2026-01-07T13:00"), noon), reason)
+    for outside, opens in (("2026-01-07T11:29", "60 s"), ("2026-01-07T13:00", "7 d"), ("2026-01-06T12:00", "24 h")):
+        reason = f"outside of the maintenance windows; the next opens Wed 11:30 Europe/Berlin, in {opens}"
+        assert_blocked(at(when(outside), noon), reason)
 
 
 def test_a_whole_day_ends_at_24() -> None:
