@@ -87,6 +87,7 @@ def ceph(status: Mapping[str, Any], flags: Sequence[Mapping[str, Any]], pools: S
         quorum=quorum,
         flags=frozenset(row["name"] for row in flags if row.get("value") not in (0, "0", None, False)),
         pools=tuple(CephPool(row["pool_name"], int(row["size"]), int(row["min_size"])) for row in pools),
+        managed=bool(status["mgrmap"]["available"]),
     )
 
 

@@ -218,7 +218,8 @@ class CephPool:
 class Ceph:
     """`checks`: name of a health check -> its summary; muted ones too, for nobody said that they are harmless.
     `pgs`: state of placement groups -> how many. `monitors`: all of them; `quorum`: those that take part.
-    `flags`: those of the OSD map that are set, such as "noout"."""
+    `flags`: those of the OSD map that are set, such as "noout". `managed`: a manager (mgr) is active; without one `pgs`
+    stays as it was last counted, whatever happens since (measured on Ceph 16.2)."""
 
     checks: Mapping[str, str]
     pgs: Mapping[str, int]
@@ -229,6 +230,7 @@ class Ceph:
     quorum: frozenset[str]
     flags: frozenset[str]
     pools: tuple[CephPool, ...]
+    managed: bool
 
 
 @record

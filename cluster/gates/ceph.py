@@ -24,7 +24,10 @@ def check(world: World, node: str, phase: GatePhase, now: float) -> Verdict:
 
 
 def what_is_wrong(ceph: Ceph) -> Iterator[str]:
-    """Why not all of it is there, whatever else Ceph complains of."""
+    """Why not all of it is there, whatever else Ceph complains of. Its manager alone counts placement groups: an OSD
+    may go and come back empty, and without a manager all of them are still listed as clean."""
+    if not ceph.managed:
+        yield "no manager (mgr) is active, so nobody counts placement groups"
     if not ceph.pgs and ceph.osds:
         yield "Ceph lists no placement group at all"
     if sick := {state: count for state, count in ceph.pgs.items() if not clean(state)}:

@@ -32,6 +32,7 @@ def status(ask: Ask) -> Row:
         "health": {"status": "HEALTH_WARN" if checks else "HEALTH_OK", "checks": checks, "mutes": []},
         "quorum_names": sorted(ceph.quorum),
         "monmap": {"num_mons": len(monitors), "mons": [{"name": name, "rank": n} for n, name in enumerate(monitors)]},
+        "mgrmap": {"available": ceph.managed},
         "osdmap": {"num_osds": ceph.osds, "num_up_osds": ceph.osds_up, "num_in_osds": ceph.osds_in},
         "pgmap": {
             "num_pgs": sum(ceph.pgs.values()),

@@ -56,6 +56,7 @@ class CephState:
             quorum=frozenset(name for name in monitors if self.machines.all[name].lit),
             flags=frozenset(self.by),
             pools=(CephPool(POOL, len(self.hosts), spec.min_size),),
+            managed=any(self.machines.all[name].lit for name in monitors),
         )
 
     def counts(self) -> tuple[int, ...]:

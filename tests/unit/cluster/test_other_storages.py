@@ -1,7 +1,13 @@
-"""Ceph, ZFS replication and HA rules as the API tells them: shapes of several releases, silence, and absence."""
+"""Ceph, ZFS replication and HA rules as the API tells them: shapes of several releases, silence, and absence.
+
+`ceph_16_2/` holds what a real Ceph 16.2 answered (three monitors and OSDs of Debian 12, `noout` set), put together
+as Proxmox VE does: `status`, with `health detail`, `mon dump` and `mgr dump` in it.
+"""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +15,7 @@ import pytest
 from cluster.api import Refused, Unreachable
 from cluster.ceph import CephApi, ceph
 from cluster.facts import Ceph, CephPool, Guest, HaRule, Move, ReplicationJob
+from cluster.gates.ceph import what_is_wrong
 from cluster.harules import HaApi, rule
 from cluster.proxmox import TooOld
 from cluster.replication import ReplicationApi, job
@@ -20,11 +27,13 @@ STATUS: dict[str, Any] = {
     "health": {"checks": {"OSD_DOWN": {"severity": "HEALTH_WARN", "summary": {"message": "1 osds down"}}}},
     "quorum_names": ["pve1", "pve3"],
     "monmap": {"mons": [{"name": "pve1"}, {"name": "pve2"}, {"name": "pve3"}]},
+    "mgrmap": {"available": True},
     "osdmap": {"num_osds": 6, "num_up_osds": 5, "num_in_osds": 6},
     "pgmap": {"pgs_by_state": [{"state_name": "active+clean", "count": 100}, {"state_name": "peering", "count": 28}]},
 }
 FLAGS: list[dict[str, Any]] = [{"name": "noout", "value": 1}, {"name": "noscrub", "value": 0}, {"name": "pause"}]
 POOLS = [{"pool": 1, "pool_name": "guests", "type": "replicated", "size": 3, "min_size": 2, "pg_num": 128}]
+RECORDED = Path(__file__).parents[1] / "ceph_16_2"
 NOT_HERE = Refused("the API on pve1 refused get nodes/pve1/ceph/status: binary not installed: /usr/bin/ceph-mon")
 SILENT = Unreachable("pve2 does not answer")
 
@@ -56,7 +65,32 @@ def test_ceph_status_becomes_facts() -> None:
         quorum=frozenset({"pve1", "pve3"}),
         flags=frozenset({"noout"}),
         pools=(CephPool("guests", 3, 2),),
+        managed=True,
     )
+
+
+def recorded(name: str) -> Ceph:
+    return ceph(json.loads((RECORDED / f"{name}.json").read_text()), FLAGS, POOLS)
+
+
+def test_a_real_ceph_through_a_reboot() -> None:
+    whole, away = recorded("whole"), recorded("node-away")
+    assert not list(what_is_wrong(whole))
+    assert whole.checks == {"OSDMAP_FLAGS": "noout flag(s) set"}
+    assert list(what_is_wrong(away)) == [
+        "17 of 17 placement groups are not active+clean: 1 active+undersized, 16 active+undersized+degraded",
+        "2 of 3 OSDs are up, 3 are in",
+    ]
+
+
+def test_a_real_ceph_without_a_manager_still_calls_clean_what_an_osd_lost() -> None:
+    """It was taken away and came back empty; only the new manager saw it."""
+    before, seen = recorded("no-manager"), recorded("manager-again")
+    assert (before.pgs, before.osds_up, before.osds_in) == ({"active+clean": 17}, 3, 3)
+    assert list(what_is_wrong(before)) == ["no manager (mgr) is active, so nobody counts placement groups"]
+    assert [text.partition(":")[0] for text in what_is_wrong(seen)] == [
+        "11 of 17 placement groups are not active+clean"
+    ]
 
 
 def test_the_osd_map_of_older_releases_lies_deeper() -> None:

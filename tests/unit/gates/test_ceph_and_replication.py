@@ -25,7 +25,7 @@ from tests.unit.gates.build import (
 )
 
 POOL = CephPool("guests", 3, 2)
-WHOLE = Ceph({}, {"active+clean": 128}, 6, 6, 6, frozenset(NODES), frozenset(NODES), frozenset(), (POOL,))
+WHOLE = Ceph({}, {"active+clean": 128}, 6, 6, 6, frozenset(NODES), frozenset(NODES), frozenset(), (POOL,), True)
 FLAGS = {"OSDMAP_FLAGS": "noout flag(s) set"}
 
 
@@ -60,6 +60,12 @@ def test_a_placement_group_that_is_not_active_and_clean_blocks(state: str) -> No
 
 def test_no_placement_groups_where_osds_are_is_no_good_sign() -> None:
     assert_blocked(verdict("ceph", with_ceph(pgs={})), "Ceph lists no placement group at all")
+
+
+@pytest.mark.parametrize("phase", GatePhase)
+def test_placement_groups_that_nobody_counts_block(phase: GatePhase) -> None:
+    reason = "no manager (mgr) is active, so nobody counts placement groups"
+    assert_blocked(verdict("ceph", with_ceph(managed=False), phase), reason, "`ceph status`")
 
 
 @pytest.mark.parametrize(("up", "counted"), [(5, 6), (6, 5)])
