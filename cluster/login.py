@@ -71,8 +71,10 @@ class Station:
 
 
 def in_words(error: BaseException) -> str:
-    """ "Connection refused", without the number that the system has for it."""
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    """ "Connection refused", without the number that the system has for it, nor paramiko's word for a line on which
+    nothing is said."""
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return said.replace("Error reading SSH protocol banner", "no SSH greeting comes ").strip()
 
 
 def hang_up(wire: Wire) -> None:
