@@ -414,8 +414,16 @@ def test_nobody_listening_means_nothing_was_sent(door: Door) -> None:
 def test_a_port_that_accepts_and_says_nothing_is_left_at_the_deadline(door: Door) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         place = NodeSettings(address="127.0.0.1", ssh_port=mute.getsockname()[1], host_key=door.public_host_key)
-        with pytest.raises(Unreachable, match=r"pve1 does not answer over SSH .*: no SSH greeting comes$"):
+        with pytest.raises(Unreachable, match="pve1 does not answer over SSH"):
             SshNode("pve1", place, SshSettings(key_file=str(door.key_file))).run(["both"], 0.5)
+
+
+def test_a_port_that_accepts_and_says_nothing_is_told_of_in_words(door: Door) -> None:
+    brief = Direct(PathSettings.model_construct(name="direct", silence=0.2))
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        place = NodeSettings(address="127.0.0.1", ssh_port=mute.getsockname()[1], host_key=door.public_host_key)
+        with pytest.raises(Unreachable, match=r"pve1 does not answer over SSH \(.*\): no SSH greeting comes$"):
+            SshNode("pve1", place, SshSettings(key_file=str(door.key_file)), brief).run(["both"], PATIENCE_S)
 
 
 def test_a_helper_command_is_spoken_of_by_its_verb() -> None:
