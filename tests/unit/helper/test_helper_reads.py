@@ -108,8 +108,19 @@ def test_votes_are_those_of_the_configuration_and_of_the_moment(pve2: Any) -> No
 
 
 def test_without_pvecm_corosync_itself_is_asked(pve2: Any) -> None:
-    pve2.programs["corosync-quorumtool -s"] = QUORUM
-    assert pve2.order("status")[1]["votes"]["quorum"] == 3
+    pve2.programs["corosync-quorumtool -siH"] = QUORUM
+    assert pve2.order("status")[1]["votes"]["qdevice"] == 1
+
+
+def test_a_device_that_is_gone_has_no_vote(pve2: Any) -> None:
+    """As corosync 3.1.7 printed it 25 seconds after its corosync-qnetd was ended."""
+    gone = QUORUM.replace("Total votes:      4", "Total votes:      3").replace("A,V", "A,NV")
+    gone = gone.replace(
+        "0x00000000          1            Qdevice", "0x00000000          0            Qdevice (votes 1)"
+    )
+    pve2.programs["pvecm status"] = gone
+    votes = pve2.order("status")[1]["votes"]
+    assert (votes["expected"], votes["total"], votes["qdevice"]) == (4, 3, 0)
 
 
 def test_without_corosync_there_are_no_votes_rather_than_zero(pve2: Any) -> None:
