@@ -147,7 +147,7 @@ def _lapsed(o: Outage, held: Plain) -> Again:
     """Nobody who held it gave a sign of life: their word does not count any more, and the ladder begins at its top."""
     void_before = o.run.step(o.key("lapsed"), lambda: _gone_stale(o))
     o.run.say(o.key("stale"), lambda: messages.lapsed(held["holders"], bool(held["snoozed"])))
-    return o.turn.next(o.args, "ring", void_before=void_before, holders=[])
+    return o.turn.next(o.args, "ring", void_before=void_before)
 
 
 def _gone_stale(o: Outage) -> float:

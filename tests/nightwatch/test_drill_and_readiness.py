@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cluster.facts import Read
 from cluster.gates import all_gates, ask
 from cluster.world import Blocked, GatePhase, OwnChanges, Passed, Verdict, World
 from oncall.pagers import Delivery, State
@@ -204,6 +205,14 @@ def test_a_night_in_which_the_first_page_makes_no_noise_blocks() -> None:
     assert blocked(watch) == "it is night for alice, and the first page would make no noise"
 
 
+def test_that_one_s_phone_rings_says_nothing_of_who_is_called_with_them() -> None:
+    """For Carol, in New York, it is evening: she is only mentioned."""
+    both = {"rungs": [{"who": ["alice", "carol"], "how": ["mention"], "night": ["voice"]}]}
+    seen = on_call_now(NightWatch(oncall(policies=[both])).site)
+    assert isinstance(seen, Read)
+    assert [(person.name, person.rings) for person in seen.value.first] == [("alice", ("voice",)), ("carol", ())]
+
+
 def test_a_gap_before_the_watch_is_over_blocks() -> None:
     layer = {"people": ["alice"], "start": "2026-01-05T09:00", "end": "2026-03-03T05:00"}
     watch = NightWatch(oncall(rotas=[{"name": "primary", "layers": [layer]}]))
@@ -229,4 +238,9 @@ def test_the_expected_length_is_that_of_the_last_whole_run(watch: NightWatch) ->
     nodes = dict.fromkeys(("pve1", "pve2", "pve3"), "2 packages upgraded, runs 6.8")
     watch.store.start_run(RunRow("up-1", "rolling_upgrade", "lab", {}, "active", 0.0, "alice", 0.0))
     watch.store.finish("up-1", {"state": "done", "nodes": nodes}, 2.5 * 3600 + watch.managed.limits.watch)
+    assert expected_s(watch.site) == pytest.approx(2.5 * 3600)
+    others = ("lab", {**nodes, "pve2": "nothing to do"}), ("elsewhere", nodes)
+    for number, (cluster, taken) in enumerate(others):  # none of them says how long a whole run takes here
+        watch.store.start_run(RunRow(f"other-{number}", "rolling_upgrade", cluster, {}, "active", 1.0, "alice", 1.0))
+        watch.store.finish(f"other-{number}", {"state": "done", "nodes": taken}, 2 * 3600 + watch.managed.limits.watch)
     assert expected_s(watch.site) == pytest.approx(2.5 * 3600)

@@ -191,6 +191,7 @@ def test_an_acknowledgement_goes_stale_after_a_reminder_and_the_ladder_begins_at
     watch.dies(ROUTER)
     first_rung(watch)
     watch.reacts("alice")
+    watch.reacts("alice", "white_check_mark")
     watch.fast_forward(minutes=46)
     watch.assert_said("@alice: still on it?")
     watch.assert_quiet()
@@ -209,6 +210,7 @@ def test_a_sign_of_life_keeps_an_acknowledgement_alive(watch: NightWatch) -> Non
         watch.fast_forward(minutes=40)
         watch.reacts("alice", "white_check_mark")
     watch.assert_quiet()
+    assert not any("does not have it any more" in said for _, said in watch.said)
 
 
 def test_a_reaction_that_is_taken_back_releases_it(watch: NightWatch) -> None:

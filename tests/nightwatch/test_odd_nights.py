@@ -148,6 +148,15 @@ def test_what_dies_between_a_page_and_its_answer_is_told_to_whoever_answered(wat
     assert len(watch.said) == said  # once
 
 
+def test_what_dies_in_another_cluster_is_no_part_of_this_ones_outage(watch: NightWatch) -> None:
+    here = watch.dies(ROUTER)
+    first_rung(watch)
+    other = watch.managed.model_copy(update={"name": "elsewhere"})
+    alert = Alert("probe/pve9", "probe", "pve9", "is silent", "critical", MIDNIGHT)
+    assert raise_alerts(watch.store, other, [alert], MIDNIGHT) != here
+    assert [row.subject for row in watch.store.alerts(here)] == [ROUTER]
+
+
 def test_a_relapse_names_what_fires(watch: NightWatch) -> None:
     watch.dies(ROUTER)
     first_rung(watch)

@@ -8,6 +8,7 @@ import pytest
 
 from bot import pathwatch
 from bot.pathwatch import AGAIN_S, EVERY_S, PathWatch
+from cluster.api import Unreachable
 from cluster.detector import Doing
 from cluster.facts import PathTest, WaysIn
 from sandbox.spec import default_spec, managed_settings
@@ -33,3 +34,17 @@ def test_paths_that_died_with_a_node_of_ours_are_tried_again_soon(
     cluster.test_paths.return_value, cluster.guests.return_value = WaysIn(tests), ()
     watch = PathWatch(MemoryStore(), managed_settings(default_spec()), cluster, Clock(), True, Mock())
     assert watch.step() == rest
+
+
+def test_a_path_that_dies_is_told_although_proxmox_does_not_list_its_guests() -> None:
+    clock, told, cluster = Clock(), Mock(), Mock()
+    store = MemoryStore()
+    cluster.guests.side_effect = Unreachable("HTTP 595")
+    watch = PathWatch(store, managed_settings(default_spec()), cluster, clock, True, told)
+    for _ in range(10):
+        tests = tuple(PathTest("lte", node, clock.now, "silent", "silent", 0.1) for node in ("pve1", "pve2", "pve3"))
+        cluster.test_paths.return_value = WaysIn(tests)
+        watch.step()
+        clock.now += EVERY_S
+    told.assert_called_once()
+    assert [row.subject for row in store.firing()] == ["path lte"]

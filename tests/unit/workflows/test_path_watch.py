@@ -109,9 +109,18 @@ def test_a_path_that_flaps_is_dead_once_and_back_once() -> None:
         minutes.go(2)
         minutes.go(1, dead=["lte"])
     assert [type(news) for news in minutes.news] == [Died]
+    assert minutes.standings["lte"].silent_since == MINUTE
     minutes.go(4)
     assert [type(news) for news in minutes.news] == [Died, Back]
     assert minutes.news[-1] == Back("lte", minutes.now - 3 * MINUTE)
+
+
+def test_a_path_that_is_silent_now_and_then_is_not_dead() -> None:
+    minutes = Minutes(THREE)
+    for _ in range(10):
+        minutes.go(1, dead=["lte"])
+        minutes.go(1)
+    assert minutes.news == []
 
 
 def test_the_last_answer_is_kept_while_a_path_is_dead() -> None:
