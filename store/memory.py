@@ -399,8 +399,7 @@ class MemoryStore:
         news = before is None or not before.firing
         if before is not None:
             began = row.began_at if news else before.began_at
-            kept = {"source": before.source, "subject": before.subject, "cluster": before.cluster}
-            row = replace(row, began_at=began, count=before.count + 1, cleared_at=None, **kept)  # type: ignore[arg-type]
+            row = replace(row, began_at=began, count=before.count + 1, cleared_at=None)
         self._alerts[place] = row
         if news:
             self.poke(row.outage)

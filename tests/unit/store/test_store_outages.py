@@ -28,7 +28,9 @@ def test_an_alert_starts_its_outage_in_the_same_transaction_and_pokes_it(store: 
 def test_the_same_alert_again_is_counted_and_wakes_nobody(store: Store) -> None:
     store.alert([DEAD], OUTAGE)
     store.unpoke(OUTAGE.id)
-    again = replace(DEAD, began_at=90.0, at=91.0, summary="router-a is silent, still", detail={"tries": 3})
+    again = replace(
+        DEAD, began_at=90.0, at=91.0, subject="router-b", summary="it is silent, still", detail={"tries": 3}
+    )
     assert store.alert([again], OUTAGE) == [False]
     assert store.alerts(OUTAGE.id) == [replace(again, began_at=10.0, count=2)]
     row = store.run(OUTAGE.id)
