@@ -153,10 +153,8 @@ def take_in(
     standings, news = judged(managed, ways.tests, before, knife, now)
     for each in news:
         _tell(store, managed, each, now, watched)
-    if gone := before.keys() - standings:
-        clear_alerts(
-            store, managed.name, [fingerprint(name) for name in sorted(gone)], now
-        )  # not in the settings any more
+    if gone := before.keys() - standings:  # not in the settings any more
+        clear_alerts(store, managed.name, [fingerprint(name) for name in sorted(gone)], now)
     tests = tuple(_remembering(ways.tests, known.tests if known else ()))
     store.keep(key_of(managed.name), Known(now, tests, standings, ways.detours, tuple(said)).plain(), now)
     return news
