@@ -72,15 +72,17 @@ class Routes:
         """Ways that were tried one after the other, and whether they worked; where none did, all of them."""
         good, bad = list(good), list(bad)
         with self._lock:
-            was_down = (node, face) in self._down
-            standings = self._standings.setdefault((node, face), {})
+            place = node, face
+            was_down = place in self._down
+            standings = self._standings.setdefault(place, {})
             for way in good:
                 standings[way] = worked(standings.get(way, NEVER_FAILED), now, self._back_after)
-                self._down.discard((node, face))
             for way in bad:
                 standings[way] = failed(standings.get(way, NEVER_FAILED), bool(good) and not was_down)
-            if bad and not good:
-                self._down.add((node, face))
+            if good:
+                self._down.discard(place)
+            elif bad:
+                self._down.add(place)
 
     def used(self, node: str, face: Face, way: str, instead_of: Iterable[str], now: float) -> None:
         """A call was answered over this way, after others had failed."""

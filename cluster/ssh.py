@@ -129,9 +129,11 @@ class SshNode:
                 except BROKEN:
                     connection.doubt()
                     continue
-                with _put_away(channel):
+                try:
                     channel.settimeout(left(deadline))
                     yield connection, channel
+                finally:
+                    hang_up(channel)
                 return
         raise self._station.silent("the connection breaks at once")
 
@@ -179,14 +181,6 @@ class _Stream(threading.Thread):
             pass  # late, or cut off: `ended` stays False, which is all there is to say
         if not self.ended:
             hang_up(self._channel)  # ends the other stream as well
-
-
-@contextmanager
-def _put_away(channel: paramiko.Channel) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        hang_up(channel)
 
 
 def _drain(channel: paramiko.Channel, deadline: float, limit: int) -> tuple[_Stream, _Stream]:

@@ -46,6 +46,7 @@ class CephState:
         assert spec is not None
         up, counted = sum(h.up for h in self.hosts.values()), sum(h.counts for h in self.hosts.values())
         monitors = frozenset(self.hosts)
+        quorum = frozenset(name for name in monitors if self.machines.all[name].lit)
         return Ceph(
             checks=self._checks(),
             pgs=self._pgs(spec.pgs),
@@ -53,10 +54,10 @@ class CephState:
             osds_up=up * spec.osds,
             osds_in=counted * spec.osds,
             monitors=monitors,
-            quorum=frozenset(name for name in monitors if self.machines.all[name].lit),
+            quorum=quorum,
             flags=frozenset(self.by),
             pools=(CephPool(POOL, len(self.hosts), spec.min_size),),
-            managed=any(self.machines.all[name].lit for name in monitors),
+            managed=bool(quorum),
         )
 
     def counts(self) -> tuple[int, ...]:
